@@ -1,0 +1,27 @@
+# The two commands are `make demo` and `make test`. Each does its own set-up; nothing is installed outside
+# this checkout (.venv) and the tool cache (${XDG_CACHE_HOME:-~/.cache}/evoguard).
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup check unit test test-real demo clean
+help:            ## show the targets
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ \t/' | expand -t 14
+
+setup:           ## virtual environment, gVisor, the sandbox's runner layer
+	@deploy/setup.sh
+
+check: setup     ## what a machine can check of style: format, lint, types, imports, bounds, policy bundle
+	@deploy/check.sh
+
+test: check      ## everything the core needs, on real gVisor, git and SQLite
+	@echo "== tests"; $(PY) -m pytest -q tests
+
+test-real: setup ## against real servers and tools: OPA
+	@deploy/test_real.sh
+
+demo: setup      ## carry six proposals through the guard, on real parts
+	@.venv/bin/evoguard demo
+
+clean:           ## remove what the build made here (the tool cache stays)
+	rm -rf .venv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

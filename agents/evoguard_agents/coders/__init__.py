@@ -1,0 +1,1 @@
+"""Coders: from an intent to a branch with a commit."""

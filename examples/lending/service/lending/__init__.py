@@ -1,0 +1,1 @@
+"""lending: scores and prices business-loan applications."""

@@ -1,0 +1,1 @@
+"""Adapters: one outside thing each, translated into the words of a port."""

@@ -1,0 +1,59 @@
+"""A quarantine for new objects: what is refused leaves nothing behind, what is accepted moves in whole packs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from evoguard.adapters.git.runner import Git
+
+
+class Quarantine:
+    """A folder for objects beside a repository's own. `git` writes here and reads both."""
+
+    def __init__(self, repository: Path, folder: Path, borrowed: Path) -> None:
+        self._objects = repository / "objects"
+        self._folder = folder
+        own = as_alternate(self._objects)
+        self.git = Git(repository).using(GIT_OBJECT_DIRECTORY=folder, GIT_ALTERNATE_OBJECT_DIRECTORIES=own)
+        self.reading = Git(repository).using(GIT_ALTERNATE_OBJECT_DIRECTORIES=as_alternate(borrowed))
+        """Our repository plus the submitter's objects, to choose and pack them."""
+
+    def accept(self) -> None:
+        """Move everything into the repository. An index goes after its pack, so a crash leaves no half pack."""
+        found = [p for p in self._folder.rglob("*") if p.is_file()]
+        for path in sorted(found, key=lambda p: (p.suffix == ".idx", p)):
+            target = self._objects / path.relative_to(self._folder)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            path.rename(target)
+        for folder in {self._objects / p.relative_to(self._folder).parent for p in found}:
+            _sync(folder)
+
+
+@contextlib.contextmanager
+def quarantine(repository: Path, borrowed: Path) -> Iterator[Quarantine]:
+    """Give a fresh quarantine of `repository`; it is gone when the block ends, whatever happened in it."""
+    folder = Path(tempfile.mkdtemp(prefix="quarantine-", dir=repository))
+    try:
+        (folder / "pack").mkdir()
+        (folder / "info").mkdir()
+        yield Quarantine(repository, folder, borrowed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def as_alternate(objects: Path) -> str:
+    """Return an objects folder as git's list of alternates spells it, whatever characters it has."""
+    return '"' + str(objects).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,174 @@
+"""The kill folder as files: latches that stay in force until two people lift them.
+
+The folder is 0770 and belongs to the group that may kill; files in it are 0644, so that a member of any primary group
+can be read by all of them and by nobody outside. No sticky bit: whoever may write here may also delete, which lifts
+nothing, as every process remembers what it saw and the event log keeps the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from evoguard.adapters import dsse, keys
+from evoguard.adapters.latch_files import latch_from
+from evoguard.adapters.signer import read_command
+from evoguard.domain.identity import Identity
+from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.errors import AuthError, EvoguardError, InputError
+
+PEOPLE_TO_LIFT = 2
+LIFTS = "lifts"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_Mark = tuple[int, int, int, int, int]
+# Each is a function of its arguments alone; a refusal is worked out again every time.
+_latch_from = lru_cache(4096)(latch_from)
+_read_command = lru_cache(4096)(read_command)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What this process has read so far; latches are only ever added."""
+
+    latches: dict[str, Latch] = field(default_factory=dict)
+    files: dict[str, tuple[_Mark, bytes]] = field(default_factory=dict)
+    known: dict[str, Latch] = field(default_factory=dict)
+    identities: dict[str, Identity | None] = field(default_factory=dict)
+
+
+class FileLatches:
+    """Every kill in a folder, with lifts verified at each question.
+
+    `identity` returns a registered identity or None, and raises when it has no answer: then the last answer counts.
+    `known` returns latches that the event log knows; they stay in force without a file. It must not block for long;
+    when it raises, what it said before counts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Callable[[str], Identity | None],
+        known: Callable[[], Iterable[Latch]] = tuple,
+    ) -> None:
+        self._folder = folder
+        self._identity = identity
+        self._known = known
+        self._seen = _Seen()
+
+    def board(self) -> LatchBoard:
+        """Return every kill, with lifts verified now. Never raises: what is unreadable is named so, and kills."""
+        unreadable = tuple(self._read_latches())
+        with suppress(Exception):
+            self._seen.known.update({latch.id: latch for latch in self._known()})
+        latches = {
+            (x.id, x.epoch, x.scope, x.name): x for x in (*self._seen.known.values(), *self._seen.latches.values())
+        }
+        people = self._people_by_kill({latch.id for latch in latches.values()})
+        return LatchBoard(
+            latches=tuple(
+                replace(latches[key], lifted=len(people.get(latches[key].id, ())) >= PEOPLE_TO_LIFT)
+                for key in sorted(latches, key=lambda key: (key[1], key))
+            ),
+            unreadable=unreadable,
+        )
+
+    def lifters(self, kill_id: str) -> frozenset[str]:
+        """Return the people whose valid lift of this kill lies in the folder, one for each distinct key."""
+        return self._people_by_kill({kill_id}).get(kill_id, frozenset())
+
+    def _read_latches(self) -> Iterator[str]:
+        """Remember every latch file; yield the name of each one that could not be read or is not what it was."""
+        try:
+            with _opened(self._folder) as folder:
+                for name in _names(folder):
+                    latch = self._latch(folder, name)
+                    if latch is None or self._seen.latches.setdefault(latch.id, latch) != latch:
+                        yield ascii(name)[1:-1][:100]
+        except OSError:
+            yield str(self._folder)
+
+    def _latch(self, folder: int, name: str) -> Latch | None:
+        try:
+            return _latch_from(self._bytes(folder, name, name), name.removesuffix(".json"))
+        except (OSError, EvoguardError):
+            return None
+
+    def _people_by_kill(self, kills: set[str]) -> Mapping[str, frozenset[str]]:
+        """Return who validly lifted which of these kills. A lift that cannot be read or proved is no lift."""
+        people: dict[str, Identity | None] = {}
+        by_key: dict[str, dict[str, str]] = {}
+        with suppress(OSError), _opened(self._folder / LIFTS) as folder:
+            for name in _names(folder):
+                kill_id, _, person = name.removesuffix(".json").partition(".")
+                if kill_id not in kills:
+                    continue
+                if person not in people:
+                    people[person] = self._person(person)
+                with suppress(OSError, EvoguardError):
+                    key = self._proved(folder, name, kill_id, people[person])
+                    by_key.setdefault(kill_id, {}).setdefault(key, person)
+        return {kill_id: frozenset(found.values()) for kill_id, found in by_key.items()}
+
+    def _proved(self, folder: int, name: str, kill_id: str, identity: Identity | None) -> str:
+        """Return the fingerprint of the key that lifts `kill_id`. Raises: EvoguardError, OSError when nobody's does."""
+        raw = self._bytes(folder, name, f"{LIFTS}/{name}")
+        if identity is None or identity.kind != "person":
+            raise AuthError("not a registered person")
+        command = _read_command(raw.decode("utf-8", "replace"), identity)
+        if command.purpose != "lift" or command.subject != kill_id:
+            raise AuthError("a signature for something else")
+        # The change time is the kernel's: what expired before it was filed stays void, whoever copies it in.
+        if self._seen.files[f"{LIFTS}/{name}"][0][4] >= command.expires * 1_000_000_000:
+            raise AuthError("expired before it was filed")
+        return _fingerprint(identity.public_pem)
+
+    def _person(self, name: str) -> Identity | None:
+        try:
+            self._seen.identities[name] = self._identity(name)
+        except Exception:  # noqa: BLE001  (a lookup without an answer, whatever its reason, keeps the last answer)
+            return self._seen.identities.get(name)
+        return self._seen.identities[name]
+
+    def _bytes(self, folder: int, name: str, key: str) -> bytes:
+        """Return a regular file's bytes, from memory while nothing about it changed. Raises: OSError, EvoguardError."""
+        mark = _mark(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        held = self._seen.files.get(key)
+        if held is not None and held[0] == mark:
+            return held[1]
+        file = os.open(name, _READ, dir_fd=folder)
+        with os.fdopen(file, "rb") as opened:
+            mark = _mark(os.fstat(file))
+            raw = opened.read(dsse.MAX_BYTES + 1)
+        if len(raw) > dsse.MAX_BYTES:
+            raise InputError("too large")
+        self._seen.files[key] = (mark, raw)
+        return raw
+
+
+def _names(folder: int) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+
+
+@lru_cache(1024)
+def _fingerprint(pem: str) -> str:
+    return keys.fingerprint(keys.load_public(pem.encode()))
+
+
+def _mark(found: os.stat_result) -> _Mark:
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError("not a regular file")
+    return (found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield opened
+    finally:
+        os.close(opened)

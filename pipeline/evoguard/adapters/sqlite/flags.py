@@ -1,0 +1,184 @@
+"""Flags in the one SQLite file: written by the rollout, read by the flag server."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+from pathlib import Path
+from typing import cast
+
+from evoguard.adapters.sqlite.db import connect, transaction
+from evoguard.adapters.sqlite.kpis import SqliteKpis, Stored
+from evoguard.domain.flag import FlagState
+from evoguard.domain.kpi import Assurance
+from evoguard.errors import FencedError, InputError, UnavailableError
+from evoguard.ports.latches import Latches
+
+MAX_SEEN = 1_000
+"""SDK instances that are remembered; the longest unheard goes first."""
+BUSY_S = 0.25
+"""The flag server would rather serve its memory than wait for a database."""
+
+_COLUMNS = "flag, component, change, enabled, percent, known_good, candidate, lease_until, epoch"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+class SqliteFlags:
+    """What the rollout wants served, fenced by the kill epoch."""
+
+    def __init__(self, con: sqlite3.Connection, latches: Latches) -> None:
+        self._con = con
+        self._latches = latches
+
+    async def write(self, state: FlagState) -> None:
+        """Make `state` what is served; writing it twice is writing it once.
+
+        Raises: FencedError when a kill covers the flag since `state.epoch`, or a later decision is stored;
+        InputError (`flag.claimed`, `flag.invalid`); UnavailableError when nothing was stored.
+        """
+        _check(state)
+        with transaction(self._con) as con:
+            self._fence(state)
+            stored = _read(con, state.flag)
+            if stored == state:
+                return
+            if stored is not None and stored.component != state.component:
+                raise InputError("this flag belongs to another component", code="flag.claimed")
+            if stored is not None and stored.epoch > state.epoch:
+                raise FencedError("a later decision about this flag is stored", code="fenced.epoch")
+            values = (*_values(state), _next_rev(con))
+            con.execute(f"insert or replace into flags({_COLUMNS}, rev) values(?,?,?,?,?,?,?,?,?,?)", values)
+
+    async def off(self, flag: str) -> None:
+        """Turn the flag off and drop its lease, keeping its payload; needs no epoch. Raises: UnavailableError."""
+        with transaction(self._con) as con:
+            stored = _read(con, flag)
+            if stored is not None and stored.enabled:
+                con.execute("update flags set enabled=0, lease_until=0, rev=? where flag=?", (_next_rev(con), flag))
+
+    async def read(self, flag: str) -> FlagState | None:
+        """Return the stored state, or None. Raises: UnavailableError."""
+        try:
+            return _read(self._con, flag)
+        except sqlite3.Error as err:
+            raise UnavailableError("flags", "the database gave no flag") from err
+
+    def _fence(self, state: FlagState) -> None:
+        board = self._latches.board()
+        if board.killed(component=state.component, flag=state.flag):
+            raise FencedError("a kill covers this flag", code="fenced.killed")
+        if state.epoch < board.fence(component=state.component, flag=state.flag):
+            raise FencedError("this was decided before a kill", code="fenced.epoch")
+
+
+class SqliteFlagStore:
+    """What the flag server needs of the database. Every thread has a connection of its own; none waits long."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def rows(self) -> tuple[int, tuple[FlagState, ...]]:
+        """Return the newest revision and every flag, from one instant. Raises: EvoguardError when unreadable."""
+        con = self._connection()
+        try:
+            con.execute("begin")
+            try:
+                rev = con.execute("select value from meta where name='flags.rev'").fetchone()
+                rows = con.execute(f"select {_COLUMNS} from flags order by flag").fetchall()  # noqa: S608  (constant)
+            finally:
+                con.execute("rollback")
+            return (int(rev[0]) if rev else 0), tuple(_state(row) for row in rows)
+        except sqlite3.Error as err:
+            raise self._lost(err) from err
+
+    def tokens(self) -> dict[str, tuple[str, str]]:
+        """Return token hash → (kind, assurance) of every token. Raises: EvoguardError when unreadable."""
+        try:
+            rows = self._connection().execute("select hash, kind, assurance from tokens").fetchall()
+        except sqlite3.Error as err:
+            raise self._lost(err) from err
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def store_kpi(self, batch_json: bytes, assurance: str, *, now_ms: int) -> Stored:
+        """Keep a batch, once. Raises: InputError (`kpi.*`), UnavailableError."""
+        return SqliteKpis(self._connection()).store(batch_json, cast(Assurance, assurance), now_ms=now_ms)
+
+    def seen(self, instance: str, app: str, body: str, *, now_ms: int) -> None:
+        """Remember what an SDK instance last reported. Raises: UnavailableError."""
+        with transaction(self._connection()) as con:
+            con.execute(
+                "insert or replace into sdk_seen(instance, app, at, body) values(?,?,?,?)",
+                (instance, app, now_ms, body),
+            )
+            con.execute(
+                "delete from sdk_seen where instance in"
+                " (select instance from sdk_seen order by at desc limit -1 offset ?)",
+                (MAX_SEEN,),
+            )
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection; a database file that was replaced is opened anew."""
+        identity = _identity(self._path)
+        held: tuple[sqlite3.Connection, tuple[int, int]] | None = getattr(self._local, "held", None)
+        if held is not None and held[1] == identity:
+            return held[0]
+        if held is not None:
+            held[0].close()
+            self._local.held = None
+        con = connect(self._path, busy_s=BUSY_S)
+        self._local.held = (con, identity)
+        return con
+
+    def _lost(self, err: sqlite3.Error) -> UnavailableError:
+        held = getattr(self._local, "held", None)
+        if held is not None:
+            held[0].close()
+            self._local.held = None
+        return UnavailableError("database", f"the flag rows could not be read: {str(err)[:80]}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_dev, stat.st_ino)
+
+
+def _read(con: sqlite3.Connection, flag: str) -> FlagState | None:
+    row = con.execute(f"select {_COLUMNS} from flags where flag=?", (flag,)).fetchone()  # noqa: S608  (constant)
+    return None if row is None else _state(row)
+
+
+def _state(row: tuple[str, str, str, int, int, str, str, int, int]) -> FlagState:
+    flag, component, change, enabled, percent, known_good, candidate, lease_until, epoch = row
+    return FlagState(flag, component, change, bool(enabled), percent, known_good, candidate, lease_until, epoch)
+
+
+def _values(state: FlagState) -> tuple[str | int, ...]:
+    return (
+        state.flag, state.component, state.change, int(state.enabled), state.percent, state.known_good,
+        state.candidate, state.lease_until, state.epoch,
+    )  # fmt: skip
+
+
+def _next_rev(con: sqlite3.Connection) -> int:
+    con.execute(
+        "insert into meta(name, value) values('flags.rev', '1')"
+        " on conflict(name) do update set value=cast(cast(value as integer)+1 as text)"
+    )
+    return int(con.execute("select value from meta where name='flags.rev'").fetchone()[0])
+
+
+def _check(state: FlagState) -> None:
+    names = (state.flag, state.component, state.change)
+    if not all(_NAME.match(name) for name in names) or max(len(state.known_good), len(state.candidate)) > 100:
+        raise InputError("a flag, its component and its change have plain names", code="flag.invalid")
+    numbers = (state.percent, state.lease_until, state.epoch)
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers) or state.percent > 100:
+        raise InputError("percent is 0 to 100; lease and epoch are whole and not negative", code="flag.invalid")
+    if len(json.dumps(state.as_json())) > 2_000:
+        raise InputError("a flag's state is larger than 2,000 characters", code="flag.invalid")

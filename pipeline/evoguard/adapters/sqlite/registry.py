@@ -1,0 +1,69 @@
+"""The registry of identities and the stream of kills: events that no change owns."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from evoguard.adapters.sqlite import event_log
+from evoguard.adapters.sqlite.db import transaction
+from evoguard.domain.events import Event
+from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.errors import InputError
+from evoguard.ports.clock import Clock
+
+
+class SqliteRegistry:
+    """Identities and kills, appended to their own streams."""
+
+    def __init__(self, con: sqlite3.Connection, clock: Clock) -> None:
+        self._con = con
+        self._clock = clock
+
+    def append(self, stream: str, *events: Event) -> None:
+        """Append to a stream that is not a change's. Raises: InputError when a name is taken; UnavailableError."""
+        try:
+            with transaction(self._con) as con:
+                event_log.append(con, stream, events, now_ms=self._clock.now_ms())
+        except sqlite3.IntegrityError as err:
+            raise InputError("this name is registered already", code="identity.taken", fix="choose another name") from err
+
+    def people(self) -> int:
+        """Return how many people are registered."""
+        return int(self._con.execute("select count(*) from identities where kind='person' and revoked=0").fetchone()[0])
+
+    def known_kills(self) -> tuple[Latch, ...]:
+        """Return every kill that the log knows, so that a deleted latch file lifts nothing."""
+        rows = self._con.execute("select body from kills order by epoch")
+        return tuple(_latch(json.loads(row[0])) for row in rows)
+
+    def reconcile(self, board: LatchBoard) -> tuple[Latch, ...]:
+        """Record kills and lifts that the log has not seen yet; return every latch that is in force.
+
+        A kill works before this runs: the latch file alone stops everything. This writes down what happened.
+        """
+        known = {row[0] for row in self._con.execute("select id from kills")}
+        lifted = {row[0] for row in self._con.execute("select json_extract(body,'$.kill') from events where type='kill.lifted'")}
+        for latch in board.latches:
+            if latch.id not in known:
+                self.append("kills", Event("kill.recorded", latch.as_json(), actor=latch.by, reason=latch.reason))
+            if latch.lifted and latch.id not in lifted:
+                self.append("kills", Event("kill.lifted", {"kill": latch.id}), Event("author.released", {"kill": latch.id}))
+        return tuple(latch for latch in board.latches if not latch.lifted)
+
+    def open_changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (change, component, flag) of every change that has not ended."""
+        return tuple(self._con.execute("select id, component, flag from changes where outcome=''"))
+
+    def note(self, change: str, detail: str) -> None:
+        """Show why a change does not move; its stream and status stay as they are."""
+        self._con.execute("update changes set detail=? where id=? and outcome=''", (detail[:500], change))
+
+
+def _latch(doc: dict[str, object]) -> Latch:
+    scope = str(doc["scope"])
+    return Latch(
+        id=str(doc["id"]), epoch=int(str(doc["epoch"])), scope=scope,  # type: ignore[arg-type]  # checked when written
+        name=str(doc["name"]), reason=str(doc["reason"]), by=str(doc["by"]), at=int(str(doc["at"])),
+        signed=str(doc["signed"]),
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The policy bundle that ships with the guard: compiled rules, data, compiled tests, and a manifest of digests.
+
+Built by deploy/build_policies.py, read here. Nothing in this package judges; it only tells whether the files are the
+ones that the manifest names, and whether the sources are the ones that the bundle was built from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
+from evoguard.errors import IntegrityError
+
+MANIFEST, WASM, TESTS, DATA = "manifest.json", "policy.wasm", "tests.wasm", "data.json"
+MEND = "run deploy/build_policies.py"
+_KEYS = frozenset(
+    {"opa_version", "sources", "wasm", "tests_wasm", "data", "rules", "codes", "entrypoints", "tests", "digest"}
+)
+_SOURCES = ("*.rego", "data.json", "capabilities.json", "schema/input.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle claims to hold. `digest` names all of it: rules, data, capabilities, schema, engine, tests."""
+
+    digest: Digest
+    sources: Mapping[str, str]
+    rules: tuple[str, ...]
+    codes: Mapping[str, Mapping[str, str]]
+    """Code → title, severity and source of the rule, for people who read a finding."""
+    entrypoints: tuple[str, ...]
+    tests: tuple[str, ...]
+    opa_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Verified bytes: every one matches the manifest's digest."""
+
+    manifest: Manifest
+    wasm: bytes
+    tests_wasm: bytes
+    data: bytes
+
+
+def load(folder: Path | None = None) -> Bundle:
+    """Return the bundle in `folder`, by default the one shipped. Raises: IntegrityError when a file does not match."""
+    home: Traversable = folder or files(__name__)
+    doc = _manifest_doc(_read(home, MANIFEST))
+    parts = {name: _read(home, name) for name in (WASM, TESTS, DATA)}
+    for name, key in ((WASM, "wasm"), (TESTS, "tests_wasm"), (DATA, "data")):
+        if digest_of(parts[name]) != doc[key]:
+            raise _broken(f"{name} is not the file that the manifest names")
+    return Bundle(_manifest(doc), parts[WASM], parts[TESTS], parts[DATA])
+
+
+def identity(doc: Mapping[str, Json]) -> Digest:
+    """Return the digest that names a bundle: of the canonical manifest without its own digest."""
+    return digest_of({key: value for key, value in doc.items() if key != "digest"})
+
+
+def source_digests(policies: Path) -> dict[str, str]:
+    """Return path (below `policies`) → SHA-256 of every file that a bundle is built from."""
+    found = sorted({path for pattern in _SOURCES for path in policies.rglob(pattern) if path.is_file()})
+    return {path.relative_to(policies).as_posix(): sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def stale_sources(policies: Path, bundle: Path | None = None) -> list[str]:
+    """Return one line for each source file that differs from the manifest, is not listed or is missing.
+
+    Empty means: the shipped rules are these sources. Raises: IntegrityError when the bundle itself does not hold.
+    """
+    listed, found = load(bundle).manifest.sources, source_digests(policies)
+    lines = []
+    for path in sorted(set(listed) | set(found)):
+        if path not in found:
+            lines.append(f"policies/{path}: in the bundle, but the file is missing")
+        elif path not in listed:
+            lines.append(f"policies/{path}: not in the bundle")
+        elif found[path] != listed[path]:
+            lines.append(f"policies/{path}: changed since the bundle was built")
+    return lines
+
+
+def _read(home: Traversable, name: str) -> bytes:
+    try:
+        return home.joinpath(name).read_bytes()
+    except OSError as err:
+        raise _broken(f"{name} is missing") from err
+
+
+def _manifest_doc(raw: bytes) -> dict[str, Json]:
+    try:
+        doc = json.loads(raw)
+        if not isinstance(doc, dict) or set(doc) != _KEYS or identity(doc) != doc["digest"]:
+            raise _broken("the manifest does not match its own digest")
+    except (ValueError, TypeError, RecursionError) as err:
+        raise _broken("the manifest cannot be read") from err
+    return doc
+
+
+def _manifest(doc: Mapping[str, Json]) -> Manifest:
+    manifest = Manifest(
+        digest=as_digest(str(doc["digest"])),
+        sources={path: str(digest) for path, digest in _table(doc["sources"]).items()},
+        rules=_texts(doc["rules"]),
+        codes={code: {k: str(v) for k, v in _table(about).items()} for code, about in _table(doc["codes"]).items()},
+        entrypoints=_texts(doc["entrypoints"]),
+        tests=_texts(doc["tests"]),
+        opa_version=str(doc["opa_version"]),
+    )
+    if not manifest.rules or not manifest.tests or set(manifest.rules) != set(manifest.codes):
+        raise _broken("the manifest lists no rules, no tests, or rules without a description")
+    return manifest
+
+
+def _table(value: Json) -> Mapping[str, Json]:
+    if not isinstance(value, dict):
+        raise _broken("the manifest has a table of another shape")
+    return value
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _broken("the manifest has a list of another shape")
+    return tuple(str(item) for item in value)
+
+
+def _broken(message: str) -> IntegrityError:
+    return IntegrityError(
+        f"policy bundle: {message}", code="integrity.policies", fix=f"install evoguard again, or {MEND}"
+    )

@@ -1,0 +1,1 @@
+"""Nouns and rules of the guard: frozen values and pure functions, standard library only."""

@@ -1,0 +1,50 @@
+"""Who approved what: commands signed by people's own keys, counted by distinct person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from evoguard.domain.canonical import Digest, Json
+from evoguard.domain.change import ActorKind, Author
+
+Vote = Literal["approve", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One identity's vote on one exact digest; times in unix seconds."""
+
+    by: str
+    kind: ActorKind
+    digest: Digest
+    verdict: Vote
+    at: int
+    expires: int
+    nonce: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the approval as plain JSON, the shape that policies read."""
+        return {
+            "by": self.by,
+            "kind": self.kind,
+            "digest": self.digest,
+            "verdict": self.verdict,
+            "at": self.at,
+            "expires": self.expires,
+        }
+
+
+def people_for(approvals: Iterable[Approval], *, digest: Digest, author: Author, now: int) -> frozenset[str]:
+    """Return the distinct people whose unexpired approval names this exact digest; never the author, never an agent."""
+    return frozenset(
+        a.by
+        for a in approvals
+        if a.verdict == "approve" and a.kind == "person" and a.digest == digest and a.by != author.id and a.expires > now
+    )
+
+
+def rejected_by(approvals: Iterable[Approval], *, digest: Digest) -> str:
+    """Return the first person who rejected this digest, or an empty text. A reject has no expiry."""
+    return next((a.by for a in approvals if a.verdict == "reject" and a.kind == "person" and a.digest == digest), "")

@@ -1,0 +1,184 @@
+"""A component: the part of a repository that is released behind one flag, as its file at the base commit says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from evoguard.domain.canonical import Json
+from evoguard.errors import InputError
+
+FILE_NAME = ".evoguard.toml"
+_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What may be changed together, and how it is released. The default one has no flag and no KPI."""
+
+    name: str = ""
+    paths: tuple[str, ...] = ()
+    flag: str = ""
+    release_branch: str = ""
+    quorum: int = 1
+    stages: tuple[int, ...] = (1, 10, 50, 100)
+    kpis: Mapping[str, int] = field(default_factory=dict)
+    """KPI name → margin in percent: 200 means "not worse than twice the known-good rate"."""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the component as plain JSON; its digest is part of what people approve."""
+        return {
+            "name": self.name,
+            "paths": list(self.paths),
+            "flag": self.flag,
+            "release_branch": self.release_branch,
+            "quorum": self.quorum,
+            "stages": list(self.stages),
+            "kpis": dict(self.kpis),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFile:
+    """All components of a repository, plus limits that may only tighten the policies'."""
+
+    components: tuple[Component, ...] = ()
+    guard: tuple[str, ...] = ()
+    max_files: int = 0
+    max_lines: int = 0
+    quorum: int = 0
+
+    def tighten(self) -> dict[str, Json]:
+        """Return the tighten-only data that policies read; 0 and [] mean "no tightening"."""
+        return {
+            "guard": list(self.guard),
+            "max_files": self.max_files,
+            "max_lines": self.max_lines,
+            "quorum": self.quorum,
+        }
+
+    def covering(self, paths: Iterable[str]) -> Component:
+        """Return the one component whose paths cover every touched path, else the default component."""
+        touched = tuple(paths)
+        for component in self.components:
+            if touched and all(any(matches(path, glob) for glob in component.paths) for path in touched):
+                return component
+        return Component()
+
+
+def matches(path: str, glob: str) -> bool:
+    """Tell whether a `/`-separated path matches a glob; `**` crosses folders, and a plain folder name covers its inside."""
+    if glob.endswith("/**"):
+        return path.startswith(glob[:-2]) or path == glob[:-3]
+    if "**" not in glob and glob.count("/") != path.count("/"):
+        return False
+    return fnmatchcase(path, glob.replace("**/", "*"))
+
+
+def parse(raw: bytes | None) -> ComponentFile:
+    """Read `.evoguard.toml`; a missing file (None) gives safe defaults.
+
+    Raises: InputError (`component.invalid`) naming the table and the mend, for every unknown or out-of-range value.
+    """
+    if raw is None:
+        return ComponentFile()
+    if len(raw) > 65_536:
+        raise _bad("the file is larger than 64 KiB")
+    try:
+        doc = tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise _bad(f"not TOML: {str(err)[:120]}") from err
+    if doc.get("version") != 1:
+        raise _bad("`version = 1` is missing, or a newer evoguard wrote it")
+    _only(doc, {"version", "component", "policy"}, "the top level")
+    table = doc.get("component", {})
+    if not isinstance(table, dict) or len(table) > 100:
+        raise _bad("`component` must be a table of at most 100 components")
+    components = tuple(_component(name, body) for name, body in sorted(table.items()))
+    flags = [c.flag for c in components if c.flag]
+    if len(set(flags)) != len(flags):
+        raise _bad("two components claim one flag")
+    branches = [c.release_branch for c in components]
+    if len(set(branches)) != len(branches):
+        raise _bad("two components claim one release branch")
+    return _with_policy(components, doc.get("policy", {}))
+
+
+def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
+    if not isinstance(policy, dict):
+        raise _bad("`policy` must be a table")
+    _only(policy, {"guard", "max_files", "max_lines", "quorum"}, "[policy]")
+    return ComponentFile(
+        components=components,
+        guard=_texts(policy.get("guard", []), "policy.guard"),
+        max_files=_number(policy.get("max_files", 0), "policy.max_files", 0, 100_000),
+        max_lines=_number(policy.get("max_lines", 0), "policy.max_lines", 0, 10_000_000),
+        quorum=_number(policy.get("quorum", 0), "policy.quorum", 0, 20),
+    )
+
+
+def _component(name: str, body: object) -> Component:
+    where = f"[component.{name[:40]}]"
+    if not name or len(name) > 60 or set(name) - _NAME_CHARS:
+        raise _bad(f"{where}: a name is 1-60 of a-z, 0-9, - and _")
+    if not isinstance(body, dict):
+        raise _bad(f"{where} must be a table")
+    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi"}, where)
+    flag = body.get("flag", "")
+    if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
+        raise _bad(f"{where}: flag is at most 100 of a-z, 0-9, -, _ and .")
+    branch = body.get("release_branch", f"release/{name}")
+    if not isinstance(branch, str) or not branch or set(branch) - _NAME_CHARS - {"/", "."} or ".." in branch:
+        raise _bad(f"{where}: release_branch is a plain branch name")
+    return Component(
+        name=name,
+        paths=_texts(body.get("paths", []), f"{where} paths"),
+        flag=flag,
+        release_branch=branch,
+        quorum=_number(body.get("quorum", 1), f"{where} quorum", 1, 20),
+        stages=_stages(body.get("stages", [1, 10, 50, 100]), where),
+        kpis=_kpis(body.get("kpi", {}), where),
+    )
+
+
+def _stages(value: object, where: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= 20:
+        raise _bad(f"{where}: stages is a list of 1 to 20 whole percents")
+    stages = tuple(_number(v, f"{where} stages", 1, 100) for v in value)
+    if list(stages) != sorted(set(stages)) or stages[-1] != 100:
+        raise _bad(f"{where}: stages rise and end at 100")
+    return stages
+
+
+def _kpis(value: object, where: str) -> dict[str, int]:
+    if not isinstance(value, dict) or len(value) > 10:
+        raise _bad(f"{where}: kpi is a table of at most 10 KPIs")
+    kpis: dict[str, int] = {}
+    for name, body in value.items():
+        if not isinstance(body, dict) or set(body) - {"margin_percent"} or set(name) - _NAME_CHARS:
+            raise _bad(f"{where}: kpi.{name[:40]} is a table with margin_percent")
+        kpis[name] = _number(body.get("margin_percent", 200), f"{where} kpi.{name}", 101, 1000)
+    return kpis
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > 200 or not all(isinstance(v, str) and 0 < len(v) <= 200 for v in value):
+        raise _bad(f"{where} is a list of at most 200 short texts")
+    return tuple(value)
+
+
+def _number(value: object, where: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise _bad(f"{where} is a whole number from {low} to {high}")
+    return value
+
+
+def _only(table: Mapping[str, object], known: set[str], where: str) -> None:
+    if unknown := sorted(set(table) - known):
+        raise _bad(f"{where} has an unknown key: {unknown[0][:40]}")
+
+
+def _bad(message: str) -> InputError:
+    return InputError(f"{FILE_NAME}: {message}", code="component.invalid", fix=f"correct {FILE_NAME} on the base branch")

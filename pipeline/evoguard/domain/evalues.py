@@ -1,0 +1,104 @@
+"""Evidence about a rate ratio that may be looked at as often as one likes: the arm-of-event e-process.
+
+Given that a bad event happened, it is in the candidate's arm with probability `w r / (w r + 1 - w)`; w is the share of
+units that met the candidate, r the ratio of the two rates. Baseline, drift and incidents that hit both arms cancel.
+The product of likelihood ratios against a mixture of alternatives is an e-process: under the null it reaches 1/alpha
+with probability at most alpha, however often it is read (Ville 1939).
+
+Why a batch may be multiplied in as a whole although its units are drawn without replacement: given the batch, the
+number of bad events in the candidate's arm is hypergeometric, its mean is that of the binomial, and a product of
+ratios is a convex function of it, so its expectation is at most the binomial one, which is 1 (Hoeffding 1963,
+theorem 4). For a null other than 1, and units that differ: the factor of a unit has expectation 1 over the arm, it is
+monotone in the arm, and arms drawn without replacement are negatively associated, so the expectation of the product
+is at most the product of expectations (Joag-Dev and Proschan 1983). `tests/unit/rollout` enumerates both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+ABORT_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+PROMOTE_RATIOS = (1.0,)
+"""A candidate that is better than known-good gathers evidence faster under this alternative as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class EProcess:
+    """A mixture over alternatives and start times, in logarithms; `peak` is the highest value it ever had."""
+
+    null: float
+    ratios: tuple[float, ...]
+    logs: tuple[float, ...]
+    """For each alternative, the log of its share of the mixture over all starts so far."""
+    restarts: int = 0
+    peak: float = 0.0
+
+    @property
+    def log_e(self) -> float:
+        """Return the log of the e-value now."""
+        return _log_sum(self.logs)
+
+    def seen(self, share: float, *, candidate: int, known_good: int) -> EProcess:
+        """Return the process after a batch of bad events; `share` is the candidate's share of the batch's units.
+
+        A share of 0 or 1 leaves no choice of arm, so it says nothing.
+        """
+        if not 0.0 < share < 1.0 or candidate + known_good == 0:
+            return self
+        base = share * self.null + 1.0 - share
+        logs = []
+        for ratio, log in zip(self.ratios, self.logs, strict=True):
+            common = math.log(base / (share * ratio + 1.0 - share))
+            logs.append(log + (candidate + known_good) * common + candidate * math.log(ratio / self.null))
+        return replace(self, logs=tuple(logs), peak=max(self.peak, _log_sum(logs)))
+
+    def restarted(self) -> EProcess:
+        """Return the process with one more start: a fault that begins late is found as fast as an early one.
+
+        Call it at times that do not depend on the events that follow. The k-th restart has prior 1/(2k(k+1)); with
+        the 1/2 of the first start they sum to at most 1.
+        """
+        k = self.restarts + 1
+        fresh = -math.log(2.0 * k * (k + 1) * len(self.ratios))
+        return replace(self, logs=tuple(_log_sum((log, fresh)) for log in self.logs), restarts=k)
+
+
+def abort_process(null: float = 1.0) -> EProcess:
+    """Return the process against "the candidate's rate is at most `null` times known-good's"; it may be restarted."""
+    ratios = tuple(null * ratio for ratio in ABORT_RATIOS)
+    return EProcess(null, ratios, (-math.log(2.0 * len(ratios)),) * len(ratios), peak=-math.log(2.0))
+
+
+def promote_process(margin: float) -> EProcess:
+    """Return the process against "the candidate's rate is at least `margin` times known-good's"; never restarted.
+
+    Raises: ValueError when the margin does not exceed every alternative.
+    """
+    if margin <= max(PROMOTE_RATIOS):
+        raise ValueError("a margin is above 1")
+    return EProcess(margin, PROMOTE_RATIOS, (-math.log(len(PROMOTE_RATIOS)),) * len(PROMOTE_RATIOS))
+
+
+def expected_units(percent: int, baseline: float, margin: float, alpha: float = 0.05) -> int:
+    """Return about how many units (both arms) a healthy candidate needs until it is proved not worse than `margin`.
+
+    `baseline` is the bad rate of known-good, 0 to 1, both ends excluded.
+    """
+    share = percent / 100
+    base = share * margin + 1.0 - share
+    growth = math.log(base) - share * math.log(margin)
+    return math.ceil(-math.log(alpha) / (growth * baseline))
+
+
+def milli(log_e: float, *, most: int = 10**12) -> int:
+    """Return an e-value in thousandths, capped: events hold whole numbers only."""
+    return most if log_e > math.log(most / 1000) else int(1000 * math.exp(log_e))
+
+
+def _log_sum(logs: Iterable[float]) -> float:
+    """Return log(sum(exp(x))) without overflow."""
+    values = tuple(logs)
+    top = max(values)
+    return top + math.log(math.fsum(math.exp(x - top) for x in values))

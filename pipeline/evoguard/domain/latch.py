@@ -1,0 +1,75 @@
+"""Latches: kills that were asked for, each absorbing until two people lift it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from evoguard.domain.canonical import Json
+
+Scope = Literal["all", "component", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """One kill: what it covers, since which epoch, who asked and why. Time in unix seconds."""
+
+    id: str
+    epoch: int
+    scope: Scope
+    name: str
+    reason: str
+    by: str
+    at: int
+    signed: str = ""
+    """The DSSE envelope of a person's signed kill, or empty: an unsigned kill holds, it does not quarantine."""
+    lifted: bool = False
+
+    def covers(self, *, component: str, flag: str) -> bool:
+        """Tell whether this kill is about the component or flag."""
+        if self.scope == "all":
+            return True
+        return self.name == (component if self.scope == "component" else flag) and bool(self.name)
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the latch as plain JSON, as its file holds it."""
+        return {
+            "v": 1,
+            "id": self.id,
+            "epoch": self.epoch,
+            "scope": self.scope,
+            "name": self.name,
+            "reason": self.reason,
+            "by": self.by,
+            "at": self.at,
+            "signed": self.signed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LatchBoard:
+    """Every kill ever seen. `unreadable` names files that could not be read: then everything is killed."""
+
+    latches: tuple[Latch, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def epoch(self) -> int:
+        """Return the newest epoch of any kill, lifted or not; 0 when there was none."""
+        return max((latch.epoch for latch in self.latches), default=0)
+
+    def killed(self, *, component: str, flag: str) -> bool:
+        """Tell whether the component or flag is killed now; an unreadable latch kills everything."""
+        return bool(self.unreadable) or any(
+            not latch.lifted and latch.covers(component=component, flag=flag) for latch in self.latches
+        )
+
+    def fence(self, *, component: str, flag: str) -> int:
+        """Return the epoch below which nothing that was decided for this scope may ever be served, also after a lift."""
+        return max((x.epoch for x in self.latches if x.covers(component=component, flag=flag)), default=0)
+
+    def first(self, *, component: str, flag: str) -> Latch | None:
+        """Return the oldest kill in force for this scope."""
+        found: Iterable[Latch] = (x for x in self.latches if not x.lifted and x.covers(component=component, flag=flag))
+        return min(found, key=lambda latch: latch.epoch, default=None)

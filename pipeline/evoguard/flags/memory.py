@@ -1,0 +1,147 @@
+"""The flag server's own copy of rows and tokens: served when the database is locked, late, restored or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from evoguard.domain.canonical import Json, canonical
+from evoguard.domain.flag import FlagState
+from evoguard.errors import EvoguardError
+from evoguard.flags.store import FlagStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One consistent copy. `known` is false until rows were read once, from the database or the bootstrap file."""
+
+    rev: int = 0
+    flags: tuple[FlagState, ...] = ()
+    tokens: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    known: bool = False
+
+
+class Memory:
+    """Holds the newest copy, refreshes it, and keeps it in a file for a start with the database locked."""
+
+    def __init__(self, store: FlagStore, bootstrap: Path, pool: Executor) -> None:
+        self._store = store
+        self._bootstrap = bootstrap
+        self._pool = pool
+        self._lock = asyncio.Lock()
+        self.copy = Copy()
+        self.fresh = False
+        """Whether the last look at the database succeeded."""
+
+    async def start(self) -> None:
+        """Read the bootstrap file, then the database; neither has to be there."""
+        loop = asyncio.get_running_loop()
+        self.copy = await loop.run_in_executor(self._pool, _load, self._bootstrap)
+        await self.refresh()
+
+    async def refresh(self) -> bool:
+        """Look at the database once; on failure the last copy stays. Return whether it could be read."""
+        async with self._lock:
+            loop = asyncio.get_running_loop()
+            try:
+                seen = await loop.run_in_executor(self._pool, self._read)
+            except EvoguardError as err:
+                self._note(fresh=False, why=err.code)
+                return False
+            except Exception as err:  # noqa: BLE001  (whatever a store does, serving goes on)
+                self._note(fresh=False, why=type(err).__name__)
+                return False
+            self._note(fresh=True, why="")
+            newer = merge(self.copy, seen)
+            if newer != self.copy:
+                self.copy = newer
+                await loop.run_in_executor(self._pool, _save, self._bootstrap, newer)
+            return True
+
+    async def poll(self, every_s: float) -> None:
+        """Refresh for ever."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self.refresh()
+
+    def _read(self) -> Copy:
+        rev, flags = self._store.rows()
+        return Copy(rev, flags, dict(self._store.tokens()), known=True)
+
+    def _note(self, *, fresh: bool, why: str) -> None:
+        if fresh != self.fresh:
+            log.warning("flags.database_back" if fresh else "flags.database_lost %s", *(() if fresh else (why,)))
+        self.fresh = fresh
+
+
+def merge(held: Copy, seen: Copy) -> Copy:
+    """Return what to serve after the database was seen.
+
+    A revision below one already served means that an older database was put back: its rows may turn flags off,
+    never on. Served leases run out, and a person removes the bootstrap file to accept the older state.
+    """
+    if not held.known or seen.rev >= held.rev:
+        return seen
+    gone_off = {state.flag for state in seen.flags if not state.enabled}
+    flags = tuple(replace(s, enabled=False, lease_until=0) if s.flag in gone_off else s for s in held.flags)
+    log.error("flags.revision_went_back served=%d database=%d", held.rev, seen.rev)
+    return replace(held, flags=flags)
+
+
+def _save(path: Path, copy: Copy) -> None:
+    """Write the copy durably and atomically; a failure is logged, for serving matters more."""
+    doc: dict[str, Json] = {
+        "v": 1,
+        "rev": copy.rev,
+        "flags": [state.as_json() for state in copy.flags],
+        "tokens": {key: list(value) for key, value in copy.tokens.items()},
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(canonical(doc))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as err:
+        log.error("flags.bootstrap_not_written %s", err.strerror)
+
+
+def _load(path: Path) -> Copy:
+    """Return the copy in the bootstrap file; an unreadable file is as good as none."""
+    try:
+        doc = json.loads(path.read_bytes())
+        flags = tuple(FlagState(**row) for row in doc["flags"])
+        tokens = {str(key): (str(value[0]), str(value[1])) for key, value in doc["tokens"].items()}
+        if doc["v"] != 1 or not all(_typed(state) for state in flags):
+            raise ValueError("not a copy of version 1")
+        return Copy(int(doc["rev"]), flags, tokens, known=True)
+    except FileNotFoundError:
+        return Copy()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        log.error("flags.bootstrap_unreadable")
+        return Copy()
+
+
+def _typed(state: FlagState) -> bool:
+    texts = (state.flag, state.component, state.change, state.known_good, state.candidate)
+    numbers = (state.percent, state.lease_until, state.epoch)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in numbers)
+        and isinstance(state.enabled, bool)
+    )

@@ -1,0 +1,265 @@
+"""The Unleash-compatible HTTP surface. Every request reads the latches fresh; a kill never waits for a database."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from evoguard.domain.canonical import canonical
+from evoguard.domain.flag import FlagState
+from evoguard.domain.latch import LatchBoard
+from evoguard.errors import ConfigError, InputError, UnavailableError
+from evoguard.flags import document
+from evoguard.flags.bounds import (
+    MAX_KPI_BYTES,
+    MAX_SDK_BYTES,
+    RefusedError,
+    body_of,
+    check_headers,
+    label,
+    object_of,
+    refusal,
+)
+from evoguard.flags.memory import Memory
+from evoguard.flags.store import FlagStore
+from evoguard.ports.clock import Clock
+from evoguard.ports.latches import Latches
+
+log = logging.getLogger(__name__)
+LATCH_S = 2.0
+"""A latch folder that does not answer for this long is unreadable, and unreadable means killed."""
+
+
+class FlagServer:
+    """The endpoints over a memory copy; the latches and the store have threads of their own, so neither starves the other."""
+
+    def __init__(self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path) -> None:
+        self._store = store
+        self._latches = latches
+        self._clock = clock
+        self._store_pool = ThreadPoolExecutor(4, thread_name_prefix="store")
+        self._latch_pool = ThreadPoolExecutor(4, thread_name_prefix="latch")
+        self.memory = Memory(store, bootstrap, self._store_pool)
+
+    async def features(self, request: Request) -> Response:
+        """Serve what SDKs poll; 304 when they have exactly these bytes."""
+        await self._authorised(request, "flags.read")
+        board = await self._board()
+        page = document.features(self._states(board), board)
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
+        if page.etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(page.body, media_type="application/json", headers=headers)
+
+    async def feature(self, request: Request) -> Response:
+        """Serve one flag's document."""
+        await self._authorised(request, "flags.read")
+        board = await self._board()
+        name = request.path_params["name"]
+        state = next((s for s in self._states(board) if s.flag == name), None)
+        if state is None:
+            raise RefusedError(404, "flag.unknown", "no flag has this name")
+        return Response(canonical(document.feature(state, board)), media_type="application/json")
+
+    async def off(self, request: Request) -> Response:
+        """Serve the acknowledgement of kills: what is off right now."""
+        await self._authorised(request, "flags.read")
+        board = await self._board()
+        copy = self.memory.copy
+        return Response(
+            canonical(document.off_list(copy.flags, board, known=copy.known)), media_type="application/json"
+        )
+
+    async def health(self, _: Request) -> Response:
+        """Tell that the server answers, and whether the database could be read at the last look."""
+        return JSONResponse({"status": "ok", "rows": self.memory.copy.known, "database": self.memory.fresh})
+
+    async def register(self, request: Request) -> Response:
+        """Remember an SDK instance."""
+        return await self._seen(request)
+
+    async def metrics(self, request: Request) -> Response:
+        """Remember how often an SDK instance met each known flag; SDK metrics are never evidence."""
+        return await self._seen(request)
+
+    async def kpi(self, request: Request) -> Response:
+        """Store one KPI batch durably before answering 202; the same one again answers 200."""
+        assurance = await self._authorised(request, "kpi.write")
+        raw = await body_of(request, most=MAX_KPI_BYTES)
+        loop = asyncio.get_running_loop()
+        now = self._clock.now_ms()
+        stored = await loop.run_in_executor(self._store_pool, lambda: self._store.store_kpi(raw, assurance, now_ms=now))
+        return JSONResponse({"status": stored}, 202 if stored == "stored" else 200)
+
+    async def close(self) -> None:
+        """Let go of the threads without waiting for a database."""
+        self._store_pool.shutdown(wait=False, cancel_futures=True)
+        self._latch_pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _board(self) -> LatchBoard:
+        """Return the latches as they are now; no answer means that everything is killed."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LATCH_S):
+                return await loop.run_in_executor(self._latch_pool, self._latches.board)
+        except Exception as err:  # noqa: BLE001  (an unreadable latch is a kill, whatever went wrong)
+            log.error("flags.latches_unreadable %s", type(err).__name__)
+            return LatchBoard(unreadable=("latches",))
+
+    def _states(self, board: LatchBoard) -> tuple[FlagState, ...]:
+        """Return the rows to serve. Raises: RefusedError 503 when none are known, so that SDKs keep what they have.
+
+        While a kill is in force, knowing nothing means serving nothing: every SDK then takes every flag as off.
+        """
+        copy = self.memory.copy
+        if not copy.known and not board.unreadable and all(latch.lifted for latch in board.latches):
+            raise RefusedError(503, "flags.unknown", "the rows could not be read yet", retry_s=1)
+        return copy.flags
+
+    async def _authorised(self, request: Request, kind: str) -> str:
+        """Return the assurance of the request's token. Raises: RefusedError 401, 403, 431 or 503."""
+        check_headers(request)
+        key = sha256(request.headers.get("authorization", "").encode("utf-8", "surrogateescape")).hexdigest()
+        found = self.memory.copy.tokens.get(key)
+        if found is None and "authorization" in request.headers:
+            if not await self.memory.refresh():
+                raise RefusedError(503, "token.unknown", "tokens cannot be looked up right now", retry_s=1)
+            found = self.memory.copy.tokens.get(key)
+        if found is None:
+            raise RefusedError(401, "token.invalid", "no valid token in the Authorization header")
+        if found[0] != kind:
+            raise RefusedError(403, "token.kind", f"this needs a {kind} token")
+        return found[1]
+
+    async def _seen(self, request: Request) -> Response:
+        await self._authorised(request, "flags.read")
+        doc = object_of(await body_of(request, most=MAX_SDK_BYTES))
+        app = label(doc, "appName")
+        instance = f"{app}/{label(doc, 'instanceId', default='-')}/{label(doc, 'connectionId', default='-')}"
+        body = canonical(_uses(doc, {state.flag for state in self.memory.copy.flags})).decode()
+        loop = asyncio.get_running_loop()
+        now = self._clock.now_ms()
+        with suppress(UnavailableError):  # nothing depends on it, so a locked database costs the note only
+            await loop.run_in_executor(self._store_pool, lambda: self._store.seen(instance, app, body, now_ms=now))
+        return Response(status_code=202)
+
+
+def build_app(store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, poll_s: float = 0.2) -> Starlette:
+    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read."""
+    server = FlagServer(store, latches, clock, bootstrap=bootstrap)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await server.memory.start()
+        polling = asyncio.create_task(server.memory.poll(poll_s))
+        try:
+            yield
+        finally:
+            polling.cancel()
+            await server.close()
+
+    routes = [
+        Route("/api/client/features", server.features),
+        Route("/api/client/features/{name}", server.feature),
+        Route("/api/client/register", server.register, methods=["POST"]),
+        Route("/api/client/metrics", server.metrics, methods=["POST"]),
+        Route("/kpi", server.kpi, methods=["POST"]),
+        Route("/internal/off", server.off),
+        Route("/health", server.health),
+    ]
+    handlers = {RefusedError: _refused, InputError: _bad_input, UnavailableError: _unavailable, HTTPException: _http}
+    return Starlette(routes=routes, exception_handlers={**handlers, Exception: _broken}, lifespan=lifespan)
+
+
+async def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve on a loopback address until a signal; `ready` is told the port, which matters when `port` is 0.
+
+    Raises: ConfigError for an address that is not loopback, or a port that is taken.
+    """
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app, http="h11", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        h11_max_incomplete_event_size=16_384, timeout_keep_alive=20, limit_concurrency=500, backlog=256,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    if ready is not None:
+        ready(int(listener.getsockname()[1]))
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as err:
+        raise ConfigError("the flag server needs a numeric loopback address", code="flags.not_loopback") from err
+    if not address.is_loopback:
+        raise ConfigError("the flag server binds loopback only", code="flags.not_loopback", fix="use 127.0.0.1")
+    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(address), port))
+        listener.listen(256)
+    except (OSError, OverflowError) as err:
+        listener.close()
+        raise ConfigError(f"port {port} cannot be bound", code="flags.port_taken", fix="choose another port") from err
+    return listener
+
+
+def _uses(doc: object, known: set[str]) -> dict[str, dict[str, int]]:
+    """Return yes and no counts of known flags from a metrics body; anything else is left out."""
+    bucket = doc.get("bucket") if isinstance(doc, dict) else None
+    toggles = bucket.get("toggles") if isinstance(bucket, dict) else None
+    uses = {}
+    for name in known & set(toggles if isinstance(toggles, dict) else ()):
+        row = toggles[name] if isinstance(toggles, dict) else None
+        if isinstance(row, dict):
+            uses[name] = {key: _whole(row.get(key)) for key in ("yes", "no")}
+    return uses
+
+
+def _whole(value: object) -> int:
+    return min(value, 10**12) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+async def _refused(_: Request, err: Exception) -> Response:
+    assert isinstance(err, RefusedError)  # noqa: S101  (what the handler was registered for)
+    return refusal(err.status, err.code, err.message, retry_s=err.retry_s)
+
+
+async def _bad_input(_: Request, err: Exception) -> Response:
+    assert isinstance(err, InputError)  # noqa: S101  (what the handler was registered for)
+    status = {"kpi.repeated": 409, "kpi.too_big": 413}.get(err.code, 400)
+    return refusal(status, err.code, err.message)
+
+
+async def _unavailable(_: Request, err: Exception) -> Response:
+    assert isinstance(err, UnavailableError)  # noqa: S101  (what the handler was registered for)
+    return refusal(503, err.code, err.message, retry_s=1)
+
+
+async def _http(_: Request, err: Exception) -> Response:
+    assert isinstance(err, HTTPException)  # noqa: S101  (what the handler was registered for)
+    code = {404: "request.unknown", 405: "request.method"}.get(err.status_code, "request.invalid")
+    return refusal(err.status_code, code, str(err.detail))
+
+
+async def _broken(_: Request, err: Exception) -> Response:
+    log.error("flags.broken %s", type(err).__name__)
+    return refusal(500, "flags.broken", "the flag server failed on this request")

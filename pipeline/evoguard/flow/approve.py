@@ -1,0 +1,115 @@
+"""STEP. Sleep until enough distinct people approved this exact digest with their own keys."""
+
+from __future__ import annotations
+
+import json
+
+from langgraph.types import interrupt
+
+from evoguard.domain.approval import Approval, Vote, people_for, rejected_by
+from evoguard.domain.canonical import Digest, Json, as_digest, canonical
+from evoguard.domain.events import Event, StoredEvent
+from evoguard.domain.identity import Command
+from evoguard.errors import AuthError, InputError
+from evoguard.flow.state import FlowState, StepResult, proposal_of
+from evoguard.ports import Ports
+from evoguard.ports.inbox import Message
+
+
+async def approve(state: FlowState, ports: Ports) -> StepResult:
+    """Record what arrived, count, and wait when nothing did. The interrupt comes last: before it there is no effect."""
+    messages = await ports.inbox.pending(state["change"])
+    left = ended(messages)
+    if left is not None:
+        return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
+    events = [await _recorded(message, state, ports) for message in messages]
+    votes = votes_in(await ports.queries.events(f"change/{state['change']}")) + votes_of(events)
+    digest, author, now = Digest(state["approval"]), proposal_of(state).author, ports.clock.now_ms() // 1000
+    if by := rejected_by(votes, digest=digest):
+        events.append(Event("change.rejected", {"by": by, "digest": digest}, actor=by, reason=_reason(votes, by)))
+        return StepResult({"rejected": True, "outcome": "rejected"}, tuple(events))
+    people = people_for(votes, digest=digest, author=author, now=now)
+    if len(people) >= max(1, state["quorum"]):
+        stored = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
+        events.append(Event("change.approved", {"by": sorted(people), "digest": digest, "approvals": stored}))
+        return StepResult({"approved": True, "approvals": stored}, tuple(events))
+    if not events:
+        interrupt({"waiting": "approval", "wake_at": 0})
+    return StepResult({"approved": False}, tuple(events))
+
+
+def late(messages: tuple[Message, ...]) -> tuple[Event, ...]:
+    """Return what to record about messages that came after the approval; a reject then needs a kill, and says so."""
+    text = "came after the change was approved; to stop it now, use `evoguard kill` or withdraw it"
+    return tuple(
+        Event("approval.ignored", {"kind": m.kind}, causation=f"inbox/{m.id}", reason=text)
+        for m in messages
+        if m.kind in ("approve", "reject", "supersede")
+    )
+
+
+def votes_in(stored: tuple[StoredEvent, ...]) -> tuple[Approval, ...]:
+    """Return every vote that the change's stream holds."""
+    return votes_of([item.event for item in stored])
+
+
+def votes_of(events: list[Event]) -> tuple[Approval, ...]:
+    """Return the votes among events."""
+    return tuple(_vote(dict(e.body)) for e in events if e.type == "approval.recorded")
+
+
+def _vote(body: dict[str, Json]) -> Approval:
+    verdict: Vote = "approve" if body["verdict"] == "approve" else "reject"
+    return Approval(
+        by=str(body["by"]),
+        kind="person" if body["kind"] == "person" else "agent",
+        digest=as_digest(str(body["digest"])),
+        verdict=verdict,
+        at=int(str(body["at"])),
+        expires=int(str(body["expires"])),
+        nonce=str(body["nonce"]),
+    )
+
+
+def _reason(votes: tuple[Approval, ...], by: str) -> str:
+    return f"rejected by {by} ({sum(v.verdict == 'approve' for v in votes)} had approved)"
+
+
+def ended(messages: tuple[Message, ...]) -> Event | None:
+    """Return the event of a withdrawal or of a newer head, or None."""
+    for message in messages:
+        if message.kind == "withdraw":
+            return Event("change.withdrawn", actor=message.body, causation=f"inbox/{message.id}", reason="withdrawn by its author")
+        if message.kind == "supersede":
+            return Event("change.superseded", {"by": message.body}, causation=f"inbox/{message.id}", reason=f"superseded by {message.body}")
+    return None
+
+
+async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
+    """Return the event for one message: a vote that counts, or why it does not."""
+    cause = f"inbox/{message.id}"
+    try:
+        doc = json.loads(message.body)
+        identity = await ports.queries.identity(str(doc["by"]))
+        if identity is None:
+            raise AuthError("the voter is not registered")
+        command = await ports.signer.command(str(doc["envelope"]), identity)
+        _must_be_about(command, message, state)
+    except (AuthError, InputError, KeyError, ValueError, TypeError) as err:
+        return Event("approval.ignored", causation=cause, reason=str(err)[:300])
+    vote: Vote = "approve" if command.purpose == "approve" else "reject"
+    body: dict[str, Json] = {
+        "by": identity.name, "kind": identity.kind, "digest": command.subject, "verdict": vote,
+        "at": message.at // 1000, "expires": command.expires, "nonce": command.nonce,
+        "envelope": str(doc["envelope"]),
+    }  # fmt: skip
+    return Event("approval.recorded", body, actor=identity.name, reason=command.detail[:300], causation=cause)
+
+
+def _must_be_about(command: Command, message: Message, state: FlowState) -> None:
+    if command.purpose not in ("approve", "reject") or command.purpose != message.kind:
+        raise InputError("the signature is not a vote")
+    if command.subject != state["approval"]:
+        raise InputError("the vote is about another digest")
+    if command.expires * 1000 <= message.at:
+        raise InputError("the vote had expired when it arrived")

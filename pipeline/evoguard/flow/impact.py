@@ -1,0 +1,57 @@
+"""STEP. Say what the change touches, and which component's rules it therefore follows."""
+
+from __future__ import annotations
+
+import json
+
+from evoguard.domain.canonical import Json, canonical, digest_of
+from evoguard.domain.component import FILE_NAME, parse
+from evoguard.domain.events import Event
+from evoguard.domain.verdict import Finding, findings_json
+from evoguard.errors import InputError
+from evoguard.flow.state import FlowState, StepResult, proposal_of
+from evoguard.ports import Ports
+
+
+async def impact(state: FlowState, ports: Ports) -> StepResult:
+    """Read diff and component file, both from git objects and the latter at the base commit only."""
+    proposal = proposal_of(state)
+    try:
+        diff = await ports.sources.diff(proposal.repo, proposal.base, proposal.head)
+        rules = parse(await ports.sources.file(proposal.repo, proposal.base, FILE_NAME))
+    except InputError as err:
+        doubt = [Finding(err.code, err.message)]
+        digest = await ports.artifacts.put(json.dumps(findings_json(doubt), sort_keys=True).encode())
+        return StepResult({"refused": True, "refusal": digest, "at_step": "impact"})
+    component = rules.covering(diff.touched())
+    facts: Json = {
+        "files": [f.as_json() for f in diff.files],
+        "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
+                   "omitted": diff.omitted},
+        "secrets": [{"rule": rule, "path": path, "line": line} for rule, path, line in diff.secrets],
+        "component": component.as_json(),
+        "tighten": rules.tighten(),
+    }  # fmt: skip
+    stored = await ports.artifacts.put(canonical(facts))
+    await _supersede(state["change"], component.name, ports)
+    mapped = Event(
+        "change.mapped",
+        {"component": component.name, "flag": component.flag, "files": len(diff.files) + diff.omitted,
+         "added": diff.added, "deleted": diff.deleted, "impact": stored},
+    )  # fmt: skip
+    return StepResult(
+        {
+            "component": component.name,
+            "flag": component.flag,
+            "branch": component.release_branch,
+            "plan": digest_of(component.as_json()),
+            "impact": stored,
+        },
+        (mapped,),
+    )
+
+
+async def _supersede(change: str, component: str, ports: Ports) -> None:
+    """A new head of the same author on the same base ends the older one; told by message, each change ends itself."""
+    for earlier in await ports.lanes.earlier(change, component):
+        await ports.inbox.put(earlier, "supersede", change, key=f"supersede/{earlier}/{change}")

@@ -1,0 +1,48 @@
+"""STEP. Put change and evidence before the policies; a denial is an answer."""
+
+from __future__ import annotations
+
+import json
+
+from evoguard.domain.canonical import Digest, as_digest
+from evoguard.domain.change import approval_digest
+from evoguard.domain.events import Event
+from evoguard.domain.verdict import findings_json
+from evoguard.flow.question import ask
+from evoguard.flow.state import FlowState, StepResult, proposal_of
+from evoguard.ports import Ports
+
+
+async def judge(state: FlowState, ports: Ports) -> StepResult:
+    """Ask `review`; when it allows, name the digest that people are asked to approve."""
+    decision, stored = await ask("review", state, ports)
+    judged = Event(
+        "change.judged",
+        {"allow": decision.allow, "quorum": decision.quorum, "decision": stored, "bundle": ports.policies.digest,
+         "deny": findings_json(decision.deny[:50]), "notes": findings_json(decision.notes[:50])},
+        reason=decision.deny[0].msg if decision.deny else "",
+    )  # fmt: skip
+    facts: dict[str, str | int | bool] = {
+        "allow": decision.allow,
+        "quorum": decision.quorum,
+        "decision": stored,
+        "bundle": ports.policies.digest,
+    }
+    if not decision.allow:
+        raw = json.dumps(findings_json(decision.deny), sort_keys=True).encode()
+        facts |= {"refused": True, "at_step": "judge", "refusal": await ports.artifacts.put(raw)}
+        return StepResult(facts, (judged,))
+    asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
+    requested = Event("approval.requested", {"digest": asked, "quorum": decision.quorum})
+    return StepResult({**facts, "approval": asked}, (judged, requested))
+
+
+def what_people_approve(state: FlowState, *, decision: Digest, bundle: Digest) -> Digest:
+    """Return the digest over head, base, evidence, bundle, decision and rollout plan."""
+    return approval_digest(
+        proposal=proposal_of(state),
+        evidence=as_digest(state["evidence"]),
+        bundle=bundle,
+        component=as_digest(state["plan"]),
+        decision=decision,
+    )

@@ -1,0 +1,70 @@
+"""The question that policies judge: everything that is known about a change, in one bounded document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from evoguard.domain.approval import Approval
+from evoguard.domain.canonical import Digest, Json, as_digest, canonical
+from evoguard.domain.verdict import Decision, PolicyStage
+from evoguard.flow.state import FlowState, proposal_of
+from evoguard.ports import Ports
+
+
+async def ask(
+    stage: PolicyStage, state: FlowState, ports: Ports, *, approvals: Sequence[Approval] = ()
+) -> tuple[Decision, Digest]:
+    """Ask the policies and store question and answer together, so that the decision can be made again later.
+
+    Raises: UnavailableError when there is no verdict.
+    """
+    question = await _question(stage, state, ports, approvals)
+    decision = await ports.policies.decide(stage, question)
+    record: Json = {"question": question, "decision": decision.as_json(), "bundle": ports.policies.digest}
+    return decision, await ports.artifacts.put(canonical(record))
+
+
+async def load(ports: Ports, digest: str) -> Mapping[str, Json]:
+    """Return a stored JSON document, proved against its digest."""
+    doc: Mapping[str, Json] = json.loads(await ports.artifacts.get(as_digest(digest)))
+    return doc
+
+
+async def _question(
+    stage: PolicyStage, state: FlowState, ports: Ports, approvals: Sequence[Approval]
+) -> Mapping[str, Json]:
+    proposal = proposal_of(state)
+    impact = await load(ports, state["impact"])
+    evidence = await load(ports, state["evidence"])
+    component = impact["component"]
+    assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
+    kpis = component["kpis"]
+    return {
+        "v": 1,
+        "stage": stage,
+        "now": ports.clock.now_ms() // 1000,
+        "change": {
+            "id": state["change"], "repo": proposal.repo, "base": proposal.base, "head": proposal.head,
+            "tree": proposal.tree, "intent": proposal.intent, "component": state["component"],
+        },
+        "files": impact["files"],
+        "totals": impact["totals"],
+        "secrets": impact["secrets"],
+        "tighten": impact["tighten"],
+        "author": {
+            "id": proposal.author.id, "kind": proposal.author.kind,
+            "held": bool(await ports.queries.held(proposal.author.id)),
+        },
+        "component": {
+            "name": component["name"], "flag": component["flag"], "quorum": component["quorum"],
+            "stages": component["stages"], "kpis": sorted(kpis) if isinstance(kpis, Mapping) else [],
+        },
+        "evidence": {
+            "digest": state["evidence"],
+            **{k: evidence[k] for k in ("passed", "isolation", "behaviour", "expected", "run", "failed")},
+        },
+        "approvals": [a.as_json() for a in approvals],
+        "approval_digest": state.get("approval", ""),
+        "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
+    }  # fmt: skip

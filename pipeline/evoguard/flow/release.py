@@ -1,0 +1,78 @@
+"""STEP. Verify as a stranger would, then publish exactly the tested tree."""
+
+from __future__ import annotations
+
+import json
+
+from langgraph.types import interrupt
+
+from evoguard.domain.attestation import check_vsa
+from evoguard.domain.canonical import Digest, as_digest
+from evoguard.domain.events import Event
+from evoguard.domain.verdict import Finding, findings_json
+from evoguard.errors import FencedError
+from evoguard.flow.approve import ended, late
+from evoguard.flow.state import FlowState, StepResult, proposal_of
+from evoguard.ports import Ports
+from evoguard.ports.forge import Publication
+
+QUEUE_TICK_MS = 500
+
+
+async def release(state: FlowState, ports: Ports) -> StepResult:
+    """Publish when it is this change's turn on its component; before that, wait visibly."""
+    if await ports.lanes.turn(state["repo"], state["component"]) != state["change"]:
+        messages = await ports.inbox.pending(state["change"])
+        if left := ended(messages):
+            return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
+        if ignored := late(messages):
+            return StepResult({"queued": True}, ignored)
+        if state.get("queued"):
+            interrupt({"waiting": "turn", "wake_at": ports.clock.now_ms() + QUEUE_TICK_MS})
+        return StepResult({"queued": True}, (Event("rollout.queued", reason="another rollout of this component is open"),))
+    doubts = await _doubts(state, ports)
+    if doubts:
+        return await _refusal(doubts, ports)
+    # The epoch that this decision was made under: a kill from here on makes the publication impossible.
+    what = publication_of(state, epoch=ports.latches.board().epoch)
+    try:
+        commit = await ports.effects.once(f"publish/{state['change']}", lambda: ports.forge.publish(what))
+    except FencedError as err:
+        if err.code != "fenced.base_moved":
+            raise
+        moved = Finding("release.base_moved", "the release branch moved since the approval", path=state["branch"])
+        return await _refusal([moved], ports)
+    refs = await ports.forge.refs(state["repo"], state["component"], state["branch"])
+    published = Event("release.published", {"commit": commit, "known_good": refs.known_good, "branch": state["branch"]})
+    return StepResult({"commit": commit, "percent": 0, "refused": False}, (published,))
+
+
+def publication_of(state: FlowState, *, epoch: int) -> Publication:
+    """Return the publication that the state describes."""
+    proposal = proposal_of(state)
+    return Publication(
+        repo=proposal.repo,
+        component=state["component"],
+        branch=state["branch"],
+        change=state["change"],
+        base=proposal.base,
+        head=proposal.head,
+        tree=proposal.tree,
+        message=proposal.intent,
+        at=state["decided_at"],
+        epoch=epoch,
+    )
+
+
+async def _doubts(state: FlowState, ports: Ports) -> list[Finding]:
+    """What a stranger with the public key alone would object to."""
+    statement = await ports.signer.verify(await ports.artifacts.get(as_digest(state["attestation"])))
+    return check_vsa(
+        statement, tree=state["tree"], policy=Digest(state["bundle"]), verifier=ports.verifier,
+        now_s=ports.clock.now_ms() // 1000,
+    )  # fmt: skip
+
+
+async def _refusal(doubts: list[Finding], ports: Ports) -> StepResult:
+    raw = json.dumps(findings_json(doubts), sort_keys=True).encode()
+    return StepResult({"refused": True, "at_step": "release", "refusal": await ports.artifacts.put(raw)})

@@ -1,0 +1,44 @@
+"""STEP. Take it back: flag off, git back to known-good, author held. Only ever goes down, so it asks nobody."""
+
+from __future__ import annotations
+
+from evoguard.domain.canonical import Json
+from evoguard.domain.events import Event
+from evoguard.flow.state import FlowState, StepResult
+from evoguard.ports import Ports
+
+
+async def revert(state: FlowState, ports: Ports) -> StepResult:
+    """Return to known-good after an abort or a kill; every part may be repeated."""
+    killed = state.get("killed", "")
+    if state.get("flag") and state.get("commit"):
+        await ports.flags.off(state["flag"])
+    events: list[Event] = []
+    reason = await _reason(state, ports)
+    if state.get("commit"):
+        commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
+        events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
+    if author := state.get("author"):
+        held: dict[str, Json] = {"author": author, "kill": killed or f"abort/{state['change']}"}
+        events.append(Event("author.held", held, reason=reason))
+    end = "killed" if killed else "reverted"
+    messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]
+    cause = f"inbox/{messages[0].id}" if messages else ""
+    events.append(Event(f"change.{'killed' if killed else 'reverted'}", {"kill": killed}, reason=reason, causation=cause))
+    return StepResult({"outcome": end}, tuple(events))
+
+
+async def _revert(state: FlowState, ports: Ports, reason: str) -> str:
+    commit = await ports.forge.revert(state["repo"], state["component"], state["branch"], reason=reason)
+    if commit:
+        return commit
+    # the kill command, or an earlier life of this step, already did it: the tip is the revert
+    return (await ports.forge.refs(state["repo"], state["component"], state["branch"])).tip
+
+
+async def _reason(state: FlowState, ports: Ports) -> str:
+    if killed := state.get("killed"):
+        latch = next((x for x in ports.latches.board().latches if x.id == killed), None)
+        return f"killed by {latch.by}: {latch.reason}" if latch else "killed: a latch could not be read"
+    stored = await ports.queries.events(f"change/{state['change']}")
+    return next((i.event.reason for i in reversed(stored) if i.event.type == "rollout.aborted"), "rollout aborted")

@@ -1,0 +1,57 @@
+"""What the guard needs from outside, one role a file; `Ports` bundles them for a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evoguard.ports.artifacts import Artifacts
+from evoguard.ports.clock import Clock
+from evoguard.ports.effects import Effects
+from evoguard.ports.flags import Flags
+from evoguard.ports.forge import Forge, Sources
+from evoguard.ports.inbox import Inbox
+from evoguard.ports.kpis import Kpis
+from evoguard.ports.lanes import Lanes
+from evoguard.ports.latches import Latches
+from evoguard.ports.policies import Policies
+from evoguard.ports.queries import Queries
+from evoguard.ports.sandbox import Sandbox
+from evoguard.ports.signer import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a rollout breathes. All times in seconds; exposures in units."""
+
+    lease_s: int = 30
+    dwell_s: int = 5
+    """Least time a stage lasts, however good the evidence looks."""
+    disaster_exposures: int = 300
+    """Units (both arms) after which a stage below `evidence_from_percent` may end without an abort."""
+    evidence_from_percent: int = 10
+    tick_s: float = 0.5
+    silent_s: int = 60
+    """A rollout without any KPI batch for this long is reverted: silent data holds, then goes down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The assembled parts one run may use; handed to the flow as LangGraph's run context."""
+
+    artifacts: Artifacts
+    clock: Clock
+    effects: Effects
+    flags: Flags
+    forge: Forge
+    sources: Sources
+    inbox: Inbox
+    kpis: Kpis
+    lanes: Lanes
+    latches: Latches
+    policies: Policies
+    queries: Queries
+    sandbox: Sandbox
+    signer: Signer
+    pace: Pace
+    verifier: str = "evoguard:local"
+    """The id that attestations carry; a stranger checks it."""

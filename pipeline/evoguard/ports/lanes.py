@@ -1,0 +1,15 @@
+"""Whose turn it is: one open rollout a component, others wait visibly."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Lanes(Protocol):
+    """The order of changes on one component."""
+
+    async def turn(self, repo: str, component: str) -> str:
+        """Return the change that may roll out now: the open one, else the one that was approved first, else ''."""
+
+    async def earlier(self, change: str, component: str) -> tuple[str, ...]:
+        """Return the open, unreleased changes that `change` supersedes: same author, repository, component, older."""

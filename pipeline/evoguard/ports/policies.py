@@ -1,0 +1,20 @@
+"""The policies' verdict on a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from evoguard.domain.canonical import Digest, Json
+from evoguard.domain.verdict import Decision, PolicyStage
+
+
+class Policies(Protocol):
+    """One bundle of rules, named by digest."""
+
+    @property
+    def digest(self) -> Digest:
+        """Return the identity of rules, data, capabilities and engine."""
+
+    async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
+        """Return the decision on one question. Raises: UnavailableError for no verdict, InputError for a bad question."""

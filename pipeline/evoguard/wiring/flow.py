@@ -1,0 +1,106 @@
+"""The worker, wired. LangGraph's strict mode is set before it is imported, and it is imported nowhere else but in flow."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
+
+from evoguard.adapters.git.forge import GitForge
+from evoguard.adapters.git.sources import GitSources
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.adapters.sandbox import GvisorSandbox
+from evoguard.adapters.signer import LocalSigner
+from evoguard.adapters.sqlite import audit
+from evoguard.adapters.sqlite.effects import SqliteEffects
+from evoguard.adapters.sqlite.flags import SqliteFlags
+from evoguard.adapters.sqlite.kpis import SqliteKpis
+from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteWaker
+from evoguard.adapters.sqlite.saver import FencedSqliteSaver
+from evoguard.errors import ConfigError
+from evoguard.flow.graph import App, build
+from evoguard.flow.runs import Advance, advance
+from evoguard.ports import Ports
+from evoguard.settings import Settings
+from evoguard.wiring.state import Opened, open_state
+from evoguard.worker import Worker
+
+
+def ports(opened: Opened) -> Ports:
+    """Return the assembled parts of the embedded mode. Raises: ConfigError when gVisor or a key is missing."""
+    settings = opened.settings
+    return Ports(
+        artifacts=opened.artifacts,
+        clock=opened.clock,
+        effects=SqliteEffects(opened.con, opened.clock),
+        flags=SqliteFlags(opened.con, opened.latches),
+        forge=GitForge(settings.repos_dir),
+        sources=GitSources(settings.repos_dir),
+        inbox=opened.inbox,
+        kpis=SqliteKpis(opened.con),
+        lanes=SqliteLanes(opened.con),
+        latches=opened.latches,
+        policies=OpaWasmPolicies(settings.state / "policy-cache"),
+        queries=opened.queries,
+        sandbox=GvisorSandbox(settings),
+        signer=signer(settings),
+        pace=settings.pace,
+        verifier=verifier(opened),
+    )
+
+
+def signer(settings: Settings) -> LocalSigner:
+    """Return the service's signer. Raises: ConfigError."""
+    try:
+        public = settings.service_pub.read_bytes()
+    except OSError as err:
+        raise ConfigError("the service's public key is missing", code="key.missing", fix="run `evoguard doctor`") from err
+    return LocalSigner(settings.service_key, public)
+
+
+def verifier(opened: Opened) -> str:
+    """Return the id that this installation's attestations carry."""
+    row = opened.con.execute("select value from meta where name='verifier'").fetchone()
+    return str(row[0]) if row else "evoguard:unnamed"
+
+
+def app(opened: Opened) -> App:
+    """Return the graph over the fenced saver."""
+    saver = FencedSqliteSaver(opened.con, opened.clock)
+    saver.setup()
+    return build(saver)
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[Worker]:
+    """Hold the worker's lock and yield the worker. Raises: ConfigError when another worker runs on this state."""
+    opened = open_state(settings)
+    lock = os.open(settings.state / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        os.close(lock)
+        opened.close()
+        raise ConfigError("another worker runs on this state", code="worker.running", fix="stop it first") from err
+    try:
+        graph, house = app(opened), ports(opened)
+
+        async def drive(change: str) -> Advance:
+            return await advance(graph, house, change)
+
+        yield Worker(
+            drive=drive,
+            waker=SqliteWaker(opened.con),
+            book=opened.registry,
+            inbox=opened.inbox,
+            latches=opened.latches,
+            clock=opened.clock,
+            sign_root=lambda: audit.sign_root(opened.con, house.signer, opened.clock),
+            at_once=settings.workers,
+        )
+    finally:
+        opened.close()
+        os.close(lock)

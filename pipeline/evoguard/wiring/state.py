@@ -1,0 +1,54 @@
+"""The state folder opened: what every process needs, without LangGraph, wasmtime or a web framework."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from evoguard.adapters import latch_files, state_folder
+from evoguard.adapters.artifacts import FileArtifacts
+from evoguard.adapters.clock import SystemClock
+from evoguard.adapters.latches import FileLatches
+from evoguard.adapters.sqlite import db, event_log
+from evoguard.adapters.sqlite.inbox import SqliteInbox
+from evoguard.adapters.sqlite.queries import SqliteQueries
+from evoguard.adapters.sqlite.registry import SqliteRegistry
+from evoguard.settings import Settings
+
+__all__ = ["Opened", "latch_files", "open_state"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One connection and what reads and writes through it."""
+
+    settings: Settings
+    con: sqlite3.Connection
+    clock: SystemClock
+    queries: SqliteQueries
+    inbox: SqliteInbox
+    registry: SqliteRegistry
+    latches: FileLatches
+    artifacts: FileArtifacts
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.con.close()
+
+
+def open_state(settings: Settings, *, busy_s: float = 5.0) -> Opened:
+    """Open a checked state folder. Raises: ConfigError, UnavailableError."""
+    state_folder.check(settings.state)
+    con = db.connect(settings.database, busy_s=busy_s)
+    clock = SystemClock(lambda: event_log.floor_ms(con))
+    queries, registry = SqliteQueries(con), SqliteRegistry(con, clock)
+    return Opened(
+        settings=settings,
+        con=con,
+        clock=clock,
+        queries=queries,
+        inbox=SqliteInbox(con, clock),
+        registry=registry,
+        latches=FileLatches(settings.kill_dir, queries.identity_now, registry.known_kills),
+        artifacts=FileArtifacts(settings.state / "artifacts"),
+    )

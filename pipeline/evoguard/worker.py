@@ -1,0 +1,135 @@
+"""The worker: wakes changes, drives each through `advance`, writes down kills. It decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.errors import EvoguardError, IntegrityError
+from evoguard.flow.runs import Advance
+from evoguard.ports.clock import Clock
+from evoguard.ports.inbox import Inbox
+from evoguard.ports.latches import Latches
+
+log = logging.getLogger("evoguard.worker")
+IDLE_S = 0.1
+ROOT_EVERY_S = 1.0
+RETRY_S = (0.5, 1, 2, 5, 15, 60)
+
+
+class Waker(Protocol):
+    """The due-table."""
+
+    async def at(self, change: str, when_ms: int) -> None:
+        """Wake a change at a time (unix ms)."""
+
+    async def ready(self, now_ms: int) -> tuple[str, ...]:
+        """Return every change with something to do."""
+
+
+class Book(Protocol):
+    """Where kills are written down, and why a change does not move."""
+
+    def reconcile(self, board: LatchBoard) -> tuple[Latch, ...]:
+        """Record kills and lifts; return every latch in force."""
+
+    def open_changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (change, component, flag) of open changes."""
+
+    def note(self, change: str, detail: str) -> None:
+        """Show why a change does not move."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process, many changes; a change has one driver at a time."""
+
+    drive: Callable[[str], Awaitable[Advance]]
+    waker: Waker
+    book: Book
+    inbox: Inbox
+    latches: Latches
+    clock: Clock
+    sign_root: Callable[[], Awaitable[bool]]
+    at_once: int = 2
+    _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _stopped: set[str] = field(default_factory=set)
+    _signed_at: float = 0.0
+
+    async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
+        """Work until `stop` is set; with `until_idle`, until nothing is open or everything waits for people."""
+        for change, _, _ in self.book.open_changes():  # a crash may have lost a wake: every open change gets one
+            await self.waker.at(change, 0)
+        while not stop.is_set():
+            await self.tick()
+            if until_idle and not self._running and not await self._ready():
+                break
+            await asyncio.sleep(IDLE_S)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self.sign_root()
+
+    async def tick(self) -> None:
+        """Do one round: kills first, then whatever is due."""
+        try:
+            await self._kills()
+            for change in await self._ready():
+                if change not in self._running and len(self._running) < self.at_once:
+                    self._running[change] = asyncio.create_task(self._one(change))
+            if time.monotonic() - self._signed_at > ROOT_EVERY_S:
+                self._signed_at = time.monotonic()
+                await self.sign_root()
+        except EvoguardError as err:  # the database is locked or full: everything stays as it is, and is tried again
+            log.warning("worker.round_failed code=%s %s", err.code, err.message)
+
+    async def _ready(self) -> list[str]:
+        return [c for c in await self.waker.ready(self.clock.now_ms()) if c not in self._stopped]
+
+    async def _kills(self) -> None:
+        board = self.latches.board()
+        in_force = self.book.reconcile(board)
+        if not in_force and not board.unreadable:
+            return
+        for change, component, flag in self.book.open_changes():
+            if board.killed(component=component, flag=flag):
+                first = board.first(component=component, flag=flag)
+                name = first.id if first else "unreadable"
+                await self.inbox.put(change, "kill", name, key=f"kill/{name}/{change}")
+
+    async def _one(self, change: str) -> None:
+        try:
+            await self._advance(change)
+        finally:
+            self._running.pop(change, None)
+
+    async def _advance(self, change: str) -> None:
+        try:
+            done = await self.drive(change)
+        except IntegrityError as err:
+            self._stopped.add(change)
+            log.error("change.stopped change=%s code=%s %s", change, err.code, err.message)
+            self.book.note(change, f"stopped: {err.code}: {err.message}")
+        except Exception as err:  # noqa: BLE001  (the run loop: recorded, the gate stays shut, tried again later)
+            await self._retry(change, err)
+        else:
+            self._failures.pop(change, None)
+            # A message that no step takes up must not spin: look again at the next tick's pace.
+            await self.waker.at(change, done.wake_at or self.clock.now_ms() + 3_600_000)
+
+    async def _retry(self, change: str, err: Exception) -> None:
+        failed = self._failures[change] = self._failures.get(change, 0) + 1
+        pause_s = RETRY_S[min(failed, len(RETRY_S)) - 1]
+        code = err.code if isinstance(err, EvoguardError) else type(err).__name__
+        log.warning("change.waits change=%s code=%s retry_s=%s %s", change, code, pause_s, str(err)[:300],
+                    exc_info=not isinstance(err, EvoguardError))  # fmt: skip
+        try:
+            await self.waker.at(change, self.clock.now_ms() + int(pause_s * 1000))
+            self.book.note(change, f"tried {failed} times: {code}: {str(err)[:300]}")
+        except EvoguardError:
+            log.warning("change.note_failed change=%s", change)
+        await asyncio.sleep(pause_s)

@@ -1,0 +1,29 @@
+# METADATA
+# title: Guard paths need people
+# description: A change that touches the guard itself is never an agent's; a person's needs approvals from distinct people.
+# custom: {code: approval.guard_paths, severity: constitution, source: "policies/README.md#approval"}
+# authors: [evoguard]
+package evoguard.rules.approval.guard_paths
+
+import data.evoguard.lib
+
+code := "approval.guard_paths"
+
+deny contains lib.finding(code, "an agent may not touch a guard path", path, lib.at(["author", "kind"])) if {
+	some path in lib.guarded
+	not input.author.kind == "person"
+}
+
+deny contains lib.finding(code, $"a guard path needs {data.guard.people} people", path, $"{count(lib.people)}") if {
+	some path in lib.guarded
+	not input.stage == "review"
+	not enough_people
+}
+
+escalate contains lib.finding(code, $"a guard path needs {data.guard.people} people", path, "") if {
+	some path in lib.guarded
+	input.stage == "review"
+	input.author.kind == "person"
+}
+
+enough_people if count(lib.people) >= data.guard.people

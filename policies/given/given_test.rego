@@ -1,0 +1,114 @@
+# METADATA
+# title: What the rules' tests start from
+# description: One question that is allowed at each stage, and short ways to ask a changed one.
+# authors: [evoguard]
+package evoguard_test.given
+
+file := {
+	"path": "lending/scoring.py",
+	"old_path": "",
+	"status": "modified",
+	"added": 3,
+	"deleted": 1,
+	"binary": false,
+	"mode_old": "100644",
+	"mode_new": "100644",
+	"size": 900,
+}
+
+secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
+
+approval := {
+	"by": "ada",
+	"kind": "person",
+	"digest": "sha256:question",
+	"at": 1790000000,
+	"expires": 1790003600,
+	"verdict": "approve",
+}
+
+review := {
+	"v": 1,
+	"stage": "review",
+	"now": 1790000100,
+	"change": {
+		"id": "ch-0123456789ab",
+		"repo": "lending",
+		"base": "b0",
+		"head": "c1",
+		"tree": "d2",
+		"intent": "",
+		"component": "scoring",
+	},
+	"files": [file],
+	"totals": {"files": 1, "added": 3, "deleted": 1, "omitted": 0},
+	"author": {"id": "coder", "kind": "agent", "held": false},
+	"component": {
+		"name": "scoring",
+		"flag": "lending-scoring",
+		"kpis": ["errors"],
+		"quorum": 1,
+		"stages": [1, 10, 50, 100],
+	},
+	"evidence": {
+		"digest": "sha256:evidence",
+		"passed": true,
+		"isolation": "gvisor",
+		"behaviour": "recorded",
+		"expected": 12,
+		"run": 12,
+		"failed": 0,
+	},
+	"secrets": [],
+	"approvals": [],
+	"approval_digest": "",
+	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0},
+	"policy": {"bundle": "sha256:bundle", "reviewed_bundle": ""},
+}
+
+admit := object.union(review, {
+	"stage": "admit",
+	"approvals": [approval],
+	"approval_digest": "sha256:question",
+	"policy": {"reviewed_bundle": "sha256:bundle"},
+})
+
+reviewed(changes) := judged_at_review(object.union(review, changes))
+
+admitted(changes) := judged_at_admit(object.union(admit, changes))
+
+judged_at_review(question) := decision if {
+	decision := data.evoguard.review with input as question
+}
+
+judged_at_admit(question) := decision if {
+	decision := data.evoguard.admit with input as question
+}
+
+with_file(changes) := {"files": [object.union(file, changes)]}
+
+with_approvals(changes) := {"approvals": [object.union(approval, change) | some change in changes]}
+
+denies(decision, code) if {
+	decision.allow == false
+	some finding in decision.deny
+	finding.code == code
+}
+
+denies_term(decision, code, term) if {
+	decision.allow == false
+	some finding in decision.deny
+	finding.code == code
+	finding.term == term
+}
+
+allows(decision) if {
+	decision.allow == true
+	decision.deny == set()
+}
+
+voted(changes) := admitted(with_approvals(changes))
+
+counted(changes) := reviewed({"totals": changes})
+
+proved(changes) := reviewed({"evidence": changes})

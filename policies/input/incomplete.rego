@@ -1,0 +1,179 @@
+# METADATA
+# title: The question is incomplete
+# description: |
+#   A field that is missing or of another type denies, naming the field: every other rule would fall silent on it.
+#   `code` texts may not be empty, `word` texts are one of a list, `count` is a whole number from 0 up.
+# custom: {code: input.incomplete, severity: constitution, source: "policies/README.md#a-complete-question"}
+# authors: [evoguard]
+package evoguard.rules.input.incomplete
+
+import data.evoguard.lib
+
+deny contains lib.finding("input.incomplete", "a field is missing or of another type", field, "") if {
+	some field in unreadable
+}
+
+kinds := {
+	"v": "one",
+	"stage": "stage",
+	"now": "count",
+	"change.id": "code",
+	"change.repo": "code",
+	"change.base": "code",
+	"change.head": "code",
+	"change.tree": "code",
+	"change.intent": "text",
+	"change.component": "text",
+	"files": "list",
+	"totals.files": "count",
+	"totals.added": "count",
+	"totals.deleted": "count",
+	"totals.omitted": "count",
+	"author.id": "code",
+	"author.kind": "actor",
+	"author.held": "flag",
+	"component.name": "text",
+	"component.flag": "text",
+	"component.kpis": "codes",
+	"component.quorum": "count",
+	"component.stages": "counts",
+	"evidence.digest": "code",
+	"evidence.passed": "flag",
+	"evidence.isolation": "text",
+	"evidence.behaviour": "behaviour",
+	"evidence.expected": "count",
+	"evidence.run": "count",
+	"evidence.failed": "count",
+	"secrets": "list",
+	"approvals": "list",
+	"approval_digest": "at_admit",
+	"tighten.guard": "globs",
+	"tighten.max_files": "count",
+	"tighten.max_lines": "count",
+	"tighten.quorum": "count",
+	"policy.bundle": "code",
+	"policy.reviewed_bundle": "at_admit",
+}
+
+item_kinds := {
+	"files": {
+		"path": "path",
+		"old_path": "old_path",
+		"status": "status",
+		"added": "count",
+		"deleted": "count",
+		"binary": "flag",
+		"mode_old": "text",
+		"mode_new": "text",
+		"size": "count",
+	},
+	"secrets": {"rule": "code", "path": "text", "line": "count"},
+	"approvals": {
+		"by": "code",
+		"kind": "actor",
+		"digest": "code",
+		"at": "count",
+		"expires": "count",
+		"verdict": "vote",
+	},
+}
+
+words := {
+	"stage": {"review", "admit"},
+	"actor": {"agent", "person"},
+	"behaviour": {"recorded", "incomplete", "not recorded"},
+	"status": {"added", "modified", "deleted", "renamed", "typechange"},
+	"vote": {"approve", "reject"},
+}
+
+unreadable contains field if {
+	some field, kind in kinds
+	not readable(kind, lib.at(split(field, ".")))
+}
+
+unreadable contains $"{list}[{at}].{field}" if {
+	some list, fields in item_kinds
+	some at, item in input[list]
+	some field, kind in fields
+	not readable(kind, lib.get(item, field))
+}
+
+# Data is part of the question: without its lists and numbers, rules would fall silent too.
+unreadable contains "data" if not data_complete
+
+data_complete if {
+	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people] {
+		whole(number)
+	}
+	every list in [data.guard.globs, data.evidence.isolations, data.modes.plain, data.modes.script_suffixes, data.rules] {
+		readable("codes", list)
+		count(list) > 0
+	}
+	named(data.modes.executable)
+}
+
+readable("one", 1)
+
+readable("text", value) if is_string(value)
+
+readable("code", value) if named(value)
+
+readable("flag", value) if is_boolean(value)
+
+readable("list", value) if is_array(value)
+
+readable("count", value) if whole(value)
+
+readable("counts", value) if {
+	is_array(value)
+	every item in value { whole(item) }
+}
+
+readable("codes", value) if {
+	is_array(value)
+	every item in value { named(item) }
+}
+
+# A glob that the engine cannot read matches nothing, in silence.
+readable("globs", value) if {
+	is_array(value)
+	every item in value {
+		named(item)
+		is_boolean(glob.match(item, ["/"], ""))
+	}
+}
+
+# At review there is nothing to name yet.
+readable("at_admit", value) if {
+	is_string(value)
+	input.stage == "review"
+}
+
+readable("at_admit", value) if named(value)
+
+readable("path", value) if straight(value)
+
+readable("old_path", "")
+
+readable("old_path", value) if straight(value)
+
+readable(kind, value) if value in words[kind]
+
+named(value) if {
+	is_string(value)
+	value != ""
+}
+
+whole(value) if {
+	is_number(value)
+	value >= 0
+	floor(value) == value
+}
+
+# A path without parts that mean another place on some file system.
+straight(path) if {
+	named(path)
+	every part in ["//", "/./", "/../", "\\", "\n", "\r", "\t"] {
+		not contains($"/{path}/", part)
+	}
+}

@@ -1,0 +1,204 @@
+package evoguard_test.input.incomplete_test
+
+import data.evoguard_test.given
+
+# A question with one item in every list, so that a field of an item can be lost.
+full := object.union(given.admit, {"secrets": [given.secret]})
+
+# Lost, null, a number below zero, a table: wrong for every field.
+needed(field) if {
+	path := split(field, ".")
+	named(json.remove(full, [concat("/", path)]), field)
+	every wrong in [null, -1, {}] {
+		named(changed(path, wrong), field)
+	}
+}
+
+changed([key], value) := object.union(full, {key: value})
+
+changed([part, key], value) := object.union(json.remove(full, [$"{part}/{key}"]), {part: {key: value}})
+
+needed_in(list, field) if {
+	item := full[list][0]
+	without := object.remove(item, [field])
+	name := $"{list}[0].{field}"
+	named(object.union(full, {list: [without]}), name)
+	every wrong in [null, -1, {}] {
+		named(object.union(full, {list: [object.union(without, {field: wrong})]}), name)
+	}
+}
+
+named(question, field) if {
+	decision := given.judged_at_admit(question)
+	decision.allow == false
+	some finding in decision.deny
+	finding.code == "input.incomplete"
+	finding.path == field
+}
+
+refused(decision, field) if {
+	decision.allow == false
+	some finding in decision.deny
+	finding.code == "input.incomplete"
+	finding.path == field
+}
+
+test_needs_v if needed("v")
+
+test_needs_stage if needed("stage")
+
+test_needs_now if needed("now")
+
+test_needs_change_id if needed("change.id")
+
+test_needs_change_repo if needed("change.repo")
+
+test_needs_change_base if needed("change.base")
+
+test_needs_change_head if needed("change.head")
+
+test_needs_change_tree if needed("change.tree")
+
+test_needs_change_intent if needed("change.intent")
+
+test_needs_change_component if needed("change.component")
+
+test_needs_files if needed("files")
+
+test_needs_totals_files if needed("totals.files")
+
+test_needs_totals_added if needed("totals.added")
+
+test_needs_totals_deleted if needed("totals.deleted")
+
+test_needs_totals_omitted if needed("totals.omitted")
+
+test_needs_author_id if needed("author.id")
+
+test_needs_author_kind if needed("author.kind")
+
+test_needs_author_held if needed("author.held")
+
+test_needs_component_name if needed("component.name")
+
+test_needs_component_flag if needed("component.flag")
+
+test_needs_component_kpis if needed("component.kpis")
+
+test_needs_component_quorum if needed("component.quorum")
+
+test_needs_component_stages if needed("component.stages")
+
+test_needs_evidence_digest if needed("evidence.digest")
+
+test_needs_evidence_passed if needed("evidence.passed")
+
+test_needs_evidence_isolation if needed("evidence.isolation")
+
+test_needs_evidence_behaviour if needed("evidence.behaviour")
+
+test_needs_evidence_expected if needed("evidence.expected")
+
+test_needs_evidence_run if needed("evidence.run")
+
+test_needs_evidence_failed if needed("evidence.failed")
+
+test_needs_secrets if needed("secrets")
+
+test_needs_approvals if needed("approvals")
+
+test_needs_approval_digest if needed("approval_digest")
+
+test_needs_tighten_guard if needed("tighten.guard")
+
+test_needs_tighten_max_files if needed("tighten.max_files")
+
+test_needs_tighten_max_lines if needed("tighten.max_lines")
+
+test_needs_tighten_quorum if needed("tighten.quorum")
+
+test_needs_policy_bundle if needed("policy.bundle")
+
+test_needs_policy_reviewed_bundle if needed("policy.reviewed_bundle")
+
+test_needs_files_item_path if needed_in("files", "path")
+
+test_needs_files_item_old_path if needed_in("files", "old_path")
+
+test_needs_files_item_status if needed_in("files", "status")
+
+test_needs_files_item_added if needed_in("files", "added")
+
+test_needs_files_item_deleted if needed_in("files", "deleted")
+
+test_needs_files_item_binary if needed_in("files", "binary")
+
+test_needs_files_item_mode_old if needed_in("files", "mode_old")
+
+test_needs_files_item_mode_new if needed_in("files", "mode_new")
+
+test_needs_files_item_size if needed_in("files", "size")
+
+test_needs_secrets_item_rule if needed_in("secrets", "rule")
+
+test_needs_secrets_item_path if needed_in("secrets", "path")
+
+test_needs_secrets_item_line if needed_in("secrets", "line")
+
+test_needs_approvals_item_by if needed_in("approvals", "by")
+
+test_needs_approvals_item_kind if needed_in("approvals", "kind")
+
+test_needs_approvals_item_digest if needed_in("approvals", "digest")
+
+test_needs_approvals_item_at if needed_in("approvals", "at")
+
+test_needs_approvals_item_expires if needed_in("approvals", "expires")
+
+test_needs_approvals_item_verdict if needed_in("approvals", "verdict")
+
+test_complete_at_review if given.allows(given.reviewed({}))
+
+test_complete_at_admit if given.allows(given.admitted({}))
+
+test_nothing_at_all if given.denies(given.judged_at_review({}), "input.incomplete")
+
+test_null if given.denies(given.judged_at_review(null), "input.incomplete")
+
+test_a_list if given.denies(given.judged_at_admit([]), "input.incomplete")
+
+test_review_question_at_admit if refused(given.judged_at_admit(given.review), "stage")
+
+test_admit_question_at_review if refused(given.judged_at_review(given.admit), "stage")
+
+test_second_item_is_read_too if refused(given.reviewed({"files": [given.file, {}]}), "files[1].path")
+
+test_item_that_is_no_table if refused(given.reviewed({"files": ["a.py"]}), "files[0].path")
+
+test_another_version if refused(given.reviewed({"v": 2}), "v")
+
+test_empty_id if refused(given.reviewed({"change": {"id": ""}}), "change.id")
+
+test_unknown_status if refused(given.reviewed(given.with_file({"status": "copied"})), "files[0].status")
+
+test_unknown_vote if refused(given.admitted(given.with_approvals([{"verdict": "approved"}])), "approvals[0].verdict")
+
+test_fraction if refused(given.reviewed({"totals": {"added": 1.5}}), "totals.added")
+
+test_stage_that_is_no_number if refused(given.reviewed({"component": {"stages": ["1"]}}), "component.stages")
+
+test_empty_kpi_name if refused(given.reviewed({"component": {"kpis": [""]}}), "component.kpis")
+
+test_glob_that_cannot_be_read if refused(given.reviewed({"tighten": {"guard": ["[a"]}}), "tighten.guard")
+
+test_glob_that_is_no_text if refused(given.reviewed({"tighten": {"guard": [7]}}), "tighten.guard")
+
+test_path_out_of_the_tree if refused(given.reviewed(given.with_file({"path": "a/../policies/x"})), "files[0].path")
+
+test_path_from_the_root if refused(given.reviewed(given.with_file({"path": "/etc/passwd"})), "files[0].path")
+
+test_path_with_backslash if refused(given.reviewed(given.with_file({"path": "policies\\x.rego"})), "files[0].path")
+
+test_old_path_out_of_the_tree if refused(given.reviewed(given.with_file({"old_path": "./x"})), "files[0].old_path")
+
+test_no_approval_digest_at_admit if refused(given.admitted({"approval_digest": ""}), "approval_digest")

@@ -1,0 +1,77 @@
+# METADATA
+# title: What several rules share
+# description: Findings, folded names, the people who count, the guard paths that are touched, the quorum.
+# authors: [evoguard]
+package evoguard.lib
+
+finding(code, msg, path, term) := {"code": code, "msg": msg, "path": text(path), "term": text(term)}
+
+text(value) := value if is_string(value)
+
+text(value) := $"({type_name(value)})" if not is_string(value)
+
+# A value or null, never undefined: a call inside `not` runs before it, so an undefined one would silence the rule.
+default get(_, _) := null
+
+get(item, key) := object.get(item, key, null) if is_object(item)
+
+at(path) := get(input, path)
+
+# Names are compared without case, so that `codeowners` on a case-blind file system and `Ada` beside `ada` gain nothing.
+fold(name) := lower(upper(name))
+
+# Every name that a file has or had.
+touched contains file.path if some file in input.files
+
+touched contains file.old_path if {
+	some file in input.files
+	file.old_path != ""
+}
+
+# METADATA
+# description: |
+#   Guard globs in every form they need: `**/X` alone misses the root and `X/**` alone misses X itself, which can become
+#   a symlink. A submission's own globs only add to the bundle's.
+globs contains form if {
+	some pattern in (asked_globs | {known | some known in data.guard.globs})
+	folded := fold(pattern)
+	inside := trim_prefix(folded, "**/")
+	some form in {folded, inside, trim_suffix(folded, "/**"), trim_suffix(inside, "/**")}
+}
+
+asked_globs contains pattern if some pattern in input.tighten.guard
+
+guarded contains path if {
+	some path in touched
+	some pattern in globs
+	glob.match(pattern, ["/"], fold(path))
+}
+
+# METADATA
+# description: Distinct people whose unexpired approval names this exact digest; never the author, never an agent.
+people contains person if {
+	some vote in input.approvals
+	vote.kind == "person"
+	vote.verdict == "approve"
+	vote.digest == input.approval_digest
+	vote.at <= input.now
+	vote.expires > input.now
+	person := fold(vote.by)
+	person != fold(input.author.id)
+	not person in agents
+}
+
+agents contains fold(vote.by) if {
+	some vote in input.approvals
+	vote.kind != "person"
+}
+
+quorum := max((({1} | quorums_asked) | guard_quorum))
+
+quorums_asked contains asked if {
+	some part in ["component", "tighten"]
+	asked := input[part].quorum
+	is_number(asked)
+}
+
+guard_quorum contains data.guard.people if count(guarded) > 0

@@ -1,0 +1,20 @@
+package evoguard_test.lib_test
+
+import data.evoguard.lib
+import data.evoguard_test.given
+
+test_text_stays if lib.text("a") == "a"
+
+test_other_types_are_named if lib.text(7) == "(number)"
+
+test_case_folds if lib.fold("CodeOwners") == lib.fold("CODEOWNERS")
+
+test_globs_have_every_form if {
+	forms := lib.globs with input as object.union(given.review, {"tighten": {"guard": ["**/x/**"]}})
+	forms & {"**/x/**", "x/**", "**/x", "x"} == {"**/x/**", "x/**", "**/x", "x"}
+}
+
+test_old_names_are_touched if {
+	names := lib.touched with input as object.union(given.review, given.with_file({"old_path": "b.py"}))
+	names == {"lending/scoring.py", "b.py"}
+}

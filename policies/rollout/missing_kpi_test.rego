@@ -1,0 +1,19 @@
+package evoguard_test.rollout.missing_kpi_test
+
+import data.evoguard_test.given
+
+code := "rollout.missing_kpi"
+
+missing := {"component": {"kpis": []}}
+
+test_present if given.allows(given.admitted({}))
+
+test_missing_at_review_is_a_note if {
+	decision := given.reviewed(missing)
+	given.allows(decision)
+	{note.code | some note in decision.notes} == {code}
+}
+
+test_missing_at_admit if given.denies(given.admitted(missing), code)
+
+test_without_field if given.judged_at_admit(json.remove(given.admit, ["component/kpis"])).allow == false

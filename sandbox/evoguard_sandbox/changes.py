@@ -1,0 +1,105 @@
+"""What the candidate did to the tests and to their configuration. The base's copies are used; a person must know."""
+
+from __future__ import annotations
+
+import configparser
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from evoguard_sandbox.shown import shown
+from evoguard_sandbox.trees import Tree, folders
+from evoguard_sandbox.types import Finding
+
+PYTEST_FILES = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini"})
+START_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
+SECTIONED = frozenset({"setup.cfg", "pyproject.toml"})
+CONFIG_ORDER = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+CONFIG = "tests.config_changed"
+
+
+def is_config(path: str) -> bool:
+    """Tell whether `path` can change how pytest or the interpreter runs, wherever it lies."""
+    name = path.rsplit("/", 1)[-1]
+    in_metadata = any(f.endswith((".dist-info", ".egg-info")) for f in folders(path))
+    return name in PYTEST_FILES | START_FILES | SECTIONED or name.endswith(".pth") or in_metadata
+
+
+def config_of(tree: Tree) -> str:
+    """Return the file that configures pytest at the root of `tree`, in pytest's own order; empty when there is none."""
+    for name in CONFIG_ORDER:
+        entry = tree.get(name)
+        if entry is not None and (name.endswith(("pytest.ini", "pytest.toml")) or pytest_section(name, entry.data)):
+            return name
+    return ""
+
+
+def pytest_section(path: str, data: bytes | None) -> Any:  # noqa: ANN401 (whatever TOML or INI holds; only compared)
+    """Return the part of a shared file that is pytest's; the whole file when it cannot be read, None when there is none."""
+    if data is None:
+        return None
+    name = path.rsplit("/", 1)[-1]
+    try:
+        text = data.decode()
+        if name == "pyproject.toml":
+            tool = tomllib.loads(text).get("tool", {})
+            return {key: value for key, value in tool.items() if key.startswith("pytest")} or None
+        parser = configparser.RawConfigParser(strict=False)
+        parser.read_string(text)
+        wanted = [s for s in parser.sections() if s in ("pytest", "tool:pytest")]
+        return {section: dict(parser.items(section)) for section in wanted} or None
+    except (ValueError, AttributeError, configparser.Error, RecursionError):
+        return data
+
+
+def findings(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tuple[Finding, ...]:
+    """Return one finding for each test or configuration file that the candidate edits, deletes, or adds to the rules."""
+    return tuple(_walk(base, candidate, trusted))
+
+
+def _walk(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterator[Finding]:
+    for path in sorted(base.keys() | candidate.keys()):
+        old, new = base.get(path), candidate.get(path)
+        if old == new or not (trusted(path) or is_config(path)):
+            continue
+        verb = "adds" if old is None else "deletes" if new is None else "changes"
+        if is_config(path):
+            name = path.rsplit("/", 1)[-1]
+            halves = [pytest_section(path, entry.data if entry else None) for entry in (old, new)]
+            if name in SECTIONED and halves[0] == halves[1]:
+                continue
+            yield Finding(CONFIG, f"the candidate {verb} {shown(path)}, {_power(path)}; the base's copy was used", shown(path), verb)
+        elif old is not None:
+            text = f"the candidate {verb} the existing test file {shown(path)}; the base's copy was used to judge it"
+            yield Finding("tests.base_test_changed", text, shown(path), verb)
+
+
+def _power(path: str) -> str:
+    name = path.rsplit("/", 1)[-1]
+    if name == "conftest.py":
+        return "which pytest runs before the tests and which can rewrite their outcomes"
+    if name in START_FILES or name.endswith(".pth"):
+        return "which Python runs at its start, before any test"
+    if name in PYTEST_FILES | SECTIONED:
+        return "which decides what pytest runs and how"
+    return "package metadata through which pytest loads plugins"
+
+
+def new_tests(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Tree:
+    """Return the candidate's own test files that the base does not have; configuration is never among them."""
+    kept_folders = {folder for path in base for folder in folders(path)}
+    return {
+        path: entry
+        for path, entry in candidate.items()
+        if trusted(path)
+        and not is_config(path)
+        and path not in base
+        and path not in kept_folders
+        and not any(folder in base for folder in folders(path))
+    }
+
+
+def runnable(paths: Tree) -> list[str]:
+    """Return those of the new files that pytest is to be pointed at."""
+    names = {path: path.rsplit("/", 1)[-1] for path in paths}
+    return sorted(p for p, n in names.items() if n.endswith(".py") and (n.startswith("test_") or n.endswith("_test.py")))

@@ -1,0 +1,171 @@
+"""The test process: pytest with trusted configuration, one frame for each test on fd 3.
+
+Everything here shares an interpreter with the code under test. What it says is a claim; the host and the supervisor
+check the claim against the inventory of the base and against how the process ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+TREE = "/work/tree"
+REPORT_FD = 3
+WHY_CHARS = 300
+# pytest does this one to itself, after the snapshot was taken.
+OWN_PATCH = ("_pytest.config.Config._getini_unknown_type", "_pytest.legacypath.Config__getini_unknown_type")
+ID_CHARS = 1000
+
+
+def read_order() -> dict[str, Any]:
+    """Read the order from stdin and put nothing in its place."""
+    data = b""
+    while chunk := os.read(0, 1 << 16):
+        data += chunk
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    order: dict[str, Any] = json.loads(data)
+    return order
+
+
+def teller(token: str) -> Callable[[dict[str, Any]], None]:
+    """Return the function that reports. It holds its own references: tests may replace what os and json offer."""
+    dumps, write, getpid = json.dumps, os.write, os.getpid
+    me, number = getpid(), 0
+
+    def tell(value: dict[str, Any]) -> None:
+        nonlocal number
+        if getpid() != me:
+            return  # a fork of this process is not this process
+        data = dumps({**value, "n": number, "key": token}).encode()
+        number += 1
+        data = len(data).to_bytes(4, "big") + data
+        while data:
+            data = data[write(REPORT_FD, data) :]
+
+    return tell
+
+
+def machinery() -> dict[str, Any]:
+    """Return every function and class of the test runner by name, with the code behind it."""
+    found: dict[str, Any] = {}
+    function, kind = types.FunctionType, type
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] not in ("_pytest", "pytest", "pluggy", "unittest"):
+            continue
+        for key, value in list(vars(module).items()):
+            if isinstance(value, function):
+                found[f"{name}.{key}"] = (value, value.__code__)
+            elif isinstance(value, kind) and value.__module__ == name:
+                for attribute, inner in list(vars(value).items()):
+                    plain = inner.__func__ if isinstance(inner, classmethod | staticmethod) else inner
+                    if isinstance(plain, function):
+                        found[f"{name}.{key}.{attribute}"] = (plain, plain.__code__)
+    return found
+
+
+class Reporter:
+    """Tell the host each test's outcome as soon as it is known."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None], most: int) -> None:
+        self.tell = tell
+        self.most = most
+        self.before = machinery()
+        self.open: dict[str, dict[str, Any]] = {}
+
+    def compare(self) -> None:
+        """Tell when the test runner itself is no longer what it was before the first candidate import."""
+        now = machinery()
+        for name, (value, code) in self.before.items():
+            seen = now.get(name)
+            if name == OWN_PATCH[0] and seen == self.before[OWN_PATCH[1]]:
+                continue
+            if seen is None or seen[0] is not value or seen[1] is not code:
+                self.tell({"k": "patched", "what": name})
+                return
+
+    def pytest_collection_finish(self, session: Any) -> None:  # noqa: ANN401 (pytest's own object)
+        """Tell how many tests were found."""
+        self.compare()
+        self.tell({"k": "found", "count": len(session.items)})
+        if len(session.items) > self.most:
+            session.shouldstop = "too many tests"
+            session.items.clear()
+
+    def pytest_collectreport(self, report: Any) -> None:  # noqa: ANN401
+        """Tell which file could not be read."""
+        if report.failed:
+            self.tell({"k": "uncollected", "id": report.nodeid[:ID_CHARS], "why": _why(report)})
+
+    def pytest_internalerror(self, excrepr: Any) -> None:  # noqa: ANN401
+        """Tell what made pytest itself stop; a SystemExit at import is one such thing."""
+        crash = getattr(excrepr, "reprcrash", None)
+        lines = str(excrepr).strip().splitlines() or [""]
+        self.tell({"k": "broke", "why": str(crash.message if crash else lines[-1])[:WHY_CHARS]})
+
+    def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
+        """Add one phase of a test to what is known of it."""
+        test = self.open.setdefault(report.nodeid, {"o": "passed", "ms": 0.0, "why": ""})
+        test["ms"] += report.duration * 1000
+        told = hasattr(report, "wasxfail")
+        if report.outcome == "failed":
+            test["o"] = "failed" if report.when == "call" and test["o"] == "passed" else "error"
+            test["why"] = test["why"] or _why(report)
+        elif report.outcome == "skipped" and test["o"] == "passed":
+            test["o"] = "xfailed" if told else "skipped"
+            test["why"] = _why(report)
+        elif told and test["o"] == "passed" and report.when == "call":
+            test["o"] = "xpassed"
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Tell the outcome of one test."""
+        test = self.open.pop(nodeid, None)
+        if test is not None:
+            short = nodeid[:ID_CHARS]
+            self.tell({"k": "test", "id": short, "o": test["o"], "ms": int(test["ms"]), "why": test["why"]})
+
+
+def _why(report: Any) -> str:  # noqa: ANN401
+    """Return pytest's one line about a failure or a skip."""
+    text = report.longrepr
+    if isinstance(text, tuple):
+        return str(text[-1])[:WHY_CHARS]
+    crash = getattr(text, "reprcrash", None)
+    if crash is not None:
+        return str(crash.message)[:WHY_CHARS]
+    lines = [line for line in str(text or "").splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("E  ")]
+    return (told or lines or [""])[-1][:WHY_CHARS]
+
+
+def main() -> None:
+    """Run the ordered tests; end with pytest's exit status and nothing of the candidate after it."""
+    order = read_order()
+    sys.path[:0] = order["layers"]
+    import site
+
+    site.setquit()
+    site.sethelper()
+    import difflib  # noqa: F401 (loaded before the candidate's path can shadow it)
+    import pprint  # noqa: F401
+    import tempfile  # noqa: F401
+    import unittest.mock  # noqa: F401
+
+    import pytest
+
+    sys.argv = ["pytest"]
+    sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
+    tell, leave = teller(order["token"]), os._exit
+    reporter = Reporter(tell, order["tests"])
+    status = int(pytest.main(order["args"], plugins=[reporter]))
+    reporter.compare()
+    tell({"k": "end", "status": status})
+    leave(status)
+
+
+main()

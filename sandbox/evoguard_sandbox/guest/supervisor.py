@@ -1,0 +1,263 @@
+"""PID 1 of the sandbox. Root in the guest; everything it starts is not.
+
+It proves what kernel it runs on, lays the tree out, starts one child as an unprivileged uid, forwards what the child
+reports, and adds what only the guest's kernel knows: how the child ended. The child never sees the host's nonce.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+from typing import Any
+
+UID = 65534
+TREE = "/work/tree"
+HEAD = struct.Struct(">cI")
+REPORT_FRAME_BYTES = 1 << 16
+CHUNK = 1 << 16
+
+
+def read_exactly(size: int) -> bytes:
+    """Return `size` bytes of stdin, or end the sandbox."""
+    held = bytearray()
+    while len(held) < size:
+        got = os.read(0, min(size - len(held), 1 << 20))
+        if not got:
+            os._exit(97)
+        held += got
+    return bytes(held)
+
+
+def put(kind: bytes, payload: bytes) -> None:
+    """Write one frame to the host."""
+    view = memoryview(HEAD.pack(kind, len(payload)) + payload)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def put_json(kind: bytes, value: dict[str, Any]) -> None:
+    """Write one frame of JSON to the host."""
+    put(kind, json.dumps(value).encode())
+
+
+def kernel_log() -> str:
+    """Return the kernel's own log, which gVisor writes itself."""
+    buffer = ctypes.create_string_buffer(1 << 14)
+    size = ctypes.CDLL(None).klogctl(3, buffer, len(buffer) - 1)
+    return buffer.raw[: max(size, 0)].decode("utf-8", "replace")
+
+
+def hello() -> None:
+    """Say which kernel this is, before any byte of the candidate arrives."""
+    with open("/proc/version", encoding="utf-8") as file:
+        put_json(b"H", {"version": file.read().strip(), "log": kernel_log()[:4096]})
+
+
+def lay_out(files: list[list[Any]]) -> None:
+    """Lay the tree out: the candidate's files belong to the test uid, trusted files to root.
+
+    Folders are root's and sticky, so that the test uid writes beside the source but cannot replace a trusted file.
+    """
+    os.umask(0)
+    os.mkdir(TREE)
+    os.chmod(TREE, 0o1777)  # noqa: S103 (sticky; the tree is a tmpfs of this one sandbox)
+    for path, kind, size, trusted in files:
+        data = read_exactly(size)
+        whole = f"{TREE}/{path}"
+        folder = TREE
+        for part in path.split("/")[:-1]:
+            folder += "/" + part
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+                os.chmod(folder, 0o1777)  # noqa: S103
+        if kind == "link":
+            os.symlink(data, whole)
+            os.lchown(whole, 0 if trusted else UID, 0 if trusted else UID)
+            continue
+        mode = 0o755 if kind == "exec" else 0o644
+        handle = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        if not trusted:
+            os.fchown(handle, UID, UID)
+        os.close(handle)
+
+
+def become_nobody(limits: dict[str, int]) -> None:
+    """Drop every right this process has, for good."""
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.setgroups([])
+    os.setresgid(UID, UID, UID)
+    os.setresuid(UID, UID, UID)
+    os.umask(0o022)
+
+
+def start(order: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
+    """Fork the child; it holds stdin, stdout, stderr and the report pipe on fd 3, nothing else."""
+    child = os.fork()
+    if child:
+        for name, (read, write) in pipes.items():
+            os.close(read if name == "in" else write)
+        return child
+    try:
+        # The pipes are moved out of the way first: one of them may already sit on a number that dup2 is about to reuse.
+        high = {name: os.dup(pair[0] if name == "in" else pair[1]) for name, pair in pipes.items()}
+        moved = {name: os.dup2(fd, 60 + n) for n, (name, fd) in enumerate(high.items())}
+        for target, name in enumerate(("in", "out", "err", "report")):
+            os.dup2(moved[name], target)
+        os.closerange(3 if order["mode"] == "job" else 4, 1024)
+        signal.set_wakeup_fd(-1)
+        become_nobody(order["rlimits"])
+        os.chdir(TREE)
+        os.execve(order["argv"][0], order["argv"], order["env"])
+    except BaseException as err:  # noqa: BLE001 (a forked copy of the supervisor must never run on)
+        os.write(2, f"sandbox: the command did not start: {err}\n".encode())
+    os._exit(126)
+
+
+def give(fd: int, data: bytes) -> None:
+    """Write the child's stdin and close it; a child that is gone already takes nothing."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except BrokenPipeError:
+        pass
+    os.close(fd)
+
+
+def kill_all() -> None:
+    """End every process but this one and collect them; then nothing is left that could write to a pipe."""
+    while True:
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
+        except ChildProcessError:
+            return
+
+
+class Relay:
+    """Forward the child's pipes to the host, each within its bound."""
+
+    def __init__(self, order: dict[str, Any], fds: dict[str, int]) -> None:
+        self.fds = {fd: name for name, fd in fds.items()}
+        self.left = {"out": order["output_bytes"], "err": order["output_bytes"], "report": order["report_bytes"]}
+        self.held = bytearray()
+        self.flood = ""
+        self.garbage = False
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait for bytes once and forward them."""
+        if not self.fds:
+            time.sleep(min(timeout_s, 0.01))
+            return
+        for fd in select.select(list(self.fds), [], [], timeout_s)[0]:
+            self.take(fd)
+
+    def take(self, fd: int) -> None:
+        """Forward one read of one pipe."""
+        name = self.fds[fd]
+        data = os.read(fd, CHUNK)
+        if not data:
+            del self.fds[fd]
+            return
+        self.left[name] -= len(data)
+        if self.left[name] < 0:
+            self.flood = self.flood or name
+            return
+        if name != "report":
+            put(b"O" if name == "out" else b"E", data)
+        elif not self.garbage:
+            self.held += data
+            self.cut()
+
+    def cut(self) -> None:
+        """Cut the report stream into frames; what is not a frame is told once, and ends the reading."""
+        while len(self.held) >= 4:
+            size = int.from_bytes(self.held[:4], "big")
+            if size > REPORT_FRAME_BYTES:
+                self.garbage = True
+                put_json(b"G", {"sample": base64.b64encode(bytes(self.held[:64])).decode()})
+                return
+            if len(self.held) < 4 + size:
+                return
+            put(b"R", bytes(self.held[4 : 4 + size]))
+            del self.held[: 4 + size]
+
+
+def collect(child: int) -> int | None:
+    """Collect every process that has ended; return the child's wait status when it is among them."""
+    status = None
+    while True:
+        try:
+            pid, seen = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return status
+        if pid == 0:
+            return status
+        if pid == child:
+            status = seen
+
+
+def watch(order: dict[str, Any], child: int, relay: Relay) -> int:
+    """Forward until the child ended and its pipes are empty; return its wait status."""
+    status: int | None = None
+    wake, waker = os.pipe()
+    os.set_blocking(waker, False)
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(waker)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while status is None and not relay.flood:
+        status = collect(child)
+        if status is None:
+            relay.turn(0.02)
+    if status is None:
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+    kill_all()
+    end = time.monotonic() + 5
+    while relay.fds and not relay.flood and time.monotonic() < end:
+        relay.turn(0.05)
+    return status
+
+
+def main() -> None:
+    """Do one order, once."""
+    hello()
+    order: dict[str, Any] = json.loads(read_exactly(int.from_bytes(read_exactly(4), "big")))
+    nonce = order.pop("nonce")
+    lay_out(order["files"])
+    pipes = {name: os.pipe() for name in ("in", "out", "err", "report")}
+    child = start(order, pipes)
+    give(pipes["in"][1], order["stdin"].encode())
+    relay = Relay(order, {name: pipes[name][0] for name in ("out", "err", "report")})
+    status = watch(order, child, relay)
+    put_json(
+        b"X",
+        {
+            "nonce": nonce,
+            "status": os.waitstatus_to_exitcode(status),
+            "flood": relay.flood,
+            "left": len(relay.held),
+            "garbage": relay.garbage,
+        },
+    )
+    sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,163 @@
+"""The words of this room: what is asked of a sandbox, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["finished", "wall", "output", "memory", "pids", "crashed", "void"]
+Files = Mapping[str, tuple[int, bytes]]
+
+DEFAULT_TEST_PATHS = (
+    "tests/**",
+    "test_*.py",
+    "*_test.py",
+    "conftest.py",
+    "pytest.ini",
+    "tox.ini",
+    "setup.cfg",
+    "pyproject.toml",
+)
+
+
+class SandboxError(Exception):
+    """No isolated run can take place here. `code` is stable, `fix` is one thing a person can do about it."""
+
+    def __init__(self, code: str, message: str, fix: str) -> None:
+        super().__init__(f"{message} ({fix})" if fix else message)
+        self.code = code
+        self.message = message
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason for a no. `path` is a file of the tree, `term` the test, address or word it is about; both may be empty."""
+
+    code: str
+    msg: str
+    path: str = ""
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one sandbox. The guest's own limits are polite; memory, pids, wall and bytes are held by the host."""
+
+    wall_s: float = 120.0
+    start_s: float = 30.0
+    memory_bytes: int = 2 << 30
+    pids: int = 341  # 21 tasks of the sentry + 2 for each of 128 guest processes + slack: a backstop, never the first to bite
+    processes: int = 128
+    address_bytes: int = 3 << 29
+    open_files: int = 1024
+    file_bytes: int = 64 << 20
+    cpu_s: int = 240
+    tmp_bytes: int = 256 << 20
+    output_bytes: int = 4 << 20
+    report_bytes: int = 16 << 20
+    tree_bytes: int = 192 << 20
+    tree_files: int = 50_000
+    tests: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A pytest suite on two trees. Tar bytes, or a mapping path → (git mode, content); links are mode 0o120000.
+
+    `test_paths` say which files are tests or test configuration: of those the base's copy is used, never the candidate's.
+    A pattern without a slash holds at any depth. `layer_dirs` are put on sys.path after the runner layer, read-only.
+    `plugins` are pytest plugins to load by module name; nothing is loaded by itself.
+    """
+
+    base_files: Files | bytes
+    candidate_files: Files | bytes
+    test_paths: tuple[str, ...] = DEFAULT_TEST_PATHS
+    layer_dirs: tuple[Path, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One command in a sandbox; `files` are laid out in its working folder. `argv[0]` may be "python"."""
+
+    argv: tuple[str, ...]
+    files: Files | bytes = field(default_factory=dict)
+    layer_dirs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One test: passed, failed, error, skipped, xfailed or xpassed. `why` is pytest's one line, bounded."""
+
+    __test__ = False  # pytest would collect a class of this name
+
+    id: str
+    outcome: str
+    duration_ms: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """An attempt to connect, as gVisor saw it. `family` is inet, inet6, unix or a number."""
+
+    process: str
+    family: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the guest did, recorded outside it. `status` is "recorded", "incomplete" or "not recorded"; `reason` says why."""
+
+    status: str
+    reason: str = ""
+    connects: tuple[Connect, ...] = ()
+    programs: tuple[str, ...] = ()
+    clones: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteReport:
+    """Evidence of a suite's runs. `passed` is true only when no rule of `verdict.RULES` has a finding."""
+
+    passed: bool
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    tests: tuple[TestResult, ...]
+    new_tests: tuple[TestResult, ...]
+    expected: tuple[str, ...]
+    counts: Mapping[str, int]
+    behaviour: Behaviour
+    runsc: str
+    kernel: str
+    limits_mode: str
+    wall_ms: int
+    attempts: int
+    output: str
+
+    @property
+    def ran(self) -> bool:
+        """Tell whether an isolated run took place at all; when false the gate is shut for want of an answer."""
+        return self.outcome != "void"
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What one command did. `exit_status` is None when the room did not see it end; negative means a signal."""
+
+    outcome: Outcome
+    exit_status: int | None
+    stdout: bytes
+    stderr: bytes
+    findings: tuple[Finding, ...]
+    behaviour: Behaviour
+    runsc: str
+    kernel: str
+    limits_mode: str
+    wall_ms: int

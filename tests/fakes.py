@@ -1,0 +1,197 @@
+"""One honest fake a port; each passes the same contract suite as the real part where one exists."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from evoguard.domain.canonical import Digest, Json, digest_of
+from evoguard.domain.change import CommitId, Diff, FileChange
+from evoguard.domain.evidence import Evidence, TestResult
+from evoguard.domain.flag import FlagState
+from evoguard.domain.kpi import KpiBatch
+from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.domain.verdict import Decision, Finding
+from evoguard.errors import FencedError, IntegrityError
+from evoguard.ports.forge import Blob, Publication, ReleaseRefs
+
+
+class FakeClock:
+    """A clock that moves when told, and by a millisecond at each look so that order is visible."""
+
+    def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
+        self.ms = now_ms
+
+    def now_ms(self) -> int:
+        self.ms += 1
+        return self.ms
+
+    def wait(self, seconds: float) -> None:
+        self.ms += int(seconds * 1000)
+
+
+class FakeArtifacts:
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, raw: bytes) -> Digest:
+        digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
+        self.kept[digest] = raw
+        return digest
+
+    async def get(self, digest: Digest) -> bytes:
+        raw = self.kept.get(digest)
+        if raw is None or f"sha256:{hashlib.sha256(raw).hexdigest()}" != digest:
+            raise IntegrityError("missing or changed", code="artifact.broken")
+        return raw
+
+
+@dataclass
+class FakeSources:
+    """A repository of one change: `scoring.py` was touched, and the component file is what the test gives."""
+
+    component_file: bytes | None
+    touched: tuple[str, ...] = ("lending/scoring.py",)
+    secrets: tuple[tuple[str, str, int], ...] = ()
+
+    async def diff(self, repo: str, base: CommitId, head: CommitId) -> Diff:
+        files = tuple(FileChange(p, "modified", 3, 1, False, "100644", "100644", 120) for p in self.touched)
+        return Diff(files, 3 * len(files), len(files), 0, self.secrets)
+
+    async def file(self, repo: str, commit: CommitId, path: str) -> bytes | None:
+        return self.component_file if path == ".evoguard.toml" else None
+
+    async def files(self, repo: str, commit: CommitId) -> Mapping[str, Blob]:
+        return {"lending/scoring.py": Blob("100644", b"x = 1\n")}
+
+
+@dataclass
+class FakeSandbox:
+    passed: bool = True
+    findings: tuple[Finding, ...] = ()
+    isolation: str = "gvisor"
+    tests: int = 3
+    runs: int = 0
+
+    async def run(self, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob]) -> Evidence:
+        self.runs += 1
+        results = tuple(TestResult(f"tests/test_scoring.py::test_{n}", "passed", 1) for n in range(self.tests))
+        failed = 0 if self.passed else 1
+        return Evidence(
+            tree, self.passed, self.isolation, "recorded", self.tests, self.tests, failed, results, self.findings
+        )
+
+
+@dataclass
+class FakePolicies:
+    """Allows unless told otherwise; the rules of the real bundle are tested on the real bundle."""
+
+    deny: tuple[Finding, ...] = ()
+    deny_admit: tuple[Finding, ...] = ()
+    quorum: int = 1
+    bundle: str = "rules-1"
+    asked: list[Mapping[str, Json]] = field(default_factory=list)
+
+    @property
+    def digest(self) -> Digest:
+        return digest_of({"bundle": self.bundle})
+
+    async def decide(self, stage: str, question: Mapping[str, Json]) -> Decision:
+        self.asked.append(question)
+        deny = self.deny if stage == "review" else self.deny_admit
+        return Decision(not deny, deny, (), self.quorum, (), ("approval",))
+
+
+class FakeLatches:
+    def __init__(self) -> None:
+        self.seen: list[Latch] = []
+        self.unreadable: tuple[str, ...] = ()
+
+    def board(self) -> LatchBoard:
+        return LatchBoard(tuple(self.seen), self.unreadable)
+
+    def kill(self, *, scope: str = "all", name: str = "", reason: str = "test", by: str = "alice") -> Latch:
+        latch = Latch(f"kill-{len(self.seen):08d}", self.board().epoch + 1, scope, name, reason, by, 1)  # type: ignore[arg-type]
+        self.seen.append(latch)
+        return latch
+
+    def lift(self, latch: Latch) -> None:
+        self.seen = [replace(x, lifted=True) if x.id == latch.id else x for x in self.seen]
+
+
+class FakeFlags:
+    def __init__(self, latches: FakeLatches) -> None:
+        self._latches = latches
+        self.states: dict[str, FlagState] = {}
+        self.writes: list[FlagState] = []
+
+    async def write(self, state: FlagState) -> None:
+        board = self._latches.board()
+        where = {"component": state.component, "flag": state.flag}
+        if board.killed(**where) or state.epoch < board.fence(**where):
+            raise FencedError("killed", code="fenced.kill")
+        self.states[state.flag] = state
+        self.writes.append(state)
+
+    async def off(self, flag: str) -> None:
+        if flag in self.states:
+            self.states[flag] = replace(self.states[flag], enabled=False)
+
+    async def read(self, flag: str) -> FlagState | None:
+        return self.states.get(flag)
+
+
+class FakeForge:
+    """Refs in memory, with the same compare-and-swap and fence as the real one."""
+
+    def __init__(self, base: str) -> None:
+        self.tip = self.known_good = base
+        self.previous = self.rollout = ""
+        self.epoch = 0
+        self.published: list[str] = []
+        self.reverted: list[str] = []
+        self.on_publish: Callable[[], None] = lambda: None
+
+    async def refs(self, repo: str, component: str, branch: str) -> ReleaseRefs:
+        return ReleaseRefs(self.tip, self.known_good, self.previous, self.rollout)
+
+    def _fence(self, what: Publication) -> None:
+        if what.epoch != self.epoch:
+            raise FencedError("a kill came first", code="fenced.epoch")
+
+    async def publish(self, what: Publication) -> CommitId:
+        self.on_publish()
+        commit = CommitId(hashlib.sha1(f"{what}".encode(), usedforsecurity=False).hexdigest())
+        if self.tip == commit:
+            return commit
+        self._fence(what)
+        if self.tip != what.base:
+            raise FencedError("moved", code="fenced.base_moved")
+        self.tip = self.rollout = commit
+        self.published.append(commit)
+        return commit
+
+    async def promote(self, what: Publication, commit: CommitId) -> None:
+        self._fence(what)
+        if self.known_good != commit:
+            self.previous, self.known_good, self.rollout = self.known_good, commit, ""
+
+    async def revert(self, repo: str, component: str, branch: str, *, reason: str) -> CommitId | None:
+        if self.tip == self.known_good or self.tip in self.reverted:
+            return None
+        self.tip = CommitId(hashlib.sha1(f"revert {self.tip}".encode(), usedforsecurity=False).hexdigest())
+        self.rollout = ""
+        self.reverted.append(self.tip)
+        return CommitId(self.tip)
+
+
+class FakeKpis:
+    """Traffic as a test describes it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.kept: list[KpiBatch] = []
+
+    async def batches(self, change: str) -> tuple[KpiBatch, ...]:
+        return tuple(b for b in self.kept if b.change == change)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from evoguard.adapters import keys
+from evoguard.adapters.signer import LocalSigner
+from evoguard.adapters.sqlite import audit, db, event_log
+from evoguard.domain.events import Event
+from evoguard.errors import ConfigError, IntegrityError, UnavailableError
+from house import House
+
+
+def _tamper(house: House, sql: str) -> None:
+    """Change the file as somebody with write access to it would: the triggers go first."""
+    house.con.execute("drop trigger events_are_final")
+    house.con.execute("drop trigger events_stay")
+    house.con.execute(sql)
+
+
+async def _audited(house: House) -> audit.Report:
+    return await audit.verify(house.con, LocalSigner(None, house.public))
+
+
+async def test_events_cannot_be_changed_or_deleted(house: House) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        house.con.execute("update events set reason='x'")
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        house.con.execute("delete from events")
+
+
+async def test_a_whole_log_has_no_problems(house: House) -> None:
+    await house.to_watch()
+    await audit.sign_root(house.con, house.ports.signer, house.clock)
+    report = await _audited(house)
+    assert report.problems == ()
+    assert report.events > 10
+    assert report.unsigned_tail == 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update events set reason='it was fine' where type='change.approved'",
+        "update events set actor='bob' where type='approval.recorded'",
+        "update events set body='{}' where type='candidate.checked'",
+        "delete from events where type='change.judged'",
+        "update events set at=at-1 where type='change.mapped'",
+        "delete from events where seq=(select max(seq) from events)",
+        "delete from events where stream like 'change/%'",
+    ],
+)
+async def test_a_rewritten_log_is_seen(house: House, sql: str) -> None:
+    await house.to_watch()
+    await audit.sign_root(house.con, house.ports.signer, house.clock)
+    _tamper(house, sql)
+    assert (await _audited(house)).problems
+
+
+async def test_a_log_rewritten_with_matching_hashes_is_seen_by_the_signed_root(house: House) -> None:
+    await house.to_watch()
+    await audit.sign_root(house.con, house.ports.signer, house.clock)
+    rows = event_log.read(house.con, "registry")
+    _tamper(house, "delete from events where stream='registry'")
+    house.con.execute("delete from identities")
+    for item in rows[:-1]:
+        event_log.append(house.con, "registry", [item.event], now_ms=item.at)
+    problems = (await _audited(house)).problems
+    assert any("not what was signed" in p for p in problems)
+
+
+async def test_a_root_signed_by_another_key_is_seen(house: House, tmp_path) -> None:
+    await house.to_watch()
+    keys.generate(tmp_path / "other.key")
+    other = LocalSigner(tmp_path / "other.key", keys.public_pem(keys.load_private(tmp_path / "other.key").public_key()))
+    await audit.sign_root(house.con, other, house.clock)
+    assert any("not signed by this key" in p for p in (await _audited(house)).problems)
+
+
+async def test_a_row_from_a_newer_version_stops_its_change_and_no_other(house: House) -> None:
+    house.add("coder2", "agent")
+    bad = await house.submit()
+    await house.drive(bad)
+    good = await house.submit(author="coder2", head="d" * 40)
+    await house.drive(good)
+    _tamper(house, f"update events set format=99 where stream='change/{bad}' and version=2")
+    await house.vote(good, "alice")
+    await house.drive(good)
+    assert await house.status(good) == "rolling out"
+    with pytest.raises(IntegrityError, match="newer evoguard"):
+        await house.queries.events(f"change/{bad}")
+
+
+async def test_time_never_goes_back_in_the_log(house: House) -> None:
+    house.registry.append("registry", Event("registry.initialised"))
+    house.clock.ms -= 10_000_000
+    house.registry.append("registry", Event("registry.initialised"))
+    times = [e.at for e in event_log.read(house.con, "registry")]
+    assert times == sorted(times)
+
+
+def test_a_state_from_a_newer_evoguard_is_refused(tmp_path) -> None:
+    db.connect(tmp_path / "evoguard.db", create=True).close()
+    con = sqlite3.connect(tmp_path / "evoguard.db")
+    con.execute("pragma user_version=99")
+    con.close()
+    with pytest.raises(ConfigError, match="newer evoguard"):
+        db.connect(tmp_path / "evoguard.db")
+
+
+def test_a_missing_state_says_how_to_make_one(tmp_path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        db.connect(tmp_path / "evoguard.db")
+    assert "evoguard init" in caught.value.fix
+
+
+async def test_a_locked_database_is_an_error_that_may_be_retried_and_stores_nothing(house: House) -> None:
+    other = sqlite3.connect(house.folder / "evoguard.db", isolation_level=None)
+    other.execute("begin exclusive")
+    house.con.execute("pragma busy_timeout=10")
+    with pytest.raises(UnavailableError) as caught:
+        await house.submit()
+    assert caught.value.retryable
+    other.execute("rollback")
+    other.close()
+    assert house.con.execute("select count(*) from inbox").fetchone()[0] == 0
+
+
+async def test_a_full_disk_stores_nothing_and_says_so(house: House) -> None:
+    pages = house.con.execute("pragma page_count").fetchone()[0]
+    house.con.execute(f"pragma max_page_count={pages}")
+    with pytest.raises(UnavailableError, match="disk is full"):
+        await house.inbox.put("ch-000000000000", "submit", "x" * 500_000, key="big")
+    assert house.con.execute("select count(*) from inbox").fetchone()[0] == 0
+
+
+async def test_a_repeated_message_is_stored_once_and_a_reused_nonce_is_refused(house: House) -> None:
+    first = await house.inbox.put("ch-000000000000", "approve", "{}", key="vote/n")
+    assert await house.inbox.put("ch-000000000000", "approve", "{}", key="vote/n") == first
+    with pytest.raises(Exception, match="used before"):
+        await house.inbox.put("ch-000000000001", "approve", "{}", key="vote/n")
+
+
+async def test_an_effect_is_done_once_and_its_result_kept(house: House) -> None:
+    done: list[int] = []
+
+    async def do() -> str:
+        done.append(1)
+        return "result"
+
+    assert [await house.effects.once("k", do) for _ in range(3)] == ["result"] * 3
+    assert done == [1]
+
+
+def test_the_database_file_is_private(tmp_path) -> None:
+    old = os.umask(0o077)
+    db.connect(tmp_path / "evoguard.db", create=True).close()
+    os.umask(old)
+    assert stat.S_IMODE((tmp_path / "evoguard.db").stat().st_mode) == 0o600
