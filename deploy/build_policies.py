@@ -52,7 +52,7 @@ class Builder:
     def check(self) -> None:
         """Refuse sources with a typo in a field, a builtin that is not allowed, or another format."""
         files = self.sources(tests=True)
-        self.run("check", "--strict", "--schema", "schema", "--capabilities", "capabilities.json", *files)
+        self.run("check", "--strict", "--schema", "schema/input.json", "--capabilities", "capabilities.json", *files)
         if unformatted := self.run("fmt", "--list", *files).decode().split():
             raise SystemExit(f"opa fmt --write policies: {' '.join(unformatted)}")
 

@@ -172,6 +172,11 @@ class Counting:
             self.collect()
             await self.deliver()
 
+    async def finish(self) -> None:
+        """Deliver what is left, once."""
+        self.collect()
+        await self.deliver()
+
     def as_json(self) -> dict[str, object]:
         """Return the state of the post office."""
         return {

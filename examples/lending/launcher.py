@@ -7,8 +7,8 @@ Runs as its own process with an empty environment, one order a line on stdin, on
                                       → {"ended": 4711, "code": -15}
 
 As root each version runs under a uid of its own, which nothing else uses. Interpreter, libraries and the version's
-folder are opened while still root and imported through `/proc/self/fd`, so none of them has to lie where that uid may walk.
-When stdin closes (the router died, however) every version is ended. Single-threaded, so that forking is safe.
+folder are opened while still root and imported through `/proc/self/fd`, so none of them has to lie where that uid may
+walk. When stdin closes (the router died, however) every version is ended. Single-threaded, so forking is safe.
 """
 
 from __future__ import annotations

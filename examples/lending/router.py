@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import ipaddress
 import json
 import logging
@@ -65,12 +64,14 @@ class Lane:
 class Router:
     """Routes, counts, and keeps the version processes as the flags say."""
 
-    def __init__(self, lanes: list[Lane], flags: Flags, versions: Versions, counting: Counting) -> None:
+    def __init__(
+        self, lanes: list[Lane], flags: Flags, versions: Versions, counting: Counting, http: aiohttp.ClientSession
+    ) -> None:
         self.lanes = {lane.path: lane for lane in lanes}
         self.flags = flags
         self.versions = versions
         self.counting = counting
-        self.http: aiohttp.ClientSession | None = None
+        self.http = http
 
     def reconcile(self) -> None:
         """Make processes and counts follow the flags as last polled; cheap, safe to call at any time."""
@@ -134,7 +135,7 @@ class Router:
 
     async def _ask(self, version: Version | None, path: str, body: bytes) -> Answer:
         """Forward to a version; nothing but status, type and a bounded body comes back."""
-        if version is None or not version.url or self.http is None:
+        if version is None or not version.url:
             return Answer(0)
         try:
             async with self.http.post(
@@ -147,7 +148,7 @@ class Router:
                     return Answer(0)
                 kind = answer.content_type if answer.content_type in CONTENT_TYPES else "application/octet-stream"
                 return Answer(answer.status, data, kind)
-        except TRANSPORT:
+        except (*TRANSPORT, ValueError):
             return Answer(0)
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -187,12 +188,14 @@ class Router:
 
     async def _self_report(self, component: str, version: Version, counts: Counts) -> None:
         """Fetch what the candidate says about itself; shown beside our own count, believed by nobody."""
-        if not version.url or self.http is None:
+        if not version.url:
             return
-        with contextlib.suppress(*TRANSPORT, ValueError, TypeError, AttributeError):
+        try:
             async with self.http.get(f"{version.url}/metrics", timeout=aiohttp.ClientTimeout(total=0.5)) as answer:
-                told = json.loads(await answer.content.read(4096))[component]
-                counts.self_reported = {name: int(told[name]) for name in ("requests", "errors")}
+                told = json.loads(await answer.content.read(4096)).get(component, {})
+            counts.self_reported = {name: int(told.get(name, 0)) for name in ("requests", "errors")}
+        except Exception:  # noqa: BLE001  the candidate may tell anything; what cannot be read is not shown
+            counts.self_reported = None
 
 
 def _reply(answer: Answer, commit: str) -> web.Response:
@@ -203,6 +206,17 @@ def _reply(answer: Answer, commit: str) -> web.Response:
     )
 
 
+def open_session() -> aiohttp.ClientSession:
+    """Return the pool of kept-alive connections: no cookies, no unpacking of what a version sends."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+        timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=["Accept-Encoding", "User-Agent"],
+    )
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Run until SIGTERM or SIGINT; every version process ends with the router."""
     loop = asyncio.get_running_loop()
@@ -210,14 +224,7 @@ async def serve(options: argparse.Namespace) -> None:
     for what in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(what, stop.set)
     tokens = json.loads(options.tokens.read_text())
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=ANSWER_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=["Accept-Encoding", "User-Agent"],
-    ) as http:
+    async with open_session() as http:
         counting = Counting(options.kpi, tokens["kpi.write"], http)
         versions = Versions(options.git_dir, options.cache, http)
         await versions.open()
@@ -228,20 +235,27 @@ async def serve(options: argparse.Namespace) -> None:
                 loop.call_soon_threadsafe(router.reconcile)
 
         flags = Flags(options.flags, tokens["flags.read"], f"router-{os.getpid()}", changed)
-        router = Router([Lane(spec) for spec in options.component], flags, versions, counting)
-        router.http = http
-        await asyncio.to_thread(flags.open)
-        tasks = [asyncio.create_task(router.watch()), asyncio.create_task(counting.run())]
-        runner = await _listen(router, options)
-        await stop.wait()
+        router = Router([Lane(spec) for spec in options.component], flags, versions, counting, http)
+        try:
+            await asyncio.to_thread(flags.open)
+            await _run(router, options, stop)
+        finally:
+            await counting.finish()
+            await asyncio.to_thread(flags.close)
+            await versions.close()
+
+
+async def _run(router: Router, options: argparse.Namespace, stop: asyncio.Event) -> None:
+    """Answer until `stop` is set; when following or counting fails the router ends rather than go on blind."""
+    runner = await _listen(router, options)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(router.watch()), group.create_task(router.counting.run())]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+    finally:
         await runner.cleanup()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        counting.collect()
-        await counting.deliver()
-        await asyncio.to_thread(flags.close)
-        await versions.close()
 
 
 async def _listen(router: Router, options: argparse.Namespace) -> web.AppRunner:

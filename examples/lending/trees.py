@@ -7,10 +7,12 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
 MOST_FILES, MOST_BYTES = 2_000, 20_000_000
+GIT_S = 20
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -33,11 +35,14 @@ async def materialise(git_dir: Path, commit: str, cache: Path) -> Path:
     """
     if not _COMMIT.match(commit):
         raise TreeError("not a full commit id")
-    entries = await _entries(git_dir, commit)
     target = cache / commit
-    if target.is_dir() and _same(target, entries):
-        return target
-    contents = await _contents(git_dir, entries)
+    try:
+        entries = await _entries(git_dir, commit)
+        if target.is_dir() and _same(target, entries):
+            return target
+        contents = await _contents(git_dir, entries)
+    except ValueError as err:
+        raise TreeError("git's answer cannot be read") from err
     cache.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=cache))
     _write(fresh, entries, contents)
@@ -81,20 +86,16 @@ async def _contents(git_dir: Path, entries: dict[str, str]) -> dict[str, bytes]:
 
 
 async def _git(git_dir: Path, given: bytes, *words: str) -> bytes:
-    process = await asyncio.create_subprocess_exec(
-        "git", "--git-dir", str(git_dir), *words,
-        env=_ENVIRONMENT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    command = ("git", "--git-dir", str(git_dir), *words)
     try:
-        out, _ = await asyncio.wait_for(process.communicate(given), timeout=20)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise TreeError("git gave no answer") from None
-    if process.returncode or len(out) > MOST_BYTES:
-        raise TreeError("the commit is not in the repository, or too large")
-    return out
+        done = await asyncio.to_thread(
+            subprocess.run, command, input=given, env=_ENVIRONMENT, capture_output=True, timeout=GIT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as err:
+        raise TreeError("the commit is not in the repository, or git gave no answer") from err
+    if len(done.stdout) > MOST_BYTES:
+        raise TreeError("the tree is too large")
+    return done.stdout
 
 
 def _blob_id(data: bytes) -> str:

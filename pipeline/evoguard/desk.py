@@ -12,7 +12,7 @@ from evoguard.domain.change import ActorKind, Author, ChangeId, Proposal, change
 from evoguard.domain.identity import Command, Identity
 from evoguard.errors import AuthError, HaltedError, InputError
 from evoguard.ports.clock import Clock
-from evoguard.ports.inbox import Inbox
+from evoguard.ports.inbox import Inbox, MessageKind
 from evoguard.ports.latches import Latches
 from evoguard.ports.mirror import Brought, Mirror
 from evoguard.ports.queries import ChangeRow, Queries
@@ -113,7 +113,7 @@ async def vote(parts: Parts, pen: Pen, *, change: str, digest: str, person: str,
 async def file_vote(parts: Parts, *, change: str, person: str, verdict: str, envelope: str, nonce: str) -> int:
     """File a vote that was signed elsewhere. The same nonce again is refused unless it is the very same message."""
     body = json.dumps({"by": person, "envelope": envelope}, sort_keys=True)
-    kind = "approve" if verdict == "approve" else "reject"
+    kind: MessageKind = "approve" if verdict == "approve" else "reject"
     return await parts.inbox.put(change, kind, body, key=f"vote/{nonce}")
 
 

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from evoguard.errors import ConfigError
 from evoguard.ports import Pace
@@ -76,14 +77,14 @@ class Settings:
             doc = {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
             raise ConfigError(f"{FILE} cannot be read: {err}", code="settings.unreadable", fix=f"mend {folder / FILE}") from err
-        pace = _typed(Pace, doc.pop("pace", {}))
+        pace = _typed(Pace, doc.pop("pace", {}))  # Any: TOML values, typed right there
         for name in ("runsc", "layer"):
             if found := environ.get(f"EVOGUARD_{name.upper()}"):
                 doc[name] = found
         return cls(state=folder, pace=Pace(**pace), **_typed(cls, doc, without=("state", "pace")))
 
 
-def _typed(kind: type, doc: object, without: tuple[str, ...] = ()) -> dict[str, int | float | str]:  # a TOML table
+def _typed(kind: type, doc: object, without: tuple[str, ...] = ()) -> dict[str, Any]:
     if not isinstance(doc, dict):
         raise ConfigError(f"{FILE}: a table is expected", code="settings.invalid", fix=f"correct {FILE}")
     known = {f.name: f.type for f in fields(kind) if f.name not in without}

@@ -202,3 +202,13 @@ test_path_with_backslash if refused(given.reviewed(given.with_file({"path": "pol
 test_old_path_out_of_the_tree if refused(given.reviewed(given.with_file({"old_path": "./x"})), "files[0].old_path")
 
 test_no_approval_digest_at_admit if refused(given.admitted({"approval_digest": ""}), "approval_digest")
+
+test_data_without_limits if {
+	decision := data.evoguard.review with input as given.review with data.limits as {}
+	refused(decision, "data")
+}
+
+test_data_without_guard if {
+	decision := data.evoguard.review with input as given.review with data.guard.globs as []
+	refused(decision, "data")
+}

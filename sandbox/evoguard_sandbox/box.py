@@ -246,16 +246,12 @@ class _Box:
             seen.outcome, seen.why = "output", f"it wrote more to {pipe} than the bound allows"
 
     async def _remove(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is None:
-            await self._runsc("kill", self.name, "KILL")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(3):
-                    await process.wait()
+        """End `runsc run`, with which the sandbox dies, and clear what is left; after its own end nothing is."""
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        if self.seen.outcome != "finished":  # a sandbox that ended by itself has removed itself
+        if self.seen.outcome != "finished":
             await self._runsc("delete", "-force", self.name)
 
     async def _runsc(self, *args: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import tomllib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import Tree, folders
@@ -34,8 +33,8 @@ def config_of(tree: Tree) -> str:
     return ""
 
 
-def pytest_section(path: str, data: bytes | None) -> Any:  # noqa: ANN401 (whatever TOML or INI holds; only compared)
-    """Return the part of a shared file that is pytest's; the whole file when it cannot be read, None when there is none."""
+def pytest_section(path: str, data: bytes | None) -> object:
+    """Return the part of a shared file that is pytest's: None when there is none, all of it when it cannot be read."""
     if data is None:
         return None
     name = path.rsplit("/", 1)[-1]
@@ -53,7 +52,7 @@ def pytest_section(path: str, data: bytes | None) -> Any:  # noqa: ANN401 (whate
 
 
 def findings(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tuple[Finding, ...]:
-    """Return one finding for each test or configuration file that the candidate edits, deletes, or adds to the rules."""
+    """Return one finding for each test file edited or deleted, and each configuration file edited, deleted or added."""
     return tuple(_walk(base, candidate, trusted))
 
 
@@ -68,7 +67,12 @@ def _walk(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterat
             halves = [pytest_section(path, entry.data if entry else None) for entry in (old, new)]
             if name in SECTIONED and halves[0] == halves[1]:
                 continue
-            yield Finding(CONFIG, f"the candidate {verb} {shown(path)}, {_power(path)}; the base's copy was used", shown(path), verb)
+            yield Finding(
+                CONFIG,
+                f"the candidate {verb} {shown(path)}, {_power(path)}; the base's copy was used",
+                shown(path),
+                verb,
+            )
         elif old is not None:
             text = f"the candidate {verb} the existing test file {shown(path)}; the base's copy was used to judge it"
             yield Finding("tests.base_test_changed", text, shown(path), verb)
@@ -102,4 +106,6 @@ def new_tests(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Tr
 def runnable(paths: Tree) -> list[str]:
     """Return those of the new files that pytest is to be pointed at."""
     names = {path: path.rsplit("/", 1)[-1] for path in paths}
-    return sorted(p for p, n in names.items() if n.endswith(".py") and (n.startswith("test_") or n.endswith("_test.py")))
+    return sorted(
+        p for p, n in names.items() if n.endswith(".py") and (n.startswith("test_") or n.endswith("_test.py"))
+    )

@@ -16,7 +16,7 @@ ID_CHARS = 1100
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run of a suite. `end_status` is what the test process claimed last, `exit_status` what the guest's kernel says."""
+    """One run of a suite. `end_status` is the test process's own claim, `exit_status` what the guest's kernel says."""
 
     outcome: Outcome = "void"
     why: str = ""

@@ -7,7 +7,7 @@ from evoguard_sandbox.box import Order, Seen, run_box
 from evoguard_sandbox.room import Proof, Room
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import TreeError, read_tree, wire
-from evoguard_sandbox.types import Behaviour, Finding, Job, JobReport, Limits, SandboxError
+from evoguard_sandbox.types import Behaviour, Job, JobReport, Limits, SandboxError
 from evoguard_sandbox.verdict import network_findings, room_finding
 
 PROOF = Limits(wall_s=30)
@@ -48,7 +48,9 @@ async def execute(job: Job, *, limits: Limits, room: Room) -> JobReport:
 def _no_run(seen: Seen) -> SandboxError:
     if "not gVisor" in seen.why:
         return SandboxError("sandbox.not_gvisor", seen.why, "point the setting at a real gVisor runsc")
-    return SandboxError("sandbox.no_start", f"no sandbox could be started: {shown(seen.why, 600)}", "run `evoguard doctor`")
+    return SandboxError(
+        "sandbox.no_start", f"no sandbox could be started: {shown(seen.why, 600)}", "run `evoguard doctor`"
+    )
 
 
 async def prove(room: Room) -> Proof:
@@ -56,5 +58,7 @@ async def prove(room: Room) -> Proof:
     report = await execute(Job(("python", "-I", "-c", "import os; print(os.getuid())")), limits=PROOF, room=room)
     if report.outcome != "finished" or report.stdout != b"65534\n":
         told = shown((report.stderr or report.stdout).decode("utf-8", "replace"))
-        raise SandboxError("sandbox.no_start", f"a command in the sandbox did not run as an unprivileged user: {told}", "")
+        raise SandboxError(
+            "sandbox.no_start", f"a command in the sandbox did not run as an unprivileged user: {told}", ""
+        )
     return Proof(report.runsc, report.kernel, report.limits_mode, report.behaviour.status, report.wall_ms)

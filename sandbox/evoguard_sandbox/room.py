@@ -1,4 +1,4 @@
-"""The room: one gVisor, one root filesystem, one place for state. It is proved before it is trusted, and swept at boot."""
+"""The room: one gVisor, one root filesystem, one place for state. Proved before it is trusted, swept at boot."""
 
 from __future__ import annotations
 
@@ -69,10 +69,14 @@ class Room:
         """Find gVisor and prepare the root filesystem. Raises: SandboxError when any part is missing or too old."""
         version = _runsc_version(runsc)
         if not (layer / "pytest" / "__init__.py").is_file():
-            raise SandboxError("sandbox.layer_missing", f"no pytest in the runner layer {layer}", "run deploy/tools/runner-layer.sh")
+            raise SandboxError(
+                "sandbox.layer_missing", f"no pytest in the runner layer {layer}", "run deploy/tools/runner-layer.sh"
+            )
         python = python or Interpreter.current()
         if not (python.prefix / "bin" / python.name).is_file():
-            raise SandboxError("sandbox.python_missing", f"no {python.name} in {python.prefix}", "name another interpreter")
+            raise SandboxError(
+                "sandbox.python_missing", f"no {python.name} in {python.prefix}", "name another interpreter"
+            )
         home = (state_dir / "sandbox").resolve()
         for name in ("b", "runs", "runsc", "s"):
             (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +86,9 @@ class Room:
         lock_fd = os.open(home / "runs" / run_id, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
         installed = _installation(home / "installation")
-        return cls(home, runsc.resolve(), version, layer.resolve(), python, installed, run_id, lock_fd, os.geteuid() != 0)
+        return cls(
+            home, runsc.resolve(), version, layer.resolve(), python, installed, run_id, lock_fd, os.geteuid() != 0
+        )
 
     def next_id(self) -> str:
         """Return the name of a new sandbox: ours by its prefix, this process's by its run."""
@@ -120,7 +126,7 @@ class Room:
         return short
 
     async def prove(self) -> Proof:
-        """Start one sandbox and have it show that it is gVisor. Raises: SandboxError when it does not, in bounded time."""
+        """Start one sandbox and have it show that it is gVisor. Raises: SandboxError in bounded time if it is not."""
         from evoguard_sandbox.job import prove
 
         return await prove(self)
@@ -168,7 +174,20 @@ def _prepare_rootfs(root: Path) -> None:
     if (root / ".ready").is_file():
         return
     made = root.with_name(f"rootfs.{secrets.token_hex(4)}")
-    empty = ("proc", "dev", "sys", "tmp", "work", "etc", "run", "var", *(p[1:] for p in SHARED), PYTHON[1:], LAYER[1:], GUEST[1:])
+    empty = (
+        "proc",
+        "dev",
+        "sys",
+        "tmp",
+        "work",
+        "etc",
+        "run",
+        "var",
+        *(p[1:] for p in SHARED),
+        PYTHON[1:],
+        LAYER[1:],
+        GUEST[1:],
+    )
     for name in (*empty, *(f"{DEPS[1:]}/{n}" for n in range(MOST_LAYERS))):
         (made / name).mkdir(parents=True, exist_ok=True)
     (made / "var" / "tmp").symlink_to("/tmp")  # noqa: S108 (a link in the guest)

@@ -7,5 +7,7 @@ SHOWN_CHARS = 300
 
 def shown(text: str, most: int = SHOWN_CHARS) -> str:
     """Return `text` with every control, formatting and undecodable character escaped, cut at `most` characters."""
-    out = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[: most + 1])
+    out = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[: most + 1]
+    )
     return out if len(out) <= most else out[: most - 1] + "…"

@@ -39,7 +39,9 @@ def env(layers: Sequence[str]) -> list[str]:
     ]
 
 
-def bundle(rootfs: Path, binds: Sequence[Bind], *, python: str, hostname: str, cgroup: str, limits: Limits) -> dict[str, Any]:
+def bundle(
+    rootfs: Path, binds: Sequence[Bind], *, python: str, hostname: str, cgroup: str, limits: Limits
+) -> dict[str, Any]:
     """Return the config.json of a sandbox whose PID 1 is the supervisor."""
     process_env = env([LAYER])
     caps = list(SUPERVISOR_CAPS)

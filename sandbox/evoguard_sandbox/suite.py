@@ -109,7 +109,7 @@ class _Runs:
     def _args(self, targets: Sequence[str]) -> list[str]:
         config = f"{spec.TREE}/{self.config}" if self.config else EMPTY_CONFIG
         held = self.base[self.config].data if self.config else b""
-        # In pytest's own default a test's folder goes before everything else on sys.path, and so would a candidate's module.
+        # By default pytest puts a test's folder first on sys.path, with every module that lies beside it.
         appended = [] if re.search(rb"import[-_]mode", held) else ["--import-mode=append"]
         plugins = [part for name in self.suite.plugins for part in ("-p", name)]
         fixed = ["-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:junitxml", "-p", "no:faulthandler"]
@@ -153,6 +153,4 @@ def _merged(records: list[Behaviour]) -> Behaviour:
 
 def _refused(room: Room, finding: Finding) -> SuiteReport:
     nothing = Behaviour("not recorded", "nothing was run")
-    return SuiteReport(
-        False, "void", (finding,), (), (), (), {}, nothing, room.runsc_version, "", "", 0, 0, ""
-    )
+    return SuiteReport(False, "void", (finding,), (), (), (), {}, nothing, room.runsc_version, "", "", 0, 0, "")

@@ -26,7 +26,7 @@ GREETING = b"\x08\x01"
 STARTED, CLONED, EXECED, CONNECTED = 1, 2, 3, 10
 CONTEXT, BINARY, ADDRESS, PROCESS = 1, 2, 6, 9
 MOST_CONNECTS, MOST_PROGRAMS = 200, 50
-FAMILIES = {socket.AF_UNIX: "unix", socket.AF_INET: "inet", socket.AF_INET6: "inet6"}
+FAMILIES: dict[int, str] = {socket.AF_UNIX: "unix", socket.AF_INET: "inet", socket.AF_INET6: "inet6"}
 
 
 def session(endpoint: str) -> dict[str, Any]:
@@ -128,7 +128,9 @@ class Sink:
         self._task = asyncio.create_task(self._listen(listener))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None
+    ) -> None:
         if self._task is not None:
             # The sandbox is gone, so its end of the socket is closed; what it sent is still to be read.
             await asyncio.wait({self._task}, timeout=2 if self.started else 0)

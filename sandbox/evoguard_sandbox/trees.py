@@ -28,6 +28,7 @@ class Entry:
 
 
 Tree = dict[str, Entry]
+Row = tuple[str, str, int, bool]  # path, kind, size, trusted
 
 
 class TreeError(Exception):
@@ -44,7 +45,10 @@ def _refuse(path: str, why: str) -> TreeError:
 
 
 def read_tree(source: Files | bytes, limits: Limits) -> Tree:
-    """Return the files of `source`. Raises: TreeError on any path, link, member or size that a source tree does not have."""
+    """Return the files of `source`.
+
+    Raises: TreeError on any path, link, member or size that a source tree does not have.
+    """
     tree: Tree = {}
     total = 0
     for path, entry in _members(source, limits):
@@ -171,7 +175,7 @@ def _resolved(tree: Tree, path: str) -> Entry:
     return tree[path]
 
 
-def wire(tree: Mapping[str, Entry], trusted: frozenset[str]) -> tuple[list[tuple[str, str, int, bool]], list[bytes]]:
+def wire(tree: Mapping[str, Entry], trusted: frozenset[str]) -> tuple[list[Row], list[bytes]]:
     """Return the list that goes in the order, and the contents that follow it in the same sequence."""
-    rows = [(path, entry.kind, len(entry.data), path in trusted) for path, entry in sorted(tree.items())]
+    rows: list[Row] = [(path, entry.kind, len(entry.data), path in trusted) for path, entry in sorted(tree.items())]
     return rows, [tree[path].data for path, *_ in rows]

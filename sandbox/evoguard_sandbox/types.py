@@ -34,7 +34,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason for a no. `path` is a file of the tree, `term` the test, address or word it is about; both may be empty."""
+    """One reason for a no. `path` is a file of the tree, `term` the test, address or word it is about."""
 
     code: str
     msg: str
@@ -49,7 +49,9 @@ class Limits:
     wall_s: float = 120.0
     start_s: float = 30.0
     memory_bytes: int = 2 << 30
-    pids: int = 341  # 21 tasks of the sentry + 2 for each of 128 guest processes + slack: a backstop, never the first to bite
+    pids: int = (
+        341  # 21 tasks of the sentry + 2 for each of 128 guest processes + slack: a backstop, never the first to bite
+    )
     processes: int = 128
     address_bytes: int = 3 << 29
     open_files: int = 1024
@@ -67,7 +69,7 @@ class Limits:
 class Suite:
     """A pytest suite on two trees. Tar bytes, or a mapping path → (git mode, content); links are mode 0o120000.
 
-    `test_paths` say which files are tests or test configuration: of those the base's copy is used, never the candidate's.
+    `test_paths` say which files are tests or test configuration: of those only the base's copy is used.
     A pattern without a slash holds at any depth. `layer_dirs` are put on sys.path after the runner layer, read-only.
     `plugins` are pytest plugins to load by module name; nothing is loaded by itself.
     """
@@ -112,7 +114,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What the guest did, recorded outside it. `status` is "recorded", "incomplete" or "not recorded"; `reason` says why."""
+    """What the guest did, recorded outside it. `status`: "recorded", "incomplete" or "not recorded"; `reason`: why."""
 
     status: str
     reason: str = ""

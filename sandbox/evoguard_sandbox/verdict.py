@@ -1,4 +1,4 @@
-"""The verdict: arithmetic on what was seen. Each rule names one way to be wrong or to cheat; no finding at all is a pass."""
+"""The verdict: arithmetic on what was seen. Each rule names one way to be wrong or to cheat; no finding is a pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUIET = frozenset({"skipped", "xfailed"})
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a verdict is made of: the base on itself, the base's tests on the candidate, the candidate's new tests."""
+    """What a verdict is made of: the base on itself, the base's tests on the candidate, the candidate's new tests."""
 
     base: RunFacts
     candidate: RunFacts
@@ -56,7 +56,9 @@ def room(e: Evidence) -> Iterable[Finding]:
     for what, run in [("the base's tests on the base", e.base), *e.runs]:
         yield from room_finding(run.outcome, run.why, what)
         if run.found is not None and run.found > e.most_tests:
-            yield Finding("sandbox.limit_tests", f"{what} are {run.found}, more than the {e.most_tests} allowed", term="tests")
+            yield Finding(
+                "sandbox.limit_tests", f"{what} are {run.found}, more than the {e.most_tests} allowed", term="tests"
+            )
 
 
 def base_green(e: Evidence) -> Iterable[Finding]:
@@ -67,7 +69,11 @@ def base_green(e: Evidence) -> Iterable[Finding]:
     names = [t.id for t in bad] + [path for path, _ in e.base.uncollected]
     if names or e.base.ended_early or not any(t.outcome in GOOD for t in e.base.tests):
         told = ", ".join(names[:3]) or (e.base.output.splitlines() or ["no test passed"])[-1]
-        yield Finding("tests.base_not_green", f"the base fails its own tests, so they prove nothing: {told}", term=(names or [""])[0])
+        yield Finding(
+            "tests.base_not_green",
+            f"the base fails its own tests, so they prove nothing: {told}",
+            term=(names or [""])[0],
+        )
 
 
 def changed(e: Evidence) -> Iterable[Finding]:
@@ -75,14 +81,18 @@ def changed(e: Evidence) -> Iterable[Finding]:
     named = e.changes[:MOST_NAMED]
     yield from named
     if len(e.changes) > len(named):
-        yield Finding(e.changes[-1].code, f"and {len(e.changes) - len(named)} more changes of tests or test configuration")
+        yield Finding(
+            e.changes[-1].code, f"and {len(e.changes) - len(named)} more changes of tests or test configuration"
+        )
 
 
 def frames(e: Evidence) -> Iterable[Finding]:
     """The report pipe held the runner's reports and nothing else."""
     for what, run in e.runs:
         if run.forged:
-            yield Finding("tests.forged_frames", f"while running {what}, something else wrote to the report pipe: {run.forged}")
+            yield Finding(
+                "tests.forged_frames", f"while running {what}, something else wrote to the report pipe: {run.forged}"
+            )
 
 
 def patched(e: Evidence) -> Iterable[Finding]:
@@ -102,7 +112,9 @@ def ended_early(e: Evidence) -> Iterable[Finding]:
             status = "an unknown exit status" if run.exit_status is None else _ending(run.exit_status)
             how = f"on {run.broke}" if run.broke else f"with {status}"
             text = f"the test process ended early, {how}, after {len(run.tests)} {of} tests ({what})"
-            yield Finding("tests.ended_early", f"{text}; code under test ended it or killed it", term=str(run.exit_status))
+            yield Finding(
+                "tests.ended_early", f"{text}; code under test ended it or killed it", term=str(run.exit_status)
+            )
 
 
 def _ending(status: int) -> str:
@@ -145,7 +157,9 @@ def failed(e: Evidence) -> Iterable[Finding]:
         if len(bad) > MOST_NAMED:
             yield Finding("tests.failed", f"and {len(bad) - MOST_NAMED} more ({what})")
         if run.outcome == "finished" and not bad and not run.ended_early and run.end_status not in (0, 5):
-            yield Finding("tests.failed", f"pytest ended with status {run.end_status} ({what})", term=str(run.end_status))
+            yield Finding(
+                "tests.failed", f"pytest ended with status {run.end_status} ({what})", term=str(run.end_status)
+            )
 
 
 def skips(e: Evidence) -> Iterable[Finding]:
@@ -153,7 +167,9 @@ def skips(e: Evidence) -> Iterable[Finding]:
     base = e.base.outcome_of()
     turned = [t for t in e.candidate.tests if t.outcome in QUIET and base.get(t.id) != t.outcome]
     for test in turned[:MOST_NAMED]:
-        text = f"{test.id} was {test.outcome} on the candidate but {base.get(test.id, 'absent')} on the base: {test.why}"
+        text = (
+            f"{test.id} was {test.outcome} on the candidate but {base.get(test.id, 'absent')} on the base: {test.why}"
+        )
         yield Finding("tests.unexpected_skip", text, test.id.partition("::")[0], test.id)
 
 
@@ -164,7 +180,7 @@ def network(e: Evidence) -> Iterable[Finding]:
 
 
 def network_findings(behaviour: Behaviour, known: tuple[Connect, ...]) -> Iterable[Finding]:
-    """Return a finding for each attempt to reach outside. The guest's own loopback is its own business, DNS there is not."""
+    """Return a finding for each attempt to reach outside. Loopback is the guest's own, a name lookup is not."""
     seen = {(c.process, c.address, c.port) for c in known}
     named: set[tuple[str, int]] = set()
     for c in behaviour.connects:

@@ -1,4 +1,4 @@
-"""Wrong programs that try to look green. Each must fail, with a finding that names the cheat; only the honest one passes."""
+"""Wrong programs that try to look green. Each fails, with a finding that names the cheat; the honest one passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]
 RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a - b\n"
-TESTS = "from calc import add\n" + "".join(f"def test_add_{n}():\n    assert add({n}, 2) == {n + 2}\n" for n in range(6))
+TESTS = "from calc import add\n" + "".join(
+    f"def test_add_{n}():\n    assert add({n}, 2) == {n + 2}\n" for n in range(6)
+)
 PYPROJECT = '[project]\nname = "calc"\n[tool.pytest.ini_options]\naddopts = "-ra"\n'
 BASE = {"src/calc.py": RIGHT, "tests/test_calc.py": TESTS, "tests/conftest.py": "", "pyproject.toml": PYPROJECT}
 LIMITS = Limits(wall_s=40)
@@ -38,6 +40,23 @@ for fd in range(3, 40):
         data = json.dumps({**what, "n": n, "key": "guess"}).encode()
         try: os.write(fd, len(data).to_bytes(4, "big") + data)
         except OSError: pass
+"""
+NOISE = """
+import os
+for fd in range(3, 40):
+    try: os.write(fd, bytes([255]) * 64)
+    except OSError: pass
+"""
+NAMED = """
+import pytest
+@pytest.mark.parametrize("x", ["a"], ids=["\x1b[2Jgreen"])
+def test_new(x):
+    assert 0, "\x1b]0;x\x07"
+"""
+TO_THE_NET = """
+import socket
+try: socket.create_connection(("192.0.2.7", 80))
+except OSError: pass
 """
 PATCHED = """
 import _pytest.reports
@@ -65,33 +84,109 @@ def _wrong(extra: str) -> dict[str, str | None]:
 
 
 FORGERIES = [
-    Forgery("a conftest that turns failures green", {**_wrong(""), "tests/conftest.py": GREEN_HOOK}, "tests.config_changed", "tests/conftest.py"),
-    Forgery("a new conftest at the root", {**_wrong(""), "conftest.py": GREEN_HOOK}, "tests.config_changed", "conftest.py"),
-    Forgery("addopts that deselect everything", {**_wrong(""), "pyproject.toml": PYPROJECT.replace("-ra", "-k nothing")}, "tests.config_changed", "pyproject.toml"),
-    Forgery("a pytest.ini that wins over pyproject", {**_wrong(""), "pytest.ini": "[pytest]\naddopts = --co\n"}, "tests.config_changed", "pytest.ini"),
-    Forgery("a plugin through package metadata", {**_wrong(""), "x.dist-info/entry_points.txt": "[pytest11]\nx = x\n", "x.py": GREEN_HOOK}, "tests.config_changed", "entry_points.txt"),
-    Forgery("a sitecustomize", {**_wrong(""), "sitecustomize.py": "import os\nos._exit(0)\n"}, "tests.config_changed", "sitecustomize.py"),
-    Forgery("os._exit(0) on import", _wrong("import os\nos._exit(0)\n"), "tests.ended_early", "exit status 0, after 0 of 6 tests"),
-    Forgery("os._exit(0) in the middle", {"src/calc.py": "import os\ndef add(a, b):\n    if a == 3: os._exit(0)\n    return a + b\n"}, "tests.ended_early", "after 3 of 6 tests"),
-    Forgery("sys.exit(0) on import", _wrong("import sys\nsys.exit(0)\n"), "tests.ended_early", "SystemExit: 0, after 0 of 6"),
-    Forgery("os._exit(0) at exit", _wrong("import atexit, os\natexit.register(os._exit, 0)\n"), "tests.failed", "test_add_0: failed"),
+    Forgery(
+        "a conftest that turns failures green",
+        {**_wrong(""), "tests/conftest.py": GREEN_HOOK},
+        "tests.config_changed",
+        "tests/conftest.py",
+    ),
+    Forgery(
+        "a new conftest at the root", {**_wrong(""), "conftest.py": GREEN_HOOK}, "tests.config_changed", "conftest.py"
+    ),
+    Forgery(
+        "addopts that deselect everything",
+        {**_wrong(""), "pyproject.toml": PYPROJECT.replace("-ra", "-k nothing")},
+        "tests.config_changed",
+        "pyproject.toml",
+    ),
+    Forgery(
+        "a pytest.ini that wins over pyproject",
+        {**_wrong(""), "pytest.ini": "[pytest]\naddopts = --co\n"},
+        "tests.config_changed",
+        "pytest.ini",
+    ),
+    Forgery(
+        "a plugin through package metadata",
+        {**_wrong(""), "x.dist-info/entry_points.txt": "[pytest11]\nx = x\n", "x.py": GREEN_HOOK},
+        "tests.config_changed",
+        "entry_points.txt",
+    ),
+    Forgery(
+        "a sitecustomize",
+        {**_wrong(""), "sitecustomize.py": "import os\nos._exit(0)\n"},
+        "tests.config_changed",
+        "sitecustomize.py",
+    ),
+    Forgery(
+        "os._exit(0) on import",
+        _wrong("import os\nos._exit(0)\n"),
+        "tests.ended_early",
+        "exit status 0, after 0 of 6 tests",
+    ),
+    Forgery(
+        "os._exit(0) in the middle",
+        {"src/calc.py": "import os\ndef add(a, b):\n    if a == 3: os._exit(0)\n    return a + b\n"},
+        "tests.ended_early",
+        "after 3 of 6 tests",
+    ),
+    Forgery(
+        "sys.exit(0) on import", _wrong("import sys\nsys.exit(0)\n"), "tests.ended_early", "SystemExit: 0, after 0 of 6"
+    ),
+    Forgery(
+        "os._exit(0) at exit",
+        _wrong("import atexit, os\natexit.register(os._exit, 0)\n"),
+        "tests.failed",
+        "test_add_0: failed",
+    ),
     Forgery("a patched test report", _wrong(PATCHED), "tests.runner_patched", "TestReport.from_item_and_call"),
     Forgery("a test call that does nothing", _wrong(NOOP), "tests.runner_patched", "Function.runtest"),
     Forgery("a test call with other code in it", _wrong(NEW_CODE), "tests.runner_patched", "Function.runtest"),
     Forgery("forged frames on every descriptor", _wrong(SPRAY), "tests.forged_frames", "without this run's key"),
-    Forgery("noise on every descriptor", _wrong("import os\nfor fd in range(3, 40):\n    try: os.write(fd, b'\\xff' * 64)\n    except OSError: pass\n"), "tests.forged_frames", "no frame"),
+    Forgery("noise on every descriptor", _wrong(NOISE), "tests.forged_frames", "no frame"),
     Forgery("a deleted test file", {**_wrong(""), "tests/test_calc.py": None}, "tests.base_test_changed", "deletes"),
-    Forgery("an edited test", {**_wrong(""), "tests/test_calc.py": "def test_add_0():\n    pass\n"}, "tests.base_test_changed", "tests/test_calc.py"),
-    Forgery("tests replaced by a file", {"src/calc.py": WRONG, "tests/test_calc.py": None, "tests/conftest.py": None, "tests": "x"}, "tests.base_test_changed", "deletes"),
-    Forgery("a skip at run time", {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.skip('not today')\n"}, "tests.unexpected_skip", "not today"),
-    Forgery("an expected failure at run time", {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.xfail('known')\n"}, "tests.unexpected_skip", "xfailed"),
+    Forgery(
+        "an edited test",
+        {**_wrong(""), "tests/test_calc.py": "def test_add_0():\n    pass\n"},
+        "tests.base_test_changed",
+        "tests/test_calc.py",
+    ),
+    Forgery(
+        "tests replaced by a file",
+        {"src/calc.py": WRONG, "tests/test_calc.py": None, "tests/conftest.py": None, "tests": "x"},
+        "tests.base_test_changed",
+        "deletes",
+    ),
+    Forgery(
+        "a skip at run time",
+        {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.skip('not today')\n"},
+        "tests.unexpected_skip",
+        "not today",
+    ),
+    Forgery(
+        "an expected failure at run time",
+        {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.xfail('known')\n"},
+        "tests.unexpected_skip",
+        "xfailed",
+    ),
     Forgery("the test process killed", _wrong("import os\nos.kill(os.getpid(), 9)\n"), "tests.ended_early", "signal 9"),
     Forgery("the parent killed", _wrong("import os\nos.kill(os.getppid(), 9)\n"), "tests.failed", "PermissionError"),
-    Forgery("another program in place of pytest", _wrong("import os\nos.execv('/bin/true', ['true'])\n"), "tests.ended_early", "exit status 0"),
-    Forgery("a fork that goes on alone", _wrong("import os\nif os.fork(): os._exit(0)\n"), "tests.ended_early", "exit status 0"),
-    Forgery("a new test that fails", {"tests/test_new.py": "def test_new():\n    assert 0\n"}, "tests.failed", "test_new"),
-    Forgery("a name with control characters", {"tests/test_new.py": "import pytest\n@pytest.mark.parametrize('x', ['a'], ids=['\\x1b[2Jgreen'])\ndef test_new(x):\n    assert 0, '\\x1b]0;x\\x07'\n"}, "tests.failed", "\\x1b"),
-]  # fmt: skip
+    Forgery(
+        "another program in place of pytest",
+        _wrong("import os\nos.execv('/bin/true', ['true'])\n"),
+        "tests.ended_early",
+        "exit status 0",
+    ),
+    Forgery(
+        "a fork that goes on alone",
+        _wrong("import os\nif os.fork(): os._exit(0)\n"),
+        "tests.ended_early",
+        "exit status 0",
+    ),
+    Forgery(
+        "a new test that fails", {"tests/test_new.py": "def test_new():\n    assert 0\n"}, "tests.failed", "test_new"
+    ),
+    Forgery("a name with control characters", {"tests/test_new.py": NAMED}, "tests.failed", "\\x1b"),
+]
 
 
 def files(change: dict[str, str | None] | None = None) -> dict[str, tuple[int, bytes]]:
@@ -159,10 +254,10 @@ REMOVED = [
     ("skips", {"src/calc.py": "import pytest\ndef add(a, b):\n    if a: pytest.skip('no')\n    return a + b\n"}),
     ("changed", {"tests/conftest.py": GREEN_HOOK}),
     ("failed", {"src/calc.py": "def add(a, b):\n    return 2 if a == 0 else 0\n"}),
-    ("network", {"src/calc.py": "import socket\ntry: socket.create_connection(('192.0.2.7', 80))\nexcept OSError: pass\n" + RIGHT}),
+    ("network", {"src/calc.py": TO_THE_NET + RIGHT}),
     ("frames", {"src/calc.py": SPRAY + RIGHT}),
     ("none_ran", {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.xfail('x')\n"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("rule", "change"), REMOVED, ids=[name for name, _ in REMOVED])

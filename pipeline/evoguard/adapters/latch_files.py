@@ -47,8 +47,8 @@ def write_latch(
     """Put a kill in force and return it with its id and epoch, on the disk and read back.
 
     The epoch is one more than the highest in the folder, in `known` and `floor` (the repositories' epoch); what `asked`
-    has as id and epoch is ignored. Raises: InputError for a latch that could not be read back; UnavailableError when the disk
-    refuses: then nothing is in force.
+    has as id and epoch is ignored. Raises: InputError for a latch that nobody could read back; UnavailableError when
+    the disk refuses: then nothing is in force.
     """
     _check(asked)
     try:

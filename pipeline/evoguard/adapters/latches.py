@@ -94,7 +94,7 @@ class FileLatches:
 
     def _latch(self, folder: int, name: str) -> Latch | None:
         try:
-            return _latch_from(self._bytes(folder, name, name), name.removesuffix(".json"))
+            return _latch_from(self._bytes(folder, name, name)[1], name.removesuffix(".json"))
         except (OSError, EvoguardError):
             return None
 
@@ -116,14 +116,14 @@ class FileLatches:
 
     def _proved(self, folder: int, name: str, kill_id: str, identity: Identity | None) -> str:
         """Return the fingerprint of the key that lifts `kill_id`. Raises: EvoguardError, OSError when nobody's does."""
-        raw = self._bytes(folder, name, f"{LIFTS}/{name}")
+        mark, raw = self._bytes(folder, name, f"{LIFTS}/{name}")
         if identity is None or identity.kind != "person":
             raise AuthError("not a registered person")
         command = _read_command(raw.decode("utf-8", "replace"), identity)
         if command.purpose != "lift" or command.subject != kill_id:
             raise AuthError("a signature for something else")
         # The change time is the kernel's: what expired before it was filed stays void, whoever copies it in.
-        if self._seen.files[f"{LIFTS}/{name}"][0][4] >= command.expires * 1_000_000_000:
+        if mark[4] >= command.expires * 1_000_000_000:
             raise AuthError("expired before it was filed")
         return _fingerprint(identity.public_pem)
 
@@ -134,12 +134,12 @@ class FileLatches:
             return self._seen.identities.get(name)
         return self._seen.identities[name]
 
-    def _bytes(self, folder: int, name: str, key: str) -> bytes:
-        """Return a regular file's bytes, from memory while nothing about it changed. Raises: OSError, EvoguardError."""
+    def _bytes(self, folder: int, name: str, key: str) -> tuple[_Mark, bytes]:
+        """Return a regular file's mark and bytes, from memory while it is unchanged. Raises: OSError, InputError."""
         mark = _mark(os.stat(name, dir_fd=folder, follow_symlinks=False))
         held = self._seen.files.get(key)
         if held is not None and held[0] == mark:
-            return held[1]
+            return held
         file = os.open(name, _READ, dir_fd=folder)
         with os.fdopen(file, "rb") as opened:
             mark = _mark(os.fstat(file))
@@ -147,7 +147,7 @@ class FileLatches:
         if len(raw) > dsse.MAX_BYTES:
             raise InputError("too large")
         self._seen.files[key] = (mark, raw)
-        return raw
+        return mark, raw
 
 
 def _names(folder: int) -> list[str]:

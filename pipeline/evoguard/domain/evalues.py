@@ -94,7 +94,7 @@ def expected_units(percent: int, baseline: float, margin: float, alpha: float = 
 
 def milli(log_e: float, *, most: int = 10**12) -> int:
     """Return an e-value in thousandths, capped: events hold whole numbers only."""
-    return most if log_e > math.log(most / 1000) else int(1000 * math.exp(log_e))
+    return most if log_e > math.log(most / 1000) else round(1000 * math.exp(log_e))
 
 
 def _log_sum(logs: Iterable[float]) -> float:

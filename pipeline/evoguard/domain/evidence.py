@@ -38,6 +38,8 @@ class Evidence:
     findings: tuple[Finding, ...]
     record: tuple[str, ...] = ()
     """The behaviour record taken outside the guest, one line an event, bounded."""
+    added: int = 0
+    """How many of `tests` are the candidate's own new ones; they can only add failures."""
     runtime: str = ""
     wall_ms: int = 0
 
@@ -66,6 +68,7 @@ class Evidence:
             "tests": [{"id": t.id, "outcome": t.outcome, "duration_ms": t.duration_ms} for t in self.tests],
             "findings": findings_json(self.findings),
             "record": list(self.record),
+            "added": self.added,
             "runtime": self.runtime,
             "wall_ms": self.wall_ms,
         }

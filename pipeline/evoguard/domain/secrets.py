@@ -1,4 +1,4 @@
-"""Likely secrets on added lines: well-known key shapes, and passwords that look machine-made. The secret is never kept."""
+"""Likely secrets on added lines: well-known key shapes and machine-made passwords. The secret is never kept."""
 
 from __future__ import annotations
 

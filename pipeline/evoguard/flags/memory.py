@@ -37,6 +37,7 @@ class Memory:
         self._bootstrap = bootstrap
         self._pool = pool
         self._lock = asyncio.Lock()
+        self._looked = -1e9
         self.copy = Copy()
         self.fresh = False
         """Whether the last look at the database succeeded."""
@@ -47,10 +48,15 @@ class Memory:
         self.copy = await loop.run_in_executor(self._pool, _load, self._bootstrap)
         await self.refresh()
 
-    async def refresh(self) -> bool:
-        """Look at the database once; on failure the last copy stays. Return whether it could be read."""
+    async def refresh(self, *, unless_within_s: float = 0.0) -> bool:
+        """Look at the database once; on failure the last copy stays. Return whether it could be read.
+
+        A look that ended within `unless_within_s` seconds counts, so a flood of questions is no flood of looks.
+        """
         async with self._lock:
             loop = asyncio.get_running_loop()
+            if loop.time() - self._looked < unless_within_s:
+                return self.fresh
             try:
                 seen = await loop.run_in_executor(self._pool, self._read)
             except EvoguardError as err:
@@ -77,6 +83,7 @@ class Memory:
         return Copy(rev, flags, dict(self._store.tokens()), known=True)
 
     def _note(self, *, fresh: bool, why: str) -> None:
+        self._looked = asyncio.get_running_loop().time()
         if fresh != self.fresh:
             log.warning("flags.database_back" if fresh else "flags.database_lost %s", *(() if fresh else (why,)))
         self.fresh = fresh

@@ -45,7 +45,7 @@ LATCH_S = 2.0
 
 
 class FlagServer:
-    """The endpoints over a memory copy; the latches and the store have threads of their own, so neither starves the other."""
+    """The endpoints over a memory copy. Latches and store have threads of their own: neither starves the other."""
 
     def __init__(self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path) -> None:
         self._store = store
@@ -136,7 +136,7 @@ class FlagServer:
         key = sha256(request.headers.get("authorization", "").encode("utf-8", "surrogateescape")).hexdigest()
         found = self.memory.copy.tokens.get(key)
         if found is None and "authorization" in request.headers:
-            if not await self.memory.refresh():
+            if not await self.memory.refresh(unless_within_s=0.05):
                 raise RefusedError(503, "token.unknown", "tokens cannot be looked up right now", retry_s=1)
             found = self.memory.copy.tokens.get(key)
         if found is None:

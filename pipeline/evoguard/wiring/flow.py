@@ -20,6 +20,7 @@ from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.sqlite.kpis import SqliteKpis
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteWaker
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
+from evoguard.adapters.tool_cache import layer_dir, runsc_path
 from evoguard.errors import ConfigError
 from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
@@ -45,10 +46,20 @@ def ports(opened: Opened) -> Ports:
         latches=opened.latches,
         policies=OpaWasmPolicies(settings.state / "policy-cache"),
         queries=opened.queries,
-        sandbox=GvisorSandbox(settings),
+        sandbox=sandbox(settings),
         signer=signer(settings),
         pace=settings.pace,
         verifier=verifier(opened),
+    )
+
+
+def sandbox(settings: Settings) -> GvisorSandbox:
+    """Return the gVisor sandbox. Raises: ConfigError when runsc or the runner layer is missing."""
+    return GvisorSandbox(
+        settings.state,
+        runsc=runsc_path(settings.runsc),
+        layer=layer_dir(settings.layer),
+        wall_s=float(settings.suite_wall_s),
     )
 
 

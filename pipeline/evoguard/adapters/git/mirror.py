@@ -61,7 +61,7 @@ class Mirror:
     async def from_patch(self, source: str | Path, *, base: str, patch: bytes) -> Fetched:
         """Make the commit of `patch` on `base`; the same patch on the same base is the same head.
 
-        Raises: InputError as fetch, or `patch.*` when it is too big, does not apply, leaves the tree or changes nothing.
+        Raises: InputError as fetch, or `patch.*` when it is too big, does not apply or leaves the tree.
         """
         patches.check(patch)
         checked_name(base, "base")

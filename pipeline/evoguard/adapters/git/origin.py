@@ -27,7 +27,7 @@ _SYMREF_DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A submitter's repository: its own folder (of a linked worktree, if it is one) and the common one with the objects."""
+    """A submitter's repository: its own folder and, for a linked worktree, the common one."""
 
     git_dir: Path
     common: Path

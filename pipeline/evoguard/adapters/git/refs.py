@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evoguard.adapters.git.runner import Git
+from evoguard.adapters.git.runner import Git, Result
+from evoguard.errors import UnavailableError
 
 STALE_LOCK_S = 5.0
 """Git holds a ref lock for milliseconds; one this old belongs to a process that is dead."""
@@ -37,16 +38,25 @@ async def transact(git: Git, moves: Iterable[str]) -> str:
     moves so that asking again completes them. Raises: UnavailableError when git gives no answer.
     """
     commands = "\n".join(["start", *moves, "prepare", "commit", ""]).encode()
-    why = ""
-    for _ in range(LOCK_TRIES):
-        result = await git.run("update-ref", "--no-deref", "--stdin", stdin=commands)
-        if result.code == 0:
-            return ""
-        why = result.why
-        if b".lock'" not in result.err:
-            break
-        remove_stale_locks(git.git_dir)  # the next try waits core.filesRefLockTimeout before it fails
-    return why
+    result = await _unlocked(git, "update-ref", "--no-deref", "--stdin", stdin=commands)
+    return result.why if result.code else ""
+
+
+async def link(git: Git, name: str, target: str) -> None:
+    """Make `name` a symbolic ref to `target`. Raises: UnavailableError when git cannot."""
+    result = await _unlocked(git, "symbolic-ref", name, target)
+    if result.code:
+        raise UnavailableError("git", f"{name} cannot be set: {result.why}")
+
+
+async def _unlocked(git: Git, *args: str, stdin: bytes = b"") -> Result:
+    """Run git, again and again while a lock is in its way; each try waits core.filesRefLockTimeout for it."""
+    for _ in range(LOCK_TRIES - 1):
+        result = await git.run(*args, stdin=stdin)
+        if result.code == 0 or b".lock'" not in result.err:
+            return result
+        remove_stale_locks(git.git_dir)
+    return await git.run(*args, stdin=stdin)
 
 
 def remove_stale_locks(repository: Path) -> int:

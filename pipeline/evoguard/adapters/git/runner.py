@@ -129,7 +129,7 @@ class Git:
         return result.out
 
     async def pipe(self, first: tuple[str, ...], into: Git, second: tuple[str, ...], *, stdin: bytes) -> Result:
-        """Run `first` here and `second` in `into`, joined by a pipe; return the answer of the one that failed, else of `second`.
+        """Run `first` here and `second` in `into`, joined by a pipe; the answer is the failed one's, else `second`'s.
 
         Raises: UnavailableError when either does not start or end within the wall limit.
         """

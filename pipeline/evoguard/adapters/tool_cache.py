@@ -1,0 +1,34 @@
+"""Where gVisor and the runner layer are found: settings, then PATH, then the cache that set-up fills."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from evoguard.errors import ConfigError
+
+MEND = "run `make setup` in evoguard's checkout, or install gVisor's runsc of 2024 or later"
+
+
+def cache() -> Path:
+    """Return evoguard's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evoguard"
+
+
+def runsc_path(configured: str = "") -> Path:
+    """Return gVisor's runsc, the configured one first. Raises: ConfigError when there is none: without it no untrusted code runs."""
+    for found in (configured, shutil.which("runsc"), cache() / "tools" / "runsc" / "usr" / "bin" / "runsc"):
+        if found and os.access(found, os.X_OK):
+            return Path(found)
+    raise ConfigError("gVisor's runsc is missing; without it no untrusted code runs", code="sandbox.runsc_missing", fix=MEND)
+
+
+def layer_dir(configured: str = "") -> Path:
+    """Return the configured runner layer, else the newest. Raises: ConfigError when there is none."""
+    if configured:
+        return Path(configured)
+    found = sorted((cache() / "layers").glob("runner-*"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise ConfigError("the sandbox's runner layer is missing", code="sandbox.layer_missing", fix=MEND)
+    return found[-1]

@@ -1,0 +1,69 @@
+"""The flag server, wired: no LangGraph, no wasmtime; the database may be locked and it still answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from evoguard.adapters import state_folder
+from evoguard.adapters.clock import SystemClock
+from evoguard.adapters.latches import FileLatches
+from evoguard.adapters.sqlite import db
+from evoguard.adapters.sqlite.flags import SqliteFlagStore
+from evoguard.adapters.sqlite.queries import SqliteQueries
+from evoguard.adapters.sqlite.registry import SqliteRegistry
+from evoguard.domain.identity import Identity
+from evoguard.domain.latch import Latch
+from evoguard.errors import ConfigError
+from evoguard.flags.server import build_app, serve
+from evoguard.settings import Settings
+
+
+async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
+    """Serve flags and take KPI batches until a signal. Raises: ConfigError for an unusable state or port."""
+    state_folder.check(settings.state)
+    app = build_app(
+        SqliteFlagStore(settings.database),
+        latches(settings),
+        SystemClock(),
+        bootstrap=settings.state / "flags.json",
+    )
+    await serve(app, settings.flags_host, settings.flags_port, ready=ready)
+
+
+def latches(settings: Settings) -> FileLatches:
+    """Return latches that ask the database only briefly: what it said last counts while it is locked."""
+
+    def known() -> tuple[Latch, ...]:
+        con = db.connect(settings.database, busy_s=0.05)
+        try:
+            return SqliteRegistry(con, SystemClock()).known_kills()
+        finally:
+            con.close()
+
+    return FileLatches(settings.kill_dir, partial(identity, settings), known)
+
+
+def identity(settings: Settings, name: str) -> Identity | None:
+    """Return a registered identity, asking briefly. Raises: UnavailableError, ConfigError while there is no answer."""
+    con = db.connect(settings.database, busy_s=0.05)
+    try:
+        return SqliteQueries(con).identity_now(name)
+    finally:
+        con.close()
+
+
+def token(settings: Settings, kind: str) -> str:
+    """Return the client's own copy of a token. Raises: ConfigError when it is missing."""
+    return tokens(settings.state / "tokens.json")[kind]
+
+
+def tokens(path: Path) -> dict[str, str]:
+    """Return the tokens that `init` issued. Raises: ConfigError."""
+    try:
+        doc = json.loads(path.read_text(encoding="utf-8"))
+        return {str(k): str(v) for k, v in doc.items()}
+    except (OSError, ValueError, AttributeError) as err:
+        raise ConfigError("tokens.json cannot be read", code="token.missing", fix="run as the state's owner") from err

@@ -1,0 +1,147 @@
+"""The kill command, wired: no LangGraph, no wasmtime, no web framework, and no step that needs the database."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+from evoguard import kill
+from evoguard.adapters import keys, latch_files
+from evoguard.adapters.git.forge import GitForge
+from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
+from evoguard.adapters.sqlite import db
+from evoguard.adapters.sqlite.flags import SqliteFlags
+from evoguard.domain.identity import Command, Identity
+from evoguard.domain.latch import Latch, Scope
+from evoguard.errors import EvoguardError, UnavailableError
+from evoguard.settings import Settings
+from evoguard.wiring import flags as flag_wiring
+
+SIGNED_LIFE_S = 300
+REPLY_BYTES = 1_048_576
+
+
+async def run_kill(
+    settings: Settings, *, scope: Scope, name: str, reason: str, by: str = "", key: Path | None = None
+) -> kill.KillReport:
+    """Stop everything in scope now; signed with a person's key it also quarantines the author.
+
+    Raises: InputError for an order that is not understood, ConfigError for a key that cannot be read.
+    """
+    now = int(time.time())
+    who = by or _account()
+    signed = ""
+    if key is not None:
+        command = Command("kill", f"{scope}:{name}", who, new_nonce(), now + SIGNED_LIFE_S, reason)
+        signed = sign_command(command, keys.load_private(key))
+    return await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
+
+
+async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) -> kill.LiftReport:
+    """File one person's lift of a kill; two people's lift it. Raises: AuthError, InputError, UnavailableError."""
+    latches = flag_wiring.latches(settings)
+    now = int(time.time())
+    envelope = sign_command(Command("lift", kill_id, person, new_nonce(), now + SIGNED_LIFE_S), keys.load_private(key))
+
+    async def identity(name: str) -> Identity | None:
+        return flag_wiring.identity(settings, name)
+
+    parts = kill.LiftParts(
+        board=latches.board,
+        lifters=latches.lifters,
+        identity=identity,
+        signer=LocalSigner(None, settings.service_pub.read_bytes()),
+        write=lambda kill_id, who, env: latch_files.write_lift(settings.kill_dir, kill_id, who, env),
+    )
+    return await kill.lift(parts, kill_id=kill_id, envelope=envelope, by=person, now=now)
+
+
+def _parts(settings: Settings) -> kill.KillParts:
+    served = _served(settings)
+
+    def write(asked: Latch) -> Latch:
+        return latch_files.write_latch(settings.kill_dir, asked)
+
+    async def off(latch: Latch) -> None:
+        con = db.connect(settings.database, busy_s=0.5)
+        try:
+            writer = SqliteFlags(con, flag_wiring.latches(settings))
+            for row in con.execute("select flag, component from flags").fetchall():
+                if latch.covers(component=row[1], flag=row[0]):
+                    await writer.off(row[0])
+        finally:
+            con.close()
+
+    async def acknowledge(latch: Latch) -> kill.Acknowledgement:
+        return _acknowledgement(settings, latch, served)
+
+    async def revert(latch: Latch) -> tuple[str, ...]:
+        return await _revert(settings, latch, served)
+
+    return kill.KillParts(latches=write, flags_off=off, acknowledge=acknowledge, revert=revert)
+
+
+def _served(settings: Settings) -> dict[str, str]:
+    """Return flag → component from the flag server's own copy, which is there when the database is not."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        doc = json.loads((settings.state / "flags.json").read_text(encoding="utf-8"))
+        rows = doc["flags"] if isinstance(doc, dict) else doc
+        return {str(row["flag"]): str(row["component"]) for row in rows}
+    return {}
+
+
+def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -> kill.Acknowledgement:
+    """Ask the flag server what it serves as off, until it has seen this kill or the time-box is over."""
+    request = urllib.request.Request(  # noqa: S310  (loopback http, our own address)
+        f"{settings.flags_url}/internal/off", headers={"Authorization": flag_wiring.token(settings, "flags.read")}
+    )
+    for _ in range(60):
+        try:
+            with urllib.request.urlopen(request, timeout=1.0) as reply:  # noqa: S310
+                doc = json.loads(reply.read(REPLY_BYTES))
+        except (OSError, ValueError) as err:
+            raise UnavailableError("flags", "the flag server does not answer") from err
+        if int(doc["epoch"]) >= latch.epoch:
+            off = tuple(r["flag"] for r in doc["off"] if latch.covers(component=r["component"], flag=r["flag"]))
+            on = tuple(f for f in doc["on"] if latch.covers(component=served.get(f, ""), flag=f))
+            return kill.Acknowledgement(off, on, int(doc["epoch"]))
+        time.sleep(0.05)
+    return kill.Acknowledgement((), (), int(doc["epoch"]))
+
+
+async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> tuple[str, ...]:
+    """Raise the epoch in every repository, then bring every covered component's branch back to known-good."""
+    forge = GitForge(settings.repos_dir)
+    if latch.epoch:
+        await forge.raise_epoch_all(latch.epoch)
+    done: list[str] = []
+    releases, failed = await forge.releases()
+    for release in releases:
+        if not _covered(latch, release.component, served):
+            continue
+        try:
+            reason = f"kill {latch.id} by {latch.by}: {latch.reason}"
+            commit = await forge.revert(release.repo, release.component, release.branch, reason=reason)
+            done += [f"{release.repo} {release.branch} {commit}"] if commit else []
+        except EvoguardError as err:
+            failed.append(f"{release.component}: {err.message}")
+    if failed:
+        raise UnavailableError("git", f"{'; '.join(failed)} (reverted: {len(done)})", fix="revert by hand; it stays latched")
+    return tuple(done)
+
+
+def _covered(latch: Latch, component: str, served: dict[str, str]) -> bool:
+    flags = [flag for flag, owner in served.items() if owner == component] or [""]
+    return any(latch.covers(component=component, flag=flag) for flag in flags)
+
+
+def _account() -> str:
+    import pwd
+
+    with suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return f"uid-{os.getuid()}"

@@ -1,0 +1,207 @@
+"""The whole guard on real parts: git, gVisor, compiled policies, signatures, SQLite. The test writes the traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evoguard.adapters.signer import LocalSigner
+from evoguard.adapters.sqlite import audit
+from evoguard.domain.attestation import check_vsa
+from evoguard.domain.canonical import as_digest
+from evoguard.flow.runs import advance
+from evoguard.wiring import flow
+from evoguard.wiring.kill import run_kill, run_lift
+from real_house import RealHouse
+
+pytestmark = pytest.mark.needs_gvisor
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[RealHouse]:
+    house = RealHouse.make(tmp_path)
+    yield house
+    house.close()
+
+
+def _git(repo: Path, *words: str) -> str:
+    return subprocess.run(["git", "--git-dir", str(repo), *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+async def _healthy(real: RealHouse, change: str) -> None:
+    """Post what a healthy candidate causes, until the rollout ends."""
+    for number in range(400):
+        row = await real.opened.queries.change(change)
+        assert row is not None
+        if row.outcome:
+            return
+        percent = row.stage_percent or 1
+        real.post(change, number, units=1000, percent=percent, bad=((100 - percent) // 2, percent // 2))
+        await asyncio.sleep(0.3)
+
+
+async def test_a_good_change_goes_from_proposal_to_known_good_and_a_stranger_can_verify_it(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+        await real.approve(change)
+        await real.until(change, "rolling out")
+        await _healthy(real, change)
+    story = await real.story(change)
+    assert story[-1] == "change.known_good"
+    events = await real.opened.queries.events(f"change/{change}")
+    by_type = {e.event.type: e.event.body for e in events}
+    commit = str(by_type["release.published"]["commit"])
+    assert _git(real.repo, "rev-parse", f"{commit}^{{tree}}") == by_type["change.submitted"]["tree"]
+    assert _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring") == commit
+    stranger = LocalSigner(None, real.settings.service_pub.read_bytes())
+    bundle = await real.opened.artifacts.get(as_digest(str(by_type["change.attested"]["attestation"])))
+    statement = await stranger.verify(bundle)
+    policy = as_digest(str(by_type["change.judged"]["bundle"]))
+    verifier = flow.verifier(real.opened)
+    now = real.opened.clock.now_ms() // 1000
+    assert check_vsa(statement, tree=str(by_type["change.submitted"]["tree"]), policy=policy, verifier=verifier, now_s=now) == []
+    assert check_vsa(statement, tree="0" * 40, policy=policy, verifier=verifier, now_s=now)
+    report = await audit.verify(real.opened.con, stranger)
+    assert report.problems == ()
+    assert report.unsigned_tail == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "word"),
+    [
+        ("p3a", "check", "conftest.py"),
+        ("p3b", "check", "exit"),
+        ("p4a", "check", "192.0.2.1"),
+        ("p4b", "judge", "policies/"),
+    ],
+)
+async def test_a_cheat_is_refused_where_it_must_be_and_named(real: RealHouse, name: str, step: str, word: str) -> None:
+    change = await real.propose(name)
+    async with real.worker():
+        await real.until(change, "refused")
+    last = await real.last(change)
+    assert last["step"] == step
+    assert word in json.dumps(last["findings"])
+    assert not (real.repo / "refs" / "heads" / "release").exists()
+
+
+async def test_a_worse_candidate_is_reverted_in_git_by_evidence(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+        await real.approve(change)
+        await real.until(change, "rolling out")
+        known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring")
+        for number in range(40):
+            real.post(change, number, units=200, percent=10, bad=(9, 5))
+        await real.until(change, "reverted")
+    tip = _git(real.repo, "rev-parse", "refs/heads/release/scoring")
+    assert tip != known_good
+    assert _git(real.repo, "rev-parse", f"{tip}^{{tree}}") == _git(real.repo, "rev-parse", f"{known_good}^{{tree}}")
+    assert "rollout.aborted" in await real.story(change)
+
+
+async def test_a_kill_works_while_another_process_holds_the_database(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+        await real.approve(change)
+        await real.until(change, "rolling out")
+    known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring^{tree}")
+    other = sqlite3.connect(real.settings.database, isolation_level=None)
+    other.execute("begin exclusive")
+    report = await run_kill(real.settings, scope="component", name="scoring", reason="test", by="alice")
+    other.execute("rollback")
+    other.close()
+    assert report.latched
+    assert report.reverted
+    assert _git(real.repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
+    async with real.worker():
+        await real.until(change, "killed")
+    assert await real.opened.queries.held("agent-scorer")
+    alice, bob = real.folder / "alice.key", real.folder / "bob.key"
+    assert not (await run_lift(real.settings, kill_id=report.latch.id, person="alice", key=alice)).lifted
+    assert (await run_lift(real.settings, kill_id=report.latch.id, person="bob", key=bob)).lifted
+
+
+async def test_a_worker_frozen_before_publishing_and_woken_after_a_kill_opens_nothing(
+    real: RealHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evoguard.adapters.git.forge import GitForge
+
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+    await real.approve(change)
+    house = flow.ports(real.opened)
+    graph = flow.app(real.opened)
+    original = GitForge.publish
+
+    async def frozen(self, what):
+        """Everything was decided; the kill comes before git is asked."""
+        await run_kill(real.settings, scope="all", name="", reason="while it was frozen", by="alice")
+        return await original(self, what)
+
+    monkeypatch.setattr(GitForge, "publish", frozen)
+    with pytest.raises(Exception, match="kill"):
+        await advance(graph, house, change)
+    done = await advance(graph, house, change)
+    assert done.outcome == "killed"
+    assert real.opened.con.execute("select count(*) from flags").fetchone()[0] == 0
+    assert "release.published" not in await real.story(change)
+
+
+def _work(folder: str) -> None:
+    """A worker in a process of its own, to be killed."""
+    from evoguard.settings import Settings
+
+    async def main() -> None:
+        with flow.worker(Settings.load(Path(folder) / "state", {"HOME": folder})) as made:
+            await made.run(asyncio.Event())
+
+    asyncio.run(main())
+
+
+async def test_kill_9_of_the_worker_at_several_moments_loses_and_repeats_nothing(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    spawn = multiprocessing.get_context("spawn")
+    voted = False
+    for moment in range(8):
+        process = spawn.Process(target=_work, args=(str(real.folder),), daemon=True)
+        process.start()
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            status = await real.status(change)
+            if status == "waiting for approval" and not voted:
+                await real.approve(change)
+                voted = True
+            if status == "rolling out":
+                row = await real.opened.queries.change(change)
+                percent = row.stage_percent if row else 1
+                number = real.opened.con.execute("select count(*) from kpi").fetchone()[0]
+                real.post(change, number, units=2500, percent=percent, bad=((100 - percent), percent))
+            if _ >= 24 + 9 * moment or status == "known-good":
+                break
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        if await real.status(change) == "known-good":
+            break
+    if await real.status(change) != "known-good":
+        async with real.worker():
+            await _healthy(real, change)
+    story = await real.story(change)
+    assert story[-1] == "change.known_good"
+    once = [e for e in story if e != "rollout.widened"]
+    assert len(once) == len(set(once))
+    assert _git(real.repo, "rev-list", "--count", "refs/heads/release/scoring") == "5"
