@@ -30,6 +30,12 @@ def git(repo: Path, *args: str, stdin: bytes = b"") -> str:
     return done.stdout.decode().strip()
 
 
+def patch_between(repo: Path, old: str, new: str) -> bytes:
+    """Return the patch between two commits, byte for byte."""
+    command = ["git", "-C", str(repo), "diff", "--binary", "-M", old, new]
+    return subprocess.run(command, env=_ENV, check=True, capture_output=True).stdout
+
+
 class Source:
     """A submitter's repository with a work tree: `main` with one commit, and whatever the test adds."""
 

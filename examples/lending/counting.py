@@ -17,6 +17,8 @@ Arm = Literal["known_good", "candidate"]
 ARMS: tuple[Arm, Arm] = ("known_good", "candidate")
 POST_EVERY_S = 0.3
 MOST_PENDING = 2_000
+NEVER = (400, 404, 409, 410, 413, 422)
+"""Answers to a batch that will not be taken however often it comes."""
 KPI = "errors"
 
 
@@ -150,27 +152,39 @@ class Counting:
     async def deliver(self) -> None:
         """Post pending batches, oldest first, until one is not acknowledged; that one stays, with its id."""
         while self._pending:
+            batch = self._pending[0]
             try:
                 async with self._http.post(
-                    self._url, json=self._pending[0], headers=self._headers, timeout=aiohttp.ClientTimeout(total=3)
+                    self._url, json=batch, headers=self._headers, timeout=aiohttp.ClientTimeout(total=3)
                 ) as answer:
                     status = answer.status
             except (aiohttp.ClientError, TimeoutError):
                 return
             if 200 <= status < 300:
                 self.posted += 1
-            elif status in (400, 404, 409, 410, 413, 422):  # it will never be taken
+            elif status in NEVER:
                 self.refused += 1
             else:
                 return
-            self._pending.popleft()
+            if self._pending and self._pending[0] is batch:
+                self._pending.popleft()
 
     async def run(self) -> None:
-        """Collect and deliver every `POST_EVERY_S` seconds, for ever."""
-        while True:
-            await asyncio.sleep(POST_EVERY_S)
-            self.collect()
-            await self.deliver()
+        """Collect and deliver every `POST_EVERY_S` seconds, for ever; a slow post never makes a batch longer."""
+
+        async def collecting() -> None:
+            while True:
+                await asyncio.sleep(POST_EVERY_S)
+                self.collect()
+
+        async def delivering() -> None:
+            while True:
+                await asyncio.sleep(POST_EVERY_S)
+                await self.deliver()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(collecting())
+            group.create_task(delivering())
 
     async def finish(self) -> None:
         """Deliver what is left, once."""

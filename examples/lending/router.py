@@ -195,7 +195,7 @@ class Router:
                 told = json.loads(await answer.content.read(4096)).get(component, {})
             counts.self_reported = {name: int(told.get(name, 0)) for name in ("requests", "errors")}
         except Exception:  # noqa: BLE001  the candidate may tell anything; what cannot be read is not shown
-            counts.self_reported = None
+            return
 
 
 def _reply(answer: Answer, commit: str) -> web.Response:
@@ -287,7 +287,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for the versions' trees")
     parser.add_argument("--component", action="append", required=True, help="NAME:/PATH:FLAG:KNOWN_GOOD_COMMIT")
     options = parser.parse_args()
-    logging.getLogger("UnleashClient").setLevel(logging.CRITICAL + 1)
+    for noisy in ("UnleashClient", "apscheduler"):  # a flag server that is down is not news every second
+        logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
     uvloop.run(serve(options))
 
 

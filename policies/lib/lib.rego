@@ -39,7 +39,30 @@ globs contains form if {
 	some form in {folded, inside, trim_suffix(folded, "/**"), trim_suffix(inside, "/**")}
 }
 
-asked_globs contains pattern if some pattern in input.tighten.guard
+asked_globs contains pattern if {
+	some pattern in input.tighten.guard
+	readable_glob(pattern)
+}
+
+# METADATA
+# description: |
+#   A glob that the engine cannot read matches nothing, in silence. OPA in WebAssembly reads some marks differently from
+#   OPA itself (open braces, backslash, marks of regular expressions), so both refuse those by name.
+readable_glob(pattern) if {
+	is_string(pattern)
+	pattern != ""
+	closed_braces(pattern)
+	every mark in ["\\", "(", ")", "|", "$"] { not contains(pattern, mark) }
+	is_boolean(glob.match(pattern, ["/"], ""))
+}
+
+closed_braces(pattern) if {
+	parts := split(pattern, "{")
+	not contains(parts[0], "}")
+	every part in array.slice(parts, 1, count(parts)) {
+		count(split(part, "}")) == 2
+	}
+}
 
 guarded contains path if {
 	some path in touched

@@ -18,3 +18,18 @@ test_old_names_are_touched if {
 	names := lib.touched with input as object.union(given.review, given.with_file({"old_path": "b.py"}))
 	names == {"lending/scoring.py", "b.py"}
 }
+
+test_plain_globs_are_read if {
+	every pattern in ["a", "**/*.py", "a/**", "{a,b}/*", "x{a,b}{c,d}", "[a-c]?", "a+b^c"] { lib.readable_glob(pattern) }
+}
+
+test_globs_with_other_meanings_are_not_read if {
+	every pattern in ["", "{", "}", "}{", "{{a}}", "{a", "a}", "[", "a\\*", "(a)", "a|b", "a$", 7, null, {}] {
+		not lib.readable_glob(pattern)
+	}
+}
+
+test_a_glob_that_cannot_be_read_is_not_used if {
+	forms := lib.globs with input as object.union(given.review, {"tighten": {"guard": ["a$"]}})
+	not "a$" in forms
+}

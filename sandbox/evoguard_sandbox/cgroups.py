@@ -97,7 +97,7 @@ def _version_2(name: str, limits: Limits) -> Cgroup:
 
 def sweep(prefix: str) -> int:
     """Remove what a dead run left behind; return how many."""
-    found = {f for base in (MOUNT, MOUNT / "memory", MOUNT / "pids") for f in (base / PARENT).glob(f"{prefix}*")}
+    found = {*MOUNT.glob(f"{PARENT}/{prefix}*"), *MOUNT.glob(f"*/{PARENT}/{prefix}*")}
     for folder in found:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -76,5 +76,3 @@ def _record(report: SuiteReport) -> tuple[str, ...]:
 
 def _files(tree: Mapping[str, Blob]) -> dict[str, tuple[int, bytes]]:
     return {path: (int(blob.mode, 8), blob.data) for path, blob in tree.items()}
-
-

@@ -17,7 +17,9 @@ def create(folder: Path) -> None:
     """Make the folder and everything in it but the database. Raises: ConfigError when it exists already or is unsafe."""
     os.umask(0o077)
     if (folder / "VERSION").exists():
-        raise ConfigError(f"{folder} is an evoguard state already", code="state.exists", fix="use it, or pass --state DIR")
+        raise ConfigError(
+            f"{folder} is an evoguard state already", code="state.exists", fix="use it, or pass --state DIR"
+        )
     _outside_git(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,7 +29,9 @@ def create(folder: Path) -> None:
         latch_files.prepare(folder / "kill")
         durable.write(folder, "VERSION", f"{LAYOUT}\n".encode(), mode=0o600)
     except OSError as err:
-        raise ConfigError(f"{folder} cannot be made: {err.strerror}", code="state.unwritable", fix="pass --state DIR") from err
+        raise ConfigError(
+            f"{folder} cannot be made: {err.strerror}", code="state.unwritable", fix="pass --state DIR"
+        ) from err
 
 
 def check(folder: Path) -> None:

@@ -21,7 +21,9 @@ def runsc_path(configured: str = "") -> Path:
     for found in (configured, shutil.which("runsc"), cache() / "tools" / "runsc" / "usr" / "bin" / "runsc"):
         if found and os.access(found, os.X_OK):
             return Path(found)
-    raise ConfigError("gVisor's runsc is missing; without it no untrusted code runs", code="sandbox.runsc_missing", fix=MEND)
+    raise ConfigError(
+        "gVisor's runsc is missing; without it no untrusted code runs", code="sandbox.runsc_missing", fix=MEND
+    )
 
 
 def layer_dir(configured: str = "") -> Path:

@@ -54,6 +54,7 @@ _ASSIGNED = re.compile(
 _PLACEHOLDER = re.compile(
     r"(?i)\$\{|\$\(|\{\{|%\(|%s|<[a-z]|\*\*\*|xxxx|^\$?[a-z_]+$|example|placeholder|changeme|dummy|redacted|^\{[\w.]+\}$"
 )
+_WORDS = ("passw", "pwd", "secret", "token", "key", "cred")
 _MADE_BITS = 3.0
 
 
@@ -83,9 +84,15 @@ def _rules_on(line: str) -> list[str]:
     rules = [name for name, hints, pattern in _RULES if any(h in line for h in hints) and pattern.search(line)]
     if "://" in line and any(not _PLACEHOLDER.search(m.group(1)) for m in _URL.finditer(line)):
         rules.append("connection-password")
-    if not rules and any(_looks_made(m.group(1)) for m in _ASSIGNED.finditer(line)):
+    if not rules and _may_assign(line) and any(_looks_made(m.group(1)) for m in _ASSIGNED.finditer(line)):
         rules.append("generic-secret")
     return rules
+
+
+def _may_assign(line: str) -> bool:
+    """Tell whether it is worth trying the slow pattern on a line."""
+    lower = line.lower()
+    return ("'" in line or '"' in line) and any(word in lower for word in _WORDS)
 
 
 def _looks_made(value: str) -> bool:

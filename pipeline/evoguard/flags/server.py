@@ -24,6 +24,7 @@ from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import LatchBoard
 from evoguard.errors import ConfigError, InputError, UnavailableError
 from evoguard.flags import document
+from evoguard.flags.boards import Boards
 from evoguard.flags.bounds import (
     MAX_KPI_BYTES,
     MAX_SDK_BYTES,
@@ -40,8 +41,6 @@ from evoguard.ports.clock import Clock
 from evoguard.ports.latches import Latches
 
 log = logging.getLogger(__name__)
-LATCH_S = 2.0
-"""A latch folder that does not answer for this long is unreadable, and unreadable means killed."""
 
 
 class FlagServer:
@@ -49,16 +48,15 @@ class FlagServer:
 
     def __init__(self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path) -> None:
         self._store = store
-        self._latches = latches
         self._clock = clock
         self._store_pool = ThreadPoolExecutor(4, thread_name_prefix="store")
-        self._latch_pool = ThreadPoolExecutor(4, thread_name_prefix="latch")
+        self._boards = Boards(latches)
         self.memory = Memory(store, bootstrap, self._store_pool)
 
     async def features(self, request: Request) -> Response:
         """Serve what SDKs poll; 304 when they have exactly these bytes."""
         await self._authorised(request, "flags.read")
-        board = await self._board()
+        board = await self._boards.now()
         page = document.features(self._states(board), board)
         headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
         if page.etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
@@ -68,7 +66,7 @@ class FlagServer:
     async def feature(self, request: Request) -> Response:
         """Serve one flag's document."""
         await self._authorised(request, "flags.read")
-        board = await self._board()
+        board = await self._boards.now()
         name = request.path_params["name"]
         state = next((s for s in self._states(board) if s.flag == name), None)
         if state is None:
@@ -78,7 +76,7 @@ class FlagServer:
     async def off(self, request: Request) -> Response:
         """Serve the acknowledgement of kills: what is off right now."""
         await self._authorised(request, "flags.read")
-        board = await self._board()
+        board = await self._boards.now()
         copy = self.memory.copy
         return Response(
             canonical(document.off_list(copy.flags, board, known=copy.known)), media_type="application/json"
@@ -108,17 +106,7 @@ class FlagServer:
     async def close(self) -> None:
         """Let go of the threads without waiting for a database."""
         self._store_pool.shutdown(wait=False, cancel_futures=True)
-        self._latch_pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _board(self) -> LatchBoard:
-        """Return the latches as they are now; no answer means that everything is killed."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(LATCH_S):
-                return await loop.run_in_executor(self._latch_pool, self._latches.board)
-        except Exception as err:  # noqa: BLE001  (an unreadable latch is a kill, whatever went wrong)
-            log.error("flags.latches_unreadable %s", type(err).__name__)
-            return LatchBoard(unreadable=("latches",))
+        self._boards.close()
 
     def _states(self, board: LatchBoard) -> tuple[FlagState, ...]:
         """Return the rows to serve. Raises: RefusedError 503 when none are known, so that SDKs keep what they have.

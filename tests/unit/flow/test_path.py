@@ -27,6 +27,9 @@ async def test_a_good_change_becomes_known_good(house: House) -> None:
         "change.known_good",
     ]  # fmt: skip
     assert house.forge.known_good == house.forge.published[0]
+    row = await house.queries.change(change)
+    assert row is not None
+    assert row.stage_percent == 100
     assert house.flags.states["lending-scoring"].lease_until == 0
 
 

@@ -81,8 +81,8 @@ def test_one_of_several_allowed_policies_is_enough():
 
 
 PATHS = [
-    ("_type",), ("predicateType",), ("subject",), ("predicate",), ("predicate", "verifier"),
-    ("predicate", "timeVerified"), ("predicate", "resourceUri"), ("predicate", "policy"), ("predicate", "policy", "digest"),
+    ("_type",), ("predicateType",), ("subject",), ("predicate",), ("predicate", "verifier"), ("predicate", "policy"),
+    ("predicate", "timeVerified"), ("predicate", "resourceUri"), ("predicate", "policy", "digest"),
     ("predicate", "inputAttestations"), ("predicate", "verificationResult"), ("predicate", "verifiedLevels"),
 ]  # fmt: skip
 

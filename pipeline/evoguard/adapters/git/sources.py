@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-from evoguard.adapters.git.objects import open_objects, read_blobs
+from evoguard.adapters.git.objects import read_blobs
 from evoguard.adapters.git.rawdiff import RawEntry, added_lines, counted, raw_entries
 from evoguard.adapters.git.runner import Git
 from evoguard.adapters.git.store import Store
-from evoguard.adapters.git.trees import safe_tree
+from evoguard.adapters.git.trees import entry_at, safe_tree
 from evoguard.domain.change import CommitId, Diff, FileChange, is_object_id
 from evoguard.domain.diff import SYMLINK, check_path
 from evoguard.domain.secrets import UNSCANNED, find_secrets
@@ -63,7 +65,14 @@ class GitSources:
         """
         git = self._git(repo, commit)
         check_path(path)
-        return await asyncio.to_thread(_read_file, git, commit, path)
+        entry = await entry_at(git, commit, path)
+        if entry is None:
+            return None
+        if entry.mode == SYMLINK:
+            raise InputError(f"{path} is a symlink", code="path.symlink", fix="commit the file itself")
+        if entry.size > FILE_BYTES:
+            raise InputError(f"{path} is larger than 1 MiB", code="file.too_big", fix="make it smaller")
+        return (await asyncio.to_thread(read_blobs, git.git_dir, (entry.oid,)))[entry.oid]
 
     async def files(self, repo: str, commit: CommitId) -> Mapping[str, Blob]:
         """Return every file of the commit's tree, byte for byte as committed.
@@ -123,25 +132,12 @@ def _secrets(patch: bytes, listed: Sequence[RawEntry], *, cut: bool) -> tuple[tu
     found: list[tuple[str, str, int]] = []
     reached = listed[0].path if listed else ""
     try:
-        for entry, number, text in added_lines(patch, listed):
+        for entry, lines in groupby(added_lines(patch, listed), key=itemgetter(0)):
             reached = entry.path
-            found += find_secrets(entry.path, [(number, text)])
+            found += find_secrets(entry.path, ((number, text) for _, number, text in lines))
     except ValueError as err:
         if not cut:
             raise UnavailableError("git", "git gave a patch of other files") from err
     if cut:
         found.append((UNSCANNED, reached, 0))
     return tuple(found[:MOST_LISTED])
-
-
-def _read_file(git: Git, commit: CommitId, path: str) -> bytes | None:
-    with open_objects(git.git_dir) as objects:
-        found = objects.find(commit, path)
-        if found is None:
-            return None
-        oid, size, mode = found
-        if mode == SYMLINK:
-            raise InputError(f"{path} is a symlink", code="path.symlink", fix="commit the file itself")
-        if size > FILE_BYTES:
-            raise InputError(f"{path} is larger than 1 MiB", code="file.too_big", fix="make it smaller")
-        return objects.blob(oid)

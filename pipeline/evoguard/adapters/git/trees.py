@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from evoguard.adapters.git.objects import read_blobs
-from evoguard.adapters.git.runner import Git
+from evoguard.adapters.git.runner import Git, Result
 from evoguard.domain.change import CommitId
-from evoguard.domain.diff import MOST_PATH_BYTES, SYMLINK, TreeEntry, check_tree, decode_path
+from evoguard.domain.diff import MODES, MOST_PATH_BYTES, SYMLINK, TreeEntry, check_tree, decode_path
 from evoguard.errors import InputError
 
 MOST_ENTRIES = 200_000
@@ -28,10 +28,23 @@ async def safe_tree(git: Git, commit: CommitId, *, most: int = MOST_ENTRIES) -> 
             f"the tree holds more than {most:,} files", code="tree.too_many_files", fix="split the repository"
         )
     if raw.code:
-        raise InputError(f"commit {commit[:12]} cannot be listed: {raw.why}", code="ref.missing", fix="fetch it again")
+        raise _unlisted(commit, raw)
     entries = tuple(_entry(row) for row in rows)
     await asyncio.to_thread(check_tree, entries, await _targets(git, entries))
     return entries
+
+
+async def entry_at(git: Git, commit: CommitId, path: str) -> TreeEntry | None:
+    """Return the entry at a path, None when there is none or a folder.
+
+    Raises: InputError `ref.missing` for a commit that is not here; UnavailableError when git gives no answer.
+    """
+    raw = await git.run("ls-tree", "-z", "-l", "--full-tree", commit, "--", path)
+    if raw.code:
+        raise _unlisted(commit, raw)
+    rows = raw.out.split(b"\0")[:-1]
+    entry = _entry(rows[0]) if rows else None
+    return entry if entry is not None and entry.mode in MODES and entry.path == path else None
 
 
 async def _targets(git: Git, entries: Sequence[TreeEntry]) -> dict[str, bytes]:
@@ -43,6 +56,10 @@ async def _targets(git: Git, entries: Sequence[TreeEntry]) -> dict[str, bytes]:
     small = [e.oid for e in links if e.size <= MOST_PATH_BYTES]  # a longer one is refused for having no target
     blobs = await asyncio.to_thread(read_blobs, git.git_dir, small)
     return {e.path: blobs.get(e.oid, b"") for e in links}
+
+
+def _unlisted(commit: CommitId, raw: Result) -> InputError:
+    return InputError(f"commit {commit[:12]} cannot be listed: {raw.why}", code="ref.missing", fix="fetch it again")
 
 
 def _entry(row: bytes) -> TreeEntry:

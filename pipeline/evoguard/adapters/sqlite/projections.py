@@ -60,9 +60,9 @@ def _project_change(con: sqlite3.Connection, item: StoredEvent) -> None:
     if item.event.type in OUTCOME:
         sets["outcome"] = OUTCOME[item.event.type]
         con.execute("delete from due where change=?", (change,))
-    for column in ("component", "flag", "stage_percent"):
-        if column in body:
-            sets[column] = body[column]
+    for column, key in (("component", "component"), ("flag", "flag"), ("stage_percent", "percent")):
+        if key in body:
+            sets[column] = body[key]
     if item.event.reason:
         sets["detail"] = item.event.reason[:500]
     assignments = ",".join(f"{name}=?" for name in sets)
