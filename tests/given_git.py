@@ -1,4 +1,4 @@
-"""Builders for temporary git repositories: ordinary ones by commits, hostile ones by plumbing that asks no questions."""
+"""Builders for temporary git repositories: ordinary ones by commits, hostile ones by plumbing."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def a_publication(fetched: Fetched, **changed: object) -> Publication:
     """Return the publication of a fetched change, under epoch 0."""
     facts: dict[str, object] = {
         "repo": fetched.repo, "component": "scoring", "branch": "release/scoring", "change": "ch-0123456789ab",
-        "base": fetched.base, "head": fetched.head, "tree": fetched.tree, "message": "better", "at": 1_700_000_100, "epoch": 0,
+        "base": fetched.base, "head": fetched.head, "tree": fetched.tree, "message": "better",
+        "at": 1_700_000_100, "epoch": 0,
     }  # fmt: skip
     return Publication(**{**facts, **changed})  # type: ignore[arg-type]  # the test names real fields
 

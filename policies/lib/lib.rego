@@ -47,12 +47,12 @@ asked_globs contains pattern if {
 # METADATA
 # description: |
 #   A glob that the engine cannot read matches nothing, in silence. OPA in WebAssembly reads some marks differently from
-#   OPA itself (open braces, backslash, marks of regular expressions), so both refuse those by name.
+#   OPA itself (open braces, backslash, classes, marks of regular expressions); both refuse those by name.
 readable_glob(pattern) if {
 	is_string(pattern)
 	pattern != ""
 	closed_braces(pattern)
-	every mark in ["\\", "(", ")", "|", "$"] { not contains(pattern, mark) }
+	every mark in ["\\", "(", ")", "[", "]", "|", "$"] { not contains(pattern, mark) }
 	is_boolean(glob.match(pattern, ["/"], ""))
 }
 

@@ -8,18 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect
-from evoguard.adapters.sqlite.flags import SqliteFlagStore
+from evoguard.adapters.sqlite.flags import SqliteFlags, SqliteFlagStore
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.errors import FencedError, InputError
@@ -173,6 +174,31 @@ class House:
             SqliteFlagStore(self.database), self.latches, WallClock(), bootstrap=self.bootstrap, poll_s=0.05, **options
         )
 
+    async def write(self, **changes) -> FlagState:
+        state = a_flag(**changes)
+        with closing(connect(self.database)) as con:
+            con.execute("pragma synchronous=off")
+            await SqliteFlags(con, BoardInHand()).write(state)
+        return state
+
+    async def off(self, flag: str = "lending") -> None:
+        with closing(connect(self.database)) as con:
+            await SqliteFlags(con, BoardInHand()).off(flag)
+
+    @asynccontextmanager
+    async def client(self, **options) -> AsyncIterator[httpx.AsyncClient]:
+        """Run the application in this event loop, without a socket."""
+        app = self.app(**options)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+                base_url="http://flags",
+                headers={"Authorization": self.read_token},
+            ) as client,
+        ):
+            yield client
+
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Serve on a free port in a thread; leaving stops it as abruptly as a signal would."""
@@ -194,6 +220,16 @@ class House:
             loop, task = loops[0]
             loop.call_soon_threadsafe(task.cancel)
             thread.join()
+
+
+async def seen(client: httpx.AsyncClient, true: Callable[[dict], bool], name: str = "lending") -> dict:
+    """Wait until a flag's document is as expected; return it."""
+    for _ in range(1_000):
+        answer = await client.get(f"/api/client/features/{name}")
+        if answer.status_code == 200 and true(answer.json()):
+            return answer.json()
+        await asyncio.sleep(0.01)
+    raise AssertionError("the flag was not served as expected in time")
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What every forge promises, whatever moves its refs. A test module gives the fixtures `forge`, `what` and `raise_epoch`."""
+"""What every forge promises. A test module gives the fixtures `forge`, `what` and `raise_epoch`."""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
 
@@ -115,3 +117,19 @@ def worker(settings: Settings) -> Iterator[Worker]:
     finally:
         opened.close()
         os.close(lock)
+
+
+def stock_graph(schema: type, steps: int, con: sqlite3.Connection) -> Any:
+    """Return a graph of empty steps over LangGraph's own SQLite saver: the baseline of `bench guard`."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.graph import END, START, StateGraph
+
+    graph = StateGraph(schema)
+    names = [f"step_{n}" for n in range(steps)]
+    for name in names:
+        graph.add_node(name, lambda _: {"n": 1})
+    for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    saver = SqliteSaver(con)
+    saver.setup()
+    return graph.compile(checkpointer=saver)

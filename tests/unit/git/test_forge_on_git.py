@@ -147,7 +147,7 @@ asyncio.run(GitForge(pathlib.Path(sys.argv[1])).publish(a_publication(Fetched(*s
 """
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.17, 0.19, 0.21, 0.23, 0.25])
+@pytest.mark.parametrize("after_s", [0.0, 0.16, 0.19, 0.22])
 async def test_a_publisher_killed_anywhere_is_completed_by_asking_again(
     change: Change, forge: GitForge, repos: Path, after_s: float
 ) -> None:

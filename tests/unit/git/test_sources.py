@@ -71,10 +71,11 @@ async def test_content_that_looks_like_a_patch_moves_no_finding(tmp_path: Path) 
 
 
 async def test_a_patch_too_large_to_look_at_says_so(tmp_path: Path) -> None:
-    text = "plain text of a line that is quite long\n" * 80_000
-    diff = await diff_of(tmp_path, {f"{name}.txt": name + text for name in "abcd"})
-    assert [rule for rule, _, _ in diff.secrets] == ["unscanned"]
-    assert diff.added == 4 * 80_000
+    text = "plain text of a line that is quite long\n" * 100
+    fetched = await fetched_of(tmp_path, {f"{name}.txt": name + text for name in "abcd"})
+    diff = await GitSources(tmp_path / "repos", patch_bytes=6_000).diff(fetched.repo, fetched.base, fetched.head)
+    assert diff.secrets == (("unscanned", "b.txt", 0),)
+    assert diff.added == 400
 
 
 async def test_files_are_the_exact_bytes_of_the_commit(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Plant:
             return ("scoring",)
 
         def write(latch: Latch) -> Latch:
-            made = latch_files.write_latch(self.folder, latch)
+            made = latch_files.write_latch(self.folder, latch, lock_s=60)
             self.did.append(f"latch {made.epoch}")
             return made
 

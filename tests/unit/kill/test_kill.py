@@ -136,7 +136,9 @@ async def test_a_writer_that_gives_no_latch_has_latched_nothing(plant: Plant):
 
 
 async def test_two_kills_at_once_both_hold(plant: Plant):
-    reports = await asyncio.gather(killed(plant.parts()), killed(plant.parts(), scope="flag", name="x"))
+    reports = await asyncio.gather(
+        killed(plant.parts(latch_s=60)), killed(plant.parts(latch_s=60), scope="flag", name="x")
+    )
     assert sorted(report.latch.epoch for report in reports) == [1, 2]
     assert len({report.latch.id for report in reports}) == 2
 

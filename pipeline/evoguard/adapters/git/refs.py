@@ -12,7 +12,8 @@ from evoguard.errors import UnavailableError
 
 STALE_LOCK_S = 5.0
 """Git holds a ref lock for milliseconds; one this old belongs to a process that is dead."""
-LOCK_TRIES = 5
+LOCK_TRIES = 14
+"""With core.filesRefLockTimeout of half a second: a little longer than a lock takes to be stale."""
 
 
 @dataclass(frozen=True, slots=True)

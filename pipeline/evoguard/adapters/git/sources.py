@@ -34,8 +34,9 @@ _DIFF = ("diff-tree", "-r", "-z", "--no-renames", "--no-ext-diff", "--no-textcon
 class GitSources:
     """Reads from our bare repositories in `repos_dir` what ports.forge.Sources promises."""
 
-    def __init__(self, repos_dir: Path) -> None:
+    def __init__(self, repos_dir: Path, *, patch_bytes: int = PATCH_BYTES) -> None:
         self._store = Store(repos_dir)
+        self._patch_bytes = patch_bytes
 
     async def diff(self, repo: str, base: CommitId, head: CommitId) -> Diff:
         """Return what `head` changes against `base`: at most 1,000 files, the others counted in `omitted`.
@@ -53,7 +54,7 @@ class GitSources:
         listed, omitted = raw_entries(raw.out, MOST_LISTED)
         for entry in listed:
             check_path(entry.path)
-        counts, patch, cut = await _lines(git, base, head, listed, whole=not omitted)
+        counts, patch, cut = await _lines(git, base, head, listed, whole=not omitted, room=self._patch_bytes)
         files = tuple(_file(entry, counts.get(entry.path), sizes.get(entry.path, 0)) for entry in listed)
         secrets = await asyncio.to_thread(_secrets, patch, listed, cut=cut)
         return Diff(files, sum(f.added for f in files), sum(f.deleted for f in files), omitted, secrets)
@@ -93,7 +94,7 @@ class GitSources:
 
 
 async def _lines(
-    git: Git, base: CommitId, head: CommitId, listed: Sequence[RawEntry], *, whole: bool
+    git: Git, base: CommitId, head: CommitId, listed: Sequence[RawEntry], *, whole: bool, room: int
 ) -> tuple[dict[str, tuple[int, int] | None], bytes, bool]:
     """Return counted lines by path, the start of the patch of the listed files, and whether it was cut off."""
     counts: dict[str, tuple[int, int] | None] = {}
@@ -102,8 +103,7 @@ async def _lines(
         counts |= counted(await git.ok(*_DIFF, "--numstat", base, head, "--", *paths))
         if cut:
             continue
-        room = PATCH_BYTES - len(patch)
-        part = await git.run(*_DIFF, "-p", "-U0", base, head, "--", *paths, limit_bytes=room)
+        part = await git.run(*_DIFF, "-p", "-U0", base, head, "--", *paths, limit_bytes=room - len(patch))
         if part.code and not part.truncated:
             raise UnavailableError("git", f"git diff-tree failed: {part.why}")
         patch, cut = patch + part.out, part.truncated

@@ -1,0 +1,56 @@
+"""`evoguard bench NAME`: the one door for every figure. Each bench is one file and runs its baseline in the same call."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from evoguard.errors import InputError
+
+NAMES = ("crash", "guard")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure; `baseline` is what a user would use instead, measured in the same run, None when there is none."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    baseline: float | None = None
+    higher_is_better: bool = False
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the bar is met; a figure without a bar is."""
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.higher_is_better else self.value <= self.bar
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figure as plain JSON."""
+        return {
+            "name": self.name, "value": round(self.value, 2), "unit": self.unit, "bar": self.bar,
+            "baseline": None if self.baseline is None else round(self.baseline, 2), "ok": self.ok, "note": self.note,
+        }  # fmt: skip
+
+
+def run(name: str, *, quick: bool = False) -> dict[str, Any]:
+    """Run one bench and return `{"bench", "machine", "figures"}`. Raises: InputError for an unknown name."""
+    if name not in NAMES:
+        raise InputError(f"there is no bench {name[:40]!r}", code="bench.unknown", fix=f"one of: {', '.join(NAMES)}")
+    figures = importlib.import_module(f"evoguard.bench.{name}").measure(quick=quick)
+    return {"bench": name, "machine": machine(), "figures": [figure.as_json() for figure in figures]}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release(),
+        "load": round(os.getloadavg()[0], 2),
+    }  # fmt: skip

@@ -1,0 +1,125 @@
+"""Verbs that stop and start again: kill, lift. They open no database of their own and load no flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evoguard.cli import exit_codes
+from evoguard.cli.session import As, Session, SignWith, run, verb
+from evoguard.cli.text import line, note
+
+if TYPE_CHECKING:
+    from evoguard.domain.latch import Scope
+    from evoguard.kill import KillReport
+    from evoguard.settings import Settings
+
+
+def attach(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    example = 'evoguard kill all --reason "pager"\nevoguard kill flag:lending-pricing --reason "wrong prices" --as bob --sign-with bob\n'
+    example += 'evoguard kill lending-pricing --reason "flag or component, whichever it is"'
+    verb(app, "kill", example=example)(kill)
+    verb(app, "lift", example="evoguard lift kill-0123456789abcdef --as bob --sign-with bob")(lift)
+
+
+def kill(  # noqa: PLR0913  (each is one option)
+    session: Session,
+    what: Annotated[str, typer.Argument(metavar="FLAG|COMPONENT|all", help="all, flag:NAME, component:NAME, or NAME for both.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the latch and the event log.")],
+    person: Annotated[str, typer.Option("--as", metavar="PERSON", help="A registered person: then the author is quarantined.")] = "",
+    sign_with: Annotated[Path | None, typer.Option("--sign-with", metavar="KEY", help="That person's private key.")] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who asks, when nobody signs; else the account's name.")] = "",
+) -> int:
+    """Turn it off now, then say what is confirmed off. Works while worker, database and flag server are dead."""
+    from evoguard.errors import InputError
+
+    if bool(person) != (sign_with is not None):
+        raise InputError("--as and --sign-with belong together", code="usage", fix="pass both, or neither and --by")
+    orders = scopes(what)
+    reports = run(_kill(session.settings(), orders, reason, person or by, sign_with))
+    status = _status(reports)
+    doc = {"kills": [report.as_json() for report in reports], "latched": all(r.latched for r in reports), "exit": status}
+    session.answer(doc, lambda: _told(reports))
+    return status
+
+
+def lift(
+    session: Session,
+    kill_id: Annotated[str, typer.Argument(metavar="KILL_ID", help="`evoguard status` shows it.")],
+    person: As,
+    sign_with: SignWith,
+) -> int:
+    """Sign that a kill may end. It ends when two people signed; nothing that was decided before comes back."""
+    from evoguard.wiring.kill import run_lift
+
+    done = run(run_lift(session.settings(), kill_id=kill_id, person=person, key=sign_with))
+    doc = {
+        "kill": done.kill_id,
+        "people": list(done.people),
+        "needed": done.needed,
+        "lifted": done.lifted,
+        "unreadable": list(done.unreadable),
+    }
+    rest = "lifted" if done.lifted else f"in force; {done.needed - len(done.people)} more must lift it"
+    session.answer(doc, lambda: line(f"{done.kill_id}: {', '.join(done.people)} signed; {rest}"))
+    if done.unreadable and not session.json:
+        note(f"EVERYTHING STAYS KILLED: unreadable latches: {', '.join(done.unreadable)}")
+    return exit_codes.DONE if done.lifted and not done.unreadable else exit_codes.WAITING
+
+
+def scopes(what: str) -> list[tuple[Scope, str]]:
+    """Return what to latch; a bare name is latched as flag and as component, so that nothing must be looked up first."""
+    from evoguard.errors import InputError
+
+    kind, colon, name = what.partition(":")
+    if what == "all":
+        return [("all", "")]
+    if colon and kind == "flag" and name:
+        return [("flag", name)]
+    if colon and kind == "component" and name:
+        return [("component", name)]
+    if colon or not what:
+        raise InputError("a kill names all, flag:NAME, component:NAME or NAME", code="kill.scope", fix="evoguard kill --help")
+    return [("flag", what), ("component", what)]
+
+
+async def _kill(
+    settings: Settings, orders: list[tuple[Scope, str]], reason: str, by: str, key: Path | None
+) -> list[KillReport]:
+    import asyncio
+
+    from evoguard.wiring.kill import run_kill
+
+    jobs = (run_kill(settings, scope=scope, name=name, reason=reason, by=by, key=key) for scope, name in orders)
+    return list(await asyncio.gather(*jobs))
+
+
+def _status(reports: list[KillReport]) -> int:
+    """In force and proved is done; in force but a step is open: it may be repeated; not in force: an error.
+
+    Flags that could not be written off count as off once the flag server has confirmed that it serves them so.
+    """
+    if not all(report.latched for report in reports):
+        return exit_codes.ERROR
+    failed = {step.name for report in reports for step in report.steps if step.status == "failed"}
+    return exit_codes.TRANSIENT if failed - {"flags_off", "latch"} else exit_codes.DONE
+
+
+def _told(reports: list[KillReport]) -> None:
+    for report in reports:
+        latch = report.latch
+        scope = f"{latch.scope} {latch.name}".strip()
+        line(f"{latch.id or 'NOT LATCHED'}  {scope}  epoch {latch.epoch}")
+        for step in report.steps:
+            line(f"  {step.name:<12} {step.status:<8} {step.ms:>5} ms  {step.detail}")
+        for flag in report.confirmed:
+            line(f"  off: {flag}")
+        for flag in report.still_on:
+            line(f"  STILL ON: {flag}")
+        for what in report.reverted:
+            line(f"  reverted: {what}")
+        if latch.id:
+            note(f"two people lift it: evoguard lift {latch.id} --as NAME --sign-with KEY")
