@@ -28,7 +28,17 @@ from evoguard.errors import InputError
 from evoguard.flow.graph import build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Pace, Ports
-from fakes import FakeArtifacts, FakeClock, FakeFlags, FakeForge, FakeKpis, FakeLatches, FakePolicies, FakeSandbox, FakeSources
+from fakes import (
+    FakeArtifacts,
+    FakeClock,
+    FakeFlags,
+    FakeForge,
+    FakeKpis,
+    FakeLatches,
+    FakePolicies,
+    FakeSandbox,
+    FakeSources,
+)
 
 BASE, HEAD, TREE = "a" * 40, "b" * 40, "c" * 40
 COMPONENT = b"""version = 1
@@ -104,7 +114,9 @@ class House:
         return sign_command(Command(purpose, subject, by, nonce or new_nonce(), expires), self.pens[key or by])
 
     async def submit(self, *, author: str = "coder", kind: str = "agent", head: str = HEAD, key: str = "") -> str:
-        proposal = Proposal("lending", CommitId(BASE), CommitId(head), TreeId(TREE), "a better rule", Author(author, kind))  # type: ignore[arg-type]
+        proposal = Proposal(
+            "lending", CommitId(BASE), CommitId(head), TreeId(TREE), "a better rule", Author(author, kind)
+        )  # type: ignore[arg-type]
         change = change_id("lending", BASE, head, author)
         envelope = self.signed("submit", digest_of(proposal.as_json()), author, key=key)
         body = json.dumps({"proposal": proposal.as_json(), "envelope": envelope})
@@ -112,7 +124,9 @@ class House:
             await self.inbox.put(change, "submit", body, key=f"submit/{change}")
         return change
 
-    async def vote(self, change: str, by: str, *, verdict: str = "approve", digest: str = "", key: str = "", life_s: int = 3600) -> None:
+    async def vote(
+        self, change: str, by: str, *, verdict: str = "approve", digest: str = "", key: str = "", life_s: int = 3600
+    ) -> None:
         envelope = self.signed(verdict, digest or await self.asked(change), by, key=key, life_s=life_s)
         body = json.dumps({"by": by, "envelope": envelope})
         await self.inbox.put(change, verdict, body, key=f"vote/{new_nonce()}")  # type: ignore[arg-type]
@@ -131,7 +145,9 @@ class House:
         row = await self.queries.change(change)
         return row.status if row else "none"
 
-    def traffic(self, change: str, *, units: int, percent: int, bad_candidate: int = 0, bad_known_good: int = 0) -> None:
+    def traffic(
+        self, change: str, *, units: int, percent: int, bad_candidate: int = 0, bad_known_good: int = 0
+    ) -> None:
         """Post one batch that a router counted: so many new units, so many of them bad."""
         self.clock.wait(1)
         n = len(self.kpis.kept)
@@ -139,7 +155,9 @@ class House:
         bad = [BadEvent(f"c{n}-{i}", "candidate", "errors") for i in range(bad_candidate)]
         bad += [BadEvent(f"k{n}-{i}", "known_good", "errors") for i in range(bad_known_good)]
         self.kpis.kept.append(
-            KpiBatch(f"batch-{n}", change, "scoring", self.clock.now_ms(), units - candidate, candidate, tuple(bad), "edge")
+            KpiBatch(
+                f"batch-{n}", change, "scoring", self.clock.now_ms(), units - candidate, candidate, tuple(bad), "edge"
+            )
         )
 
     async def to_watch(self) -> str:
@@ -155,7 +173,10 @@ class House:
         done = Advance()
         for _ in range(60):
             state = self.flags.states["lending-scoring"]
-            healthy = {"bad_candidate": state.percent * 500 // 2000, "bad_known_good": (100 - state.percent) * 500 // 2000}
+            healthy = {
+                "bad_candidate": state.percent * 500 // 2000,
+                "bad_known_good": (100 - state.percent) * 500 // 2000,
+            }
             self.traffic(change, units=500, percent=state.percent, **healthy)
             self.clock.wait(2)
             done = await self.drive(change)
@@ -163,5 +184,5 @@ class House:
                 return done
         return done
 
-    def with_policies(self, **changes: Any) -> None:
+    def with_policies(self, **changes: object) -> None:
         self.policies.__dict__.update(replace(self.policies, **changes).__dict__)

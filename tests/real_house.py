@@ -1,4 +1,4 @@
-"""A real installation in a folder: real git, gVisor, policies, keys and SQLite; only the traffic is written by the test."""
+"""A real installation in a folder: real git, gVisor, policies, keys and SQLite; the test writes the traffic."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class RealHouse:
         """Approve what is asked."""
         house = parts(self.opened)
         digest = await desk.asked_digest(house, change)
-        await desk.vote(house, self.pens[person], change=change, digest=digest, person=person, verdict="approve", reason="")
+        await desk.vote(
+            house, self.pens[person], change=change, digest=digest, person=person, verdict="approve", reason=""
+        )
 
     async def status(self, change: str) -> str:
         """Return a change's status."""

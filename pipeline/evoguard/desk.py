@@ -1,4 +1,4 @@
-"""The front desk: what a sender may ask. Everything is proved here first, and again by the flow; nothing is decided here."""
+"""The front desk: what a sender may ask. All is proved here first and again by the flow; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -72,11 +72,17 @@ async def submit(  # noqa: PLR0913  (each is one flag of the command)
     identity = await known(parts, author)
     text = checked_text(intent, "the intent", MAX_INTENT)
     if parts.latches.board().killed(component="", flag=""):
-        raise HaltedError("a kill of everything is in force", code="halted.all", fix="two people lift it: `evoguard lift`")
+        raise HaltedError(
+            "a kill of everything is in force", code="halted.all", fix="two people lift it: `evoguard lift`"
+        )
     if reason := await parts.queries.held(author):
-        raise InputError(f"{author} is held: {reason}", code="author.held", fix="two people lift the kill, or release the author")
+        raise InputError(
+            f"{author} is held: {reason}", code="author.held", fix="two people lift the kill, or release the author"
+        )
     brought = await _bring(parts, source, base=base, head=head, patch=patch)
-    proposal = Proposal(brought.repo, brought.base, brought.head, brought.tree, text, Author(identity.name, identity.kind))
+    proposal = Proposal(
+        brought.repo, brought.base, brought.head, brought.tree, text, Author(identity.name, identity.kind)
+    )
     change = change_id(proposal.repo, proposal.base, proposal.head, author)
     if await parts.queries.change(change) is not None:
         return Submitted(change, proposal, repeated=True, stored=True)
@@ -95,7 +101,9 @@ async def submit(  # noqa: PLR0913  (each is one flag of the command)
     return Submitted(change, proposal, repeated=False, stored=True)
 
 
-async def vote(parts: Parts, pen: Pen, *, change: str, digest: str, person: str, verdict: str, reason: str) -> int:
+async def vote(  # noqa: PLR0913  (what is signed, named)
+    parts: Parts, pen: Pen, *, change: str, digest: str, person: str, verdict: str, reason: str
+) -> int:
     """Sign a vote on one exact digest and file it. Raises: InputError when the change waits for nothing."""
     row = await waiting(parts, change)
     identity = await known(parts, person)
@@ -106,8 +114,12 @@ async def vote(parts: Parts, pen: Pen, *, change: str, digest: str, person: str,
     if verdict not in ("approve", "reject"):
         raise InputError("a vote is approve or reject", code="approval.verdict")
     now = parts.clock.now_ms() // 1000
-    command = Command(verdict, digest, person, pen.nonce(), now + VOTE_LIFE_S, checked_text(reason, "the reason", 500, empty=True))
-    return await file_vote(parts, change=change, person=person, verdict=verdict, envelope=pen.sign(command), nonce=command.nonce)
+    command = Command(
+        verdict, digest, person, pen.nonce(), now + VOTE_LIFE_S, checked_text(reason, "the reason", 500, empty=True)
+    )
+    return await file_vote(
+        parts, change=change, person=person, verdict=verdict, envelope=pen.sign(command), nonce=command.nonce
+    )
 
 
 async def file_vote(parts: Parts, *, change: str, person: str, verdict: str, envelope: str, nonce: str) -> int:
@@ -128,7 +140,11 @@ async def withdraw(parts: Parts, *, change: str, author: str) -> int:
 async def asked_digest(parts: Parts, change: str) -> str:
     """Return the digest that people are asked to approve now."""
     await waiting(parts, change)
-    asked = [e.event.body["digest"] for e in await parts.queries.events(f"change/{change}") if e.event.type == "approval.requested"]
+    asked = [
+        e.event.body["digest"]
+        for e in await parts.queries.events(f"change/{change}")
+        if e.event.type == "approval.requested"
+    ]
     return str(asked[-1])
 
 
@@ -165,7 +181,14 @@ def checked_text(text: str, what: str, limit: int, *, empty: bool = False) -> st
     clean = text.strip()
     if (not clean and not empty) or len(clean) > limit:
         raise InputError(f"{what} is 1 to {limit} characters", code="text.length")
-    if any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or 0x202A <= ord(c) <= 0x202E or 0x2066 <= ord(c) <= 0x2069 for c in clean):
+    if any(
+        (ord(c) < 32 and c not in "\n\t")
+        or 0x7F <= ord(c) < 0xA0
+        or 0xD800 <= ord(c) < 0xE000
+        or 0x202A <= ord(c) <= 0x202E
+        or 0x2066 <= ord(c) <= 0x2069
+        for c in clean
+    ):
         raise InputError(f"{what} holds control or direction characters", code="text.control")
     return clean
 

@@ -76,7 +76,9 @@ class Settings:
         except FileNotFoundError:
             doc = {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-            raise ConfigError(f"{FILE} cannot be read: {err}", code="settings.unreadable", fix=f"mend {folder / FILE}") from err
+            raise ConfigError(
+                f"{FILE} cannot be read: {err}", code="settings.unreadable", fix=f"mend {folder / FILE}"
+            ) from err
         pace = _typed(Pace, doc.pop("pace", {}))  # Any: TOML values, typed right there
         for name in ("runsc", "layer"):
             if found := environ.get(f"EVOGUARD_{name.upper()}"):
@@ -91,7 +93,9 @@ def _typed(kind: type, doc: object, without: tuple[str, ...] = ()) -> dict[str, 
     for name, value in doc.items():
         wanted = {"int": (int,), "float": (int, float), "str": (str,)}.get(str(known.get(name, "")))
         if wanted is None or not isinstance(value, wanted) or isinstance(value, bool):
-            raise ConfigError(f"{FILE}: {name!r} is unknown or of the wrong type", code="settings.invalid", fix=f"correct {FILE}")
+            raise ConfigError(
+                f"{FILE}: {name!r} is unknown or of the wrong type", code="settings.invalid", fix=f"correct {FILE}"
+            )
         if not isinstance(value, str) and value < 0:
             raise ConfigError(f"{FILE}: {name!r} is negative", code="settings.invalid", fix=f"correct {FILE}")
     return dict(doc)

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.errors import EvoguardError, IntegrityError
-from evoguard.flow.runs import Advance
 from evoguard.ports.clock import Clock
 from evoguard.ports.inbox import Inbox
 from evoguard.ports.latches import Latches
@@ -20,6 +19,14 @@ log = logging.getLogger("evoguard.worker")
 IDLE_S = 0.1
 ROOT_EVERY_S = 1.0
 RETRY_S = (0.5, 1, 2, 5, 15, 60)
+
+
+class Advance(Protocol):
+    """Where a change stands after a drive."""
+
+    @property
+    def wake_at(self) -> int:
+        """Return when to wake it (unix ms); 0 means only by a message."""
 
 
 class Waker(Protocol):

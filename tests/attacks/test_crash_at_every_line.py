@@ -54,7 +54,13 @@ async def _carry(house: House) -> str:
             await house.vote(change, "alice")
         elif "rollout.opened" in story:
             state = house.flags.states["lending-scoring"]
-            house.traffic(change, units=2000, percent=state.percent, bad_candidate=state.percent, bad_known_good=100 - state.percent)
+            house.traffic(
+                change,
+                units=2000,
+                percent=state.percent,
+                bad_candidate=state.percent,
+                bad_known_good=100 - state.percent,
+            )
             house.clock.wait(2)
     return "never ended"
 
@@ -82,7 +88,9 @@ async def _one(folder: Path, nth: int, *, after: bool, monkeypatch: pytest.Monke
     return died
 
 
-async def test_a_crash_at_any_transaction_neither_loses_nor_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_at_any_transaction_neither_loses_nor_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for after in (False, True):
         nth, died = 1, True
         while died:

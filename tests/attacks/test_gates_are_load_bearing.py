@@ -122,7 +122,9 @@ async def test_nobody_approved_and_nothing_is_signed(house: House) -> None:
     assert await house.status(change) == "waiting for approval"
 
 
-async def test_without_the_count_of_people_the_change_would_be_released(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_count_of_people_the_change_would_be_released(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("evoguard.flow.approve.people_for", lambda *_, **__: frozenset({"nobody"}))
     change = await house.submit()
     await house.drive(change)
@@ -138,7 +140,9 @@ async def test_a_kill_before_any_step_wins(house: House) -> None:
     assert house.forge.published == []
 
 
-async def test_without_the_kill_gate_the_change_would_be_published(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_kill_gate_the_change_would_be_published(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change = await house.submit()
     await house.drive(change)
     await house.vote(change, "alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect
@@ -189,6 +191,15 @@ class House:
     async def client(self, **options) -> AsyncIterator[httpx.AsyncClient]:
         """Run the application in this event loop, without a socket."""
         app = self.app(**options)
+        try:
+            async with self._client_of(app) as client:
+                yield client
+        finally:
+            del app
+            gc.collect()  # the end of a process would close its connections
+
+    @asynccontextmanager
+    async def _client_of(self, app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(
@@ -220,6 +231,7 @@ class House:
             loop, task = loops[0]
             loop.call_soon_threadsafe(task.cancel)
             thread.join()
+            gc.collect()  # the end of a process would close its connections
 
 
 async def seen(client: httpx.AsyncClient, true: Callable[[dict], bool], name: str = "lending") -> dict:

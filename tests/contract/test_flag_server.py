@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import httpx
@@ -79,13 +79,13 @@ def test_a_stock_sdk_follows_stages_that_contain_each_other_and_a_kill_within_a_
 
 
 def test_when_the_server_is_gone_the_lease_turns_the_flag_off_by_itself(house):
-    arrange(house, percent=100, lease_until=int(time.time()) + 4)
-    with house.serving() as url, an_sdk(url, house) as sdk:
-        until(lambda: on(sdk))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            sdk.unleash_url = f"http://127.0.0.1:{free.getsockname()[1]}/api"  # nobody answers from here on
-            until(lambda: not on(sdk))
+    arrange(house, percent=100, lease_until=int(time.time()) + 5)
+    with ExitStack() as sdks:
+        with house.serving() as url:
+            sdk = sdks.enter_context(an_sdk(url, house))
+            until(lambda: on(sdk))
+        assert on(sdk)
+        until(lambda: not on(sdk))
 
 
 def test_a_kill_reaches_a_stock_sdk_while_the_database_is_locked_and_after_a_restart_too(house):
@@ -241,22 +241,15 @@ class _Clock:
 
 async def test_a_restored_older_database_turns_nothing_on(house):
     await house.write(percent=10)
-    await house.off()
-    old = house.database.read_bytes()
-    with closing(connect(house.database)) as con:
-        con.execute("pragma wal_checkpoint(truncate)")
-        con.execute("update flags set enabled=1, percent=100")
-        con.execute("update meta set value='1' where name='flags.rev'")
+    with closing(connect(house.database)) as older:
         async with house.client() as client:
             await seen(client, lambda d: d["enabled"])
-            con.execute("update meta set value='5' where name='flags.rev'")
-            con.execute("update flags set enabled=0")
+            await house.off()
             await seen(client, lambda d: not d["enabled"])
-            con.execute("update flags set enabled=1")
-            con.execute("update meta set value='2' where name='flags.rev'")
-            await asyncio.sleep(0.2)
-            await seen(client, lambda d: not d["enabled"])
-    assert old
+            older.executescript("update flags set enabled=1; update meta set value='1' where name='flags.rev'")
+            await house.write(flag="late", component="c")  # revision 2 again: no later than what was served
+            await asyncio.sleep(0.3)
+            assert (await client.get("/api/client/features/lending")).json()["enabled"] is False
 
 
 def test_an_older_revision_may_turn_flags_off_and_nothing_else():
@@ -264,7 +257,9 @@ def test_an_older_revision_may_turn_flags_off_and_nothing_else():
     held = Copy(7, (kept, gone), {"h": ("flags.read", "")}, known=True)
     older = Copy(3, (replace(kept, percent=100), replace(gone, enabled=False), a_flag(flag="new")), {}, known=True)
     assert merge(held, older) == replace(held, flags=(kept, replace(gone, enabled=False, lease_until=0)))
-    assert merge(held, replace(older, rev=7)).flags == older.flags
+    assert merge(held, replace(older, rev=7)) == merge(held, older)
+    assert merge(held, replace(older, rev=8)) == replace(older, rev=8)
+    assert merge(held, replace(held, tokens={})).tokens == {}
     assert merge(Copy(), older) == older
 
 

@@ -34,7 +34,9 @@ def real(tmp_path: Path) -> Iterator[RealHouse]:
 
 
 def _git(repo: Path, *words: str) -> str:
-    return subprocess.run(["git", "--git-dir", str(repo), *words], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "--git-dir", str(repo), *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 async def _healthy(real: RealHouse, change: str) -> None:
@@ -69,7 +71,10 @@ async def test_a_good_change_goes_from_proposal_to_known_good_and_a_stranger_can
     policy = as_digest(str(by_type["change.judged"]["bundle"]))
     verifier = flow.verifier(real.opened)
     now = real.opened.clock.now_ms() // 1000
-    assert check_vsa(statement, tree=str(by_type["change.submitted"]["tree"]), policy=policy, verifier=verifier, now_s=now) == []
+    assert (
+        check_vsa(statement, tree=str(by_type["change.submitted"]["tree"]), policy=policy, verifier=verifier, now_s=now)
+        == []
+    )
     assert check_vsa(statement, tree="0" * 40, policy=policy, verifier=verifier, now_s=now)
     report = await audit.verify(real.opened.con, stranger)
     assert report.problems == ()

@@ -142,6 +142,18 @@ async def test_opa_and_the_compiled_rules_agree_on_generated_questions() -> None
     assert CASES // 20 < allowed < CASES  # both answers were compared, often
 
 
+async def test_opa_and_the_compiled_rules_read_globs_alike() -> None:
+    dice = random.Random(20261125)  # noqa: S311  (cases, not secrets)
+    paths = ["a", "b", ".a", "a.b", "ab", "abc", "a/b", "c/a", "a/b/c", "a-b", "a+b", "A/B"]
+    files = [{**FILE, "path": path} for path in paths]
+    globs = ["".join(dice.choices("aab//**?{},.+-^$()|[]!\\", k=dice.randrange(1, 8))) for _ in range(400)]
+    questions = [a_question(files=files, tighten={"guard": [glob]}) for glob in globs]
+    policies = OpaWasmPolicies()
+    for question, answer in zip(questions, evaluate(POLICIES, questions), strict=True):
+        theirs = decision_from(json.dumps([{"result": answer}]).encode(), rules=policies.manifest.rules)
+        assert await policies.decide("review", question) == theirs, question["tighten"]
+
+
 def stage_of(question: dict[str, Any]) -> PolicyStage:
     return "review" if question.get("stage") == "review" else "admit"
 

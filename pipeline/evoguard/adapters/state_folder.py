@@ -14,7 +14,7 @@ _INSIDE = ("keys", "artifacts", "repos")
 
 
 def create(folder: Path) -> None:
-    """Make the folder and everything in it but the database. Raises: ConfigError when it exists already or is unsafe."""
+    """Make the folder and all in it but the database. Raises: ConfigError when it exists already or is unsafe."""
     os.umask(0o077)
     if (folder / "VERSION").exists():
         raise ConfigError(

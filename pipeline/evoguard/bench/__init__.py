@@ -1,4 +1,4 @@
-"""`evoguard bench NAME`: the one door for every figure. Each bench is one file and runs its baseline in the same call."""
+"""`evoguard bench NAME`: the one door for every figure. Each bench is one file, its baseline in the same call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("crash", "guard")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure; `baseline` is what a user would use instead, measured in the same run, None when there is none."""
+    """One measured figure; `baseline` is what a user would use instead, from the same run, or None."""
 
     name: str
     value: float

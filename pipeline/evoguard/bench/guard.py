@@ -1,8 +1,8 @@
 """What the guard itself costs a change, from submission to the first stage, beside a bare LangGraph run.
 
-Git and the sandbox are timed apart: git by wrapping the ports, the sandbox by a stand-in that answers at once (its cost is
-its own bench). Waiting for people takes no time here. Baseline: the same number of steps in stock LangGraph with its
-stock SQLite saver and no events, policies, signatures or effects.
+Git and the sandbox are timed apart: git by wrapping the ports, the sandbox by a stand-in that answers at once (its
+cost is its own bench). Waiting for people takes no time here. Baseline: the same number of steps in stock LangGraph
+with its stock SQLite saver and no events, policies, signatures or effects.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Stopwatch:
     def __init__(self) -> None:
         self.ms = 0.0
 
-    def around(self, inner: object) -> Any:  # a proxy of whatever port it is given
+    def around(self, inner: object) -> Any:  # noqa: ANN401  (a proxy of whatever port it is given)
         """Return `inner` with every coroutine method timed."""
         watch = self
 
         class Timed:
-            def __getattr__(self, name: str) -> Any:
+            def __getattr__(self, name: str) -> Any:  # noqa: ANN401
                 found = getattr(inner, name)
                 return watch.timed(found) if asyncio.iscoroutinefunction(found) else found
 
@@ -65,7 +65,7 @@ class Stopwatch:
     def timed(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Return the call, timed."""
 
-        async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        async def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             began = time.perf_counter()
             try:
                 return await call(*args, **kwargs)
@@ -78,7 +78,7 @@ class Stopwatch:
 class GreenAtOnce:
     """Stands where the sandbox does, so that only the guard is measured."""
 
-    async def run(self, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob]) -> Evidence:
+    async def run(self, tree: str, _base: Mapping[str, Blob], _candidate: Mapping[str, Blob]) -> Evidence:
         """Answer green without running anything; used in this bench only."""
         tests = tuple(TestResult(f"tests/test_a.py::test_{n}", "passed", 1) for n in range(20))
         return Evidence(tree, True, "gvisor", "recorded", 20, 20, 0, tests, ())
@@ -130,14 +130,18 @@ async def _carry(
     graph, house = run
     front = parts(opened)
     front = replace(front, mirror=git.around(front.mirror))
-    done = await desk.submit(front, pens["coder"], source=origin, author="coder", intent=f"change {n}", base="main", head=f"head-{n}")
+    done = await desk.submit(
+        front, pens["coder"], source=origin, author="coder", intent=f"change {n}", base="main", head=f"head-{n}"
+    )
     await advance(graph, house, done.change)
     digest = await desk.asked_digest(front, done.change)
     await desk.vote(front, pens["bob"], change=done.change, digest=digest, person="bob", verdict="approve", reason="")
     await advance(graph, house, done.change)
     row = await opened.queries.change(done.change)
     if row is None or row.status != "rolling out":
-        raise RuntimeError(f"the bench's change ended as {row.status if row else 'nothing'}: {row.detail if row else ''}")
+        raise RuntimeError(
+            f"the bench's change ended as {row.status if row else 'nothing'}: {row.detail if row else ''}"
+        )
 
 
 def _installation(folder: Path) -> tuple[Opened, dict[str, KeyPen]]:
@@ -158,14 +162,19 @@ def _repository(folder: Path, rounds: int) -> Path:
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     who = "B <b@bench.example> 1767225600 +0000"
     config = "version = 1\n" + "".join(COMPONENT.format(n=n).split("\n", 1)[1] for n in range(rounds))
-    stream = [f"commit refs/heads/main\nmark :1\nauthor {who}\ncommitter {who}\ndata 4\nbase\n", _file(".evoguard.toml", config)]
+    stream = [
+        f"commit refs/heads/main\nmark :1\nauthor {who}\ncommitter {who}\ndata 4\nbase\n",
+        _file(".evoguard.toml", config),
+    ]
     stream += [_file(f"c{n}/part_{k}.py", f"VALUE = {k}\n") for n in range(rounds) for k in range(200 // rounds + 1)]
     stream += [
         f"\ncommit refs/heads/head-{n}\nauthor {who}\ncommitter {who}\ndata 6\nchange\nfrom :1\n"
         + _file(f"c{n}/part_0.py", f"VALUE = {1000 + n}\n")
         for n in range(rounds)
     ]
-    subprocess.run(["git", "--git-dir", str(origin), "fast-import", "--quiet"], input="".join(stream).encode(), check=True)
+    subprocess.run(
+        ["git", "--git-dir", str(origin), "fast-import", "--quiet"], input="".join(stream).encode(), check=True
+    )
     return origin
 
 

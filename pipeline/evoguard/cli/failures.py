@@ -29,7 +29,9 @@ def report(err: BaseException, *, as_json: bool) -> int:
 
 def _told(err: BaseException) -> tuple[str, str, str, bool, int]:
     if isinstance(err, EvoguardError):
-        kind = next((c.__name__ for c in type(err).__mro__ if exit_codes.of_error(c.__name__, "") != exit_codes.ERROR), "")
+        kind = next(
+            (c.__name__ for c in type(err).__mro__ if exit_codes.of_error(c.__name__, "") != exit_codes.ERROR), ""
+        )
         return err.code, err.message, err.fix, err.retryable, exit_codes.of_error(kind, err.code)
     if _is_locked(err):
         fix = "try again; see `evoguard doctor`"

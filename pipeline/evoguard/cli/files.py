@@ -26,7 +26,9 @@ def contents(path: Path, what: str, limit: int, *, stdin: bool = False) -> bytes
             return _bounded(file.read(limit + 1), what, limit)
     except (OSError, ValueError) as err:
         why = err.strerror if isinstance(err, OSError) else "not a path"
-        raise InputError(f"{what} {path} cannot be read: {why}", code="file.unreadable", fix="name a readable file") from err
+        raise InputError(
+            f"{what} {path} cannot be read: {why}", code="file.unreadable", fix="name a readable file"
+        ) from err
 
 
 def _bounded(raw: bytes, what: str, limit: int) -> bytes:

@@ -19,19 +19,28 @@ if TYPE_CHECKING:
 
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    example = 'evoguard kill all --reason "pager"\nevoguard kill flag:lending-pricing --reason "wrong prices" --as bob --sign-with bob\n'
-    example += 'evoguard kill lending-pricing --reason "flag or component, whichever it is"'
+    example = 'evoguard kill all --reason "pager"\nevoguard kill flag:pricing --reason "wrong" --as bob --sign-with bob'
+    example += '\nevoguard kill lending-pricing --reason "flag or component, whichever it is"'
     verb(app, "kill", example=example)(kill)
     verb(app, "lift", example="evoguard lift kill-0123456789abcdef --as bob --sign-with bob")(lift)
 
 
-def kill(  # noqa: PLR0913  (each is one option)
+def kill(
     session: Session,
-    what: Annotated[str, typer.Argument(metavar="FLAG|COMPONENT|all", help="all, flag:NAME, component:NAME, or NAME for both.")],
+    *,
+    what: Annotated[
+        str, typer.Argument(metavar="FLAG|COMPONENT|all", help="all, flag:NAME, component:NAME, or NAME for both.")
+    ],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the latch and the event log.")],
-    person: Annotated[str, typer.Option("--as", metavar="PERSON", help="A registered person: then the author is quarantined.")] = "",
-    sign_with: Annotated[Path | None, typer.Option("--sign-with", metavar="KEY", help="That person's private key.")] = None,
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who asks, when nobody signs; else the account's name.")] = "",
+    person: Annotated[
+        str, typer.Option("--as", metavar="PERSON", help="A registered person: then the author is quarantined.")
+    ] = "",
+    sign_with: Annotated[
+        Path | None, typer.Option("--sign-with", metavar="KEY", help="That person's private key.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who asks, when nobody signs; else the account's name.")
+    ] = "",
 ) -> int:
     """Turn it off now, then say what is confirmed off. Works while worker, database and flag server are dead."""
     from evoguard.errors import InputError
@@ -39,9 +48,13 @@ def kill(  # noqa: PLR0913  (each is one option)
     if bool(person) != (sign_with is not None):
         raise InputError("--as and --sign-with belong together", code="usage", fix="pass both, or neither and --by")
     orders = scopes(what)
-    reports = run(_kill(session.settings(), orders, reason, person or by, sign_with))
+    reports = run(_kill(session.settings_or_defaults(), orders, reason, person or by, _usable(sign_with)))
     status = _status(reports)
-    doc = {"kills": [report.as_json() for report in reports], "latched": all(r.latched for r in reports), "exit": status}
+    doc = {
+        "kills": [report.as_json() for report in reports],
+        "latched": all(r.latched for r in reports),
+        "exit": status,
+    }
     session.answer(doc, lambda: _told(reports))
     return status
 
@@ -71,7 +84,7 @@ def lift(
 
 
 def scopes(what: str) -> list[tuple[Scope, str]]:
-    """Return what to latch; a bare name is latched as flag and as component, so that nothing must be looked up first."""
+    """Return what to latch; a bare name is latched as flag and as component: nothing must be looked up."""
     from evoguard.errors import InputError
 
     kind, colon, name = what.partition(":")
@@ -82,8 +95,20 @@ def scopes(what: str) -> list[tuple[Scope, str]]:
     if colon and kind == "component" and name:
         return [("component", name)]
     if colon or not what:
-        raise InputError("a kill names all, flag:NAME, component:NAME or NAME", code="kill.scope", fix="evoguard kill --help")
+        raise InputError(
+            "a kill names all, flag:NAME, component:NAME or NAME", code="kill.scope", fix="evoguard kill --help"
+        )
     return [("flag", what), ("component", what)]
+
+
+def _usable(key: Path | None) -> Path | None:
+    """Return the key when it opens. One that does not must not keep anything running: the kill goes on unsigned."""
+    from evoguard.wiring.keys import unusable
+
+    if key is not None and (why := unusable(key)):
+        note(f"NOT SIGNED: {why}; killing all the same, which holds the author's proposals for review")
+        return None
+    return key
 
 
 async def _kill(

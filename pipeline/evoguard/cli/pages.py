@@ -23,7 +23,10 @@ def overview_page(doc: Doc) -> None:
     if waiting := _rows(doc["waiting_for_approval"]):
         facts([("waits for people", ", ".join(str(change) for change in waiting))])
     if rolling := _docs(doc["rolling_out"]):
-        table(("change", "percent", "component", "flag"), ([r["change"], r["percent"], r["component"], r["flag"]] for r in rolling))
+        table(
+            ("change", "percent", "component", "flag"),
+            ([r["change"], r["percent"], r["component"], r["flag"]] for r in rolling),
+        )
     if unreadable := _rows(doc["unreadable_latches"]):
         line(f"EVERYTHING IS KILLED: unreadable latches: {', '.join(str(name) for name in unreadable)}")
     if kills := _docs(doc["kills"]):
@@ -33,8 +36,8 @@ def overview_page(doc: Doc) -> None:
 
 def story_page(doc: Doc) -> None:
     """Print a change's story."""
-    head = ("change", "status", "outcome", "percent", "component", "flag", "author", "intent", "repo", "base", "head", "tree",
-            "attestation", "created", "updated", "detail")  # fmt: skip
+    head = ("change", "status", "outcome", "percent", "component", "flag", "author", "intent", "repo", "base", "head",
+            "tree", "attestation", "created", "updated", "detail")  # fmt: skip
     facts((name, doc.get(name, "")) for name in head)
     line()
     table(("at", "step", "event", "who", "why", "facts", "digests"), (_step_row(step) for step in _docs(doc["steps"])))
@@ -55,12 +58,16 @@ def story_page(doc: Doc) -> None:
 def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
     """Print exactly what a person is about to sign."""
     tests, component = _doc(doc["tests"]), _doc(doc["component"])
-    pairs: list[tuple[str, object]] = [(name, doc[name]) for name in ("change", "author", "intent", "repo", "base", "head", "tree")]
+    pairs: list[tuple[str, object]] = [
+        (name, doc[name]) for name in ("change", "author", "intent", "repo", "base", "head", "tree")
+    ]
     pairs += [(f"file {n}", _file(file)) for n, file in enumerate(_docs(doc["files"])[:SHOWN_FILES], start=1)]
     pairs += [
-        ("totals", _inline(doc["totals"])),
+        ("totals", inline(doc["totals"])),
         ("component", component.get("name") or "(none)"),
-        ("rollout", f"flag {component.get('flag') or '(none)'}, branch {component.get('release_branch')}, stages {component.get('stages')}"),
+        ("flag", component.get("flag") or "(none)"),
+        ("branch", component.get("release_branch")),
+        ("stages", component.get("stages")),
         ("tests", f"{tests.get('run')} run of {tests.get('expected')} expected, {tests.get('failed')} failed, "
                   f"isolation {tests.get('isolation') or 'NOT PROVED'}, behaviour {tests.get('behaviour')}"),
         ("evidence", doc["evidence"]),
@@ -73,10 +80,10 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
 
 
 def findings_page(findings: Sequence[Doc]) -> None:
-    """Print findings, when there are any."""
+    """Print findings once each, when there are any."""
     if findings:
         names = ("code", "msg", "path", "term")
-        table(names, ([finding.get(name, "") for name in names] for finding in findings))
+        table(names, dict.fromkeys(tuple(finding.get(name, "") for name in names) for finding in findings))
 
 
 def files_page(files: Sequence[Doc]) -> None:
@@ -90,12 +97,14 @@ def files_page(files: Sequence[Doc]) -> None:
 
 def _section(name: str, doc: Doc, without: tuple[str, ...]) -> None:
     if doc:
-        line(f"{name}: {_inline({k: v for k, v in doc.items() if k not in without})}")
+        line(f"{name}: {inline({k: v for k, v in doc.items() if k not in without})}")
 
 
 def _step_row(step: Doc) -> list[object]:
-    digests = " ".join(f"{name}={str(value).removeprefix('sha256:')[:12]}" for name, value in _doc(step["digests"]).items())
-    return [step["at"], step["step"], step["event"], step["actor"], step["reason"], _inline(step["facts"]), digests]
+    digests = " ".join(
+        f"{name}={str(value).removeprefix('sha256:')[:12]}" for name, value in _doc(step["digests"]).items()
+    )
+    return [step["at"], step["step"], step["event"], step["actor"], step["reason"], inline(step["facts"]), digests]
 
 
 def _file(file: Doc) -> str:
@@ -108,12 +117,12 @@ def _named(people: object) -> str:
     return f": {', '.join(str(name) for name in _rows(people))}" if _rows(people) else ""
 
 
-def _inline(doc: object) -> str:
+def inline(doc: object) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in _doc(doc).items() if value not in ("", None, [], {}))
 
 
 def _value(value: object) -> str:
-    return f"({_inline(value)})" if isinstance(value, Mapping) else str(value)
+    return f"({inline(value)})" if isinstance(value, Mapping) else str(value)
 
 
 def _doc(value: object) -> Doc:

@@ -21,23 +21,28 @@ WAIT_S = 600
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     example = 'evoguard submit --repo . --head fix --base main --intent "round half up" --as coder --sign-with coder\n'
-    example += 'evoguard submit --repo . --patch fix.diff --base main --intent "..." --as coder --sign-with coder --wait --json'
+    example += 'evoguard submit --repo . --patch fix.diff --base main --intent "..." --as coder --sign-with coder'
     verb(app, "submit", example=example)(submit)
     verb(app, "withdraw", example="evoguard withdraw ch-0123456789ab --as coder --sign-with coder")(withdraw)
 
 
 def submit(  # noqa: PLR0913  (each is one option)
     session: Session,
+    *,
     repo: Annotated[Path, typer.Option("--repo", metavar="PATH", help="Your git repository; no git runs in it.")],
     base: Annotated[str, typer.Option("--base", metavar="REF", help="What the change is on top of.")],
     intent: Annotated[str, typer.Option("--intent", metavar="TEXT", help="What it is for, in words people will read.")],
     author: As,
     sign_with: SignWith,
     head: Annotated[str, typer.Option("--head", metavar="REF", help="The commit or branch that is proposed.")] = "",
-    patch: Annotated[Path | None, typer.Option("--patch", metavar="FILE", help="A diff instead of --head; - is stdin.")] = None,
+    patch: Annotated[
+        Path | None, typer.Option("--patch", metavar="FILE", help="A diff instead of --head; - is stdin.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, store nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended or waits for people.")] = False,
-    timeout: Annotated[int, typer.Option("--timeout", min=1, metavar="S", help="Seconds that --wait waits at most.")] = WAIT_S,
+    timeout: Annotated[
+        int, typer.Option("--timeout", min=1, metavar="S", help="Seconds that --wait waits at most.")
+    ] = WAIT_S,
 ) -> int:
     """Propose a change. The same head again is the same change; a new head supersedes the older one."""
     from evoguard import desk
@@ -92,8 +97,15 @@ async def _withdraw(opened: Opened, change: str, author: str, sign_with: Path) -
 def _waited(session: Session, opened: Opened, done: Submitted, timeout: int) -> int:
     from evoguard.cli.watching import Watch, watched
 
-    end = run(watched(opened, Watch(done.change, until="paused", timeout_s=timeout), on_step=lambda step: note(step.line())))
-    session.answer({**_doc(done), **end.as_json()}, lambda: (_told(done), end.tell()))
+    end = run(
+        watched(opened, Watch(done.change, until="paused", timeout_s=timeout), on_step=lambda step: note(step.line()))
+    )
+
+    def tell() -> None:
+        _told(done)
+        end.tell()
+
+    session.answer({**_doc(done), **end.as_json()}, tell)
     return end.exit
 
 
@@ -108,8 +120,19 @@ def _doc(done: Submitted) -> dict[str, object]:
 
 def _told(done: Submitted) -> None:
     if not done.stored:
-        facts([("would be", done.change), ("base", done.proposal.base), ("head", done.proposal.head), ("tree", done.proposal.tree)])
+        facts(
+            [
+                ("would be", done.change),
+                ("base", done.proposal.base),
+                ("head", done.proposal.head),
+                ("tree", done.proposal.tree),
+            ]
+        )
         note("dry run: nothing was stored")
         return
     line(done.change)
-    note("submitted before; nothing new" if done.repeated else f"submitted; follow it with `evoguard watch {done.change}`")
+    note(
+        "submitted before; nothing new"
+        if done.repeated
+        else f"submitted; follow it with `evoguard watch {done.change}`"
+    )

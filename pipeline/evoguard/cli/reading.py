@@ -40,7 +40,9 @@ def status(session: Session, change: Annotated[str, typer.Argument(metavar="[ID]
     return exit_codes.DONE
 
 
-def list_(session: Session, open_only: Annotated[bool, typer.Option("--open", help="Only those on their way.")] = False) -> int:
+def list_(
+    session: Session, open_only: Annotated[bool, typer.Option("--open", help="Only those on their way.")] = False
+) -> int:
     """List changes, newest first."""
     from evoguard.views.changes import from_row
     from evoguard.wiring.reading import Reading
@@ -67,8 +69,12 @@ def show(session: Session, change: ChangeArgument) -> int:
 def watch(
     session: Session,
     change: ChangeArgument,
-    until: Annotated[str, typer.Option("--until", metavar="paused|done", help="Stop when it waits for people, or at its end.")] = "done",
-    timeout: Annotated[int, typer.Option("--timeout", min=0, metavar="S", help="Seconds at most; 0: as long as it takes.")] = 0,
+    until: Annotated[
+        str, typer.Option("--until", metavar="paused|done", help="Stop when it waits for people, or at its end.")
+    ] = "done",
+    timeout: Annotated[
+        int, typer.Option("--timeout", min=0, metavar="S", help="Seconds at most; 0: as long as it takes.")
+    ] = 0,
 ) -> int:
     """Follow a change live, one line (with --json one object) an event, and exit with the code of its end."""
     from evoguard.cli.watching import Step, Watch, watched

@@ -20,7 +20,9 @@ Sponsor = Annotated[str, typer.Option("--as", metavar="PERSON", help="A register
 SponsorKey = Annotated[Path | None, typer.Option("--sign-with", metavar="KEY", help="That person's private key file.")]
 NewName = Annotated[str, typer.Argument(help="1-60 of a-z, 0-9, dot, dash, underscore.")]
 
-person = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add and list people: who may approve, reject and lift.")
+person = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Add and list people: who may approve, reject and lift."
+)
 agent = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add and list agents: who may submit.")
 key = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make a key pair.")
 
@@ -58,7 +60,11 @@ def init(
         _plain_name(person)
         fingerprint(public)  # a bad key is refused before anything is made
     settings = session.settings()
-    doc: dict[str, object] = {**make(settings), "service_pub": str(settings.service_pub), "tokens": str(settings.state / "tokens.json")}
+    doc: dict[str, object] = {
+        **make(settings),
+        "service_pub": str(settings.service_pub),
+        "tokens": str(settings.state / "tokens.json"),
+    }
     if person:
         opened = open_state(settings)
         try:
@@ -91,7 +97,9 @@ def agent_list(session: Session) -> int:
     return _list(session, "agent")
 
 
-def key_new(session: Session, file: Annotated[Path, typer.Argument(help="Where the private key goes; FILE.pub beside it.")]) -> int:
+def key_new(
+    session: Session, file: Annotated[Path, typer.Argument(help="Where the private key goes; FILE.pub beside it.")]
+) -> int:
     """Make a P-256 key pair: FILE (0600) and FILE.pub. EVOGUARD_KEY_PASSPHRASE, when set, encrypts it."""
     import os
 
@@ -102,7 +110,9 @@ def key_new(session: Session, file: Annotated[Path, typer.Argument(help="Where t
     return exit_codes.DONE
 
 
-def _add(session: Session, kind: Literal["person", "agent"], name: str, key: Path, by: str, sign_with: Path | None) -> int:
+def _add(
+    session: Session, kind: Literal["person", "agent"], name: str, key: Path, by: str, sign_with: Path | None
+) -> int:
     from evoguard.cli.files import KEY_BYTES, contents
     from evoguard.wiring.desk import register
 

@@ -1,9 +1,10 @@
-"""What every verb shares: `--state`, `--json`, one way to open the state, one way to answer, one way to be registered."""
+"""What every verb shares: `--state`, `--json`, and one way to open, to answer and to be registered."""
 
 from __future__ import annotations
 
 import inspect
 import json as jsonlib
+import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
+
+from evoguard.cli.text import note
 
 if TYPE_CHECKING:
     from evoguard.settings import Settings
@@ -45,6 +48,20 @@ class Session:
         from evoguard.settings import Settings
 
         return Settings.load(self.state)
+
+    def settings_or_defaults(self) -> Settings:
+        """Return the settings, or the defaults for the state folder when its file is broken: a kill must not wait."""
+        from evoguard.errors import ConfigError
+        from evoguard.settings import FILE, Settings
+
+        try:
+            return Settings.load(self.state)
+        except ConfigError as err:
+            note(f"{err.message}; going on with the defaults, without {FILE}")
+            folder = self.state or Path(
+                os.environ.get("EVOGUARD_STATE") or Path.home() / ".local" / "state" / "evoguard"
+            )
+            return Settings(state=folder.expanduser().absolute())
 
     @contextmanager
     def opened(self) -> Iterator[Opened]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from evoguard.wiring.state import Opened
 
 ChangeArgument = Annotated[str, typer.Argument(metavar="ID", help="The change's id.")]
-DigestOption = Annotated[str, typer.Option("--digest", metavar="sha256:...", help="Sign only when exactly this is asked for.")]
+DigestOption = Annotated[
+    str, typer.Option("--digest", metavar="sha256:...", help="Sign only when exactly this is asked for.")
+]
 
 
 def attach(app: typer.Typer) -> None:
@@ -30,12 +32,15 @@ def attach(app: typer.Typer) -> None:
 
 def approve(  # noqa: PLR0913  (each is one option)
     session: Session,
+    *,
     change: ChangeArgument,
     person: As,
     sign_with: SignWith,
     digest: DigestOption = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with your signature.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal and --digest.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal and --digest.")
+    ] = False,
 ) -> int:
     """Show exactly what is signed, then sign it with your own key and file it."""
     with session.opened() as opened:
@@ -47,8 +52,9 @@ def approve(  # noqa: PLR0913  (each is one option)
     return exit_codes.DONE
 
 
-def reject(  # noqa: PLR0913  (each is one option)
+def reject(
     session: Session,
+    *,
     change: ChangeArgument,
     person: As,
     sign_with: SignWith,

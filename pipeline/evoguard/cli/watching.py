@@ -46,7 +46,9 @@ class Step:
     def line(self) -> str:
         """Return the event as one line."""
         event = self.stored.event
-        facts = " ".join(f"{k}={event.body[k]}" for k in ("percent", "run", "passed", "allow", "step", "code") if k in event.body)
+        facts = " ".join(
+            f"{k}={event.body[k]}" for k in ("percent", "run", "passed", "allow", "step", "code") if k in event.body
+        )
         return f"{moment(self.stored.at)}  {event.type:<20} {event.actor:<12} {facts} {event.reason[:200]}".rstrip()
 
 
@@ -62,7 +64,13 @@ class End:
 
     def as_json(self) -> dict[str, object]:
         """Return the end as the last object of the stream."""
-        return {"watch": self.why, "status": self.status, "outcome": self.outcome, "detail": self.detail, "exit": self.exit}
+        return {
+            "watch": self.why,
+            "status": self.status,
+            "outcome": self.outcome,
+            "detail": self.detail,
+            "exit": self.exit,
+        }
 
     def tell(self) -> None:
         """Print the end as one line."""

@@ -41,7 +41,11 @@ def people_for(approvals: Iterable[Approval], *, digest: Digest, author: Author,
     return frozenset(
         a.by
         for a in approvals
-        if a.verdict == "approve" and a.kind == "person" and a.digest == digest and a.by != author.id and a.expires > now
+        if a.verdict == "approve"
+        and a.kind == "person"
+        and a.digest == digest
+        and a.by != author.id
+        and a.expires > now
     )
 
 

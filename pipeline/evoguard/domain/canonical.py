@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NewType, TypeAlias
 
-Json: TypeAlias = "str | int | bool | None | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 Digest = NewType("Digest", str)
 """`sha256:<64 hex>` of exact bytes."""
 
@@ -40,7 +40,7 @@ def as_digest(text: str) -> Digest:
 
 def _refuse_floats(value: object) -> None:
     if isinstance(value, float):
-        raise ValueError("floats have no canonical form; use integers with a unit")  # noqa: TRY004  (a value problem)
+        raise ValueError("floats have no canonical form; use integers with a unit")
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):

@@ -69,7 +69,7 @@ class ComponentFile:
 
 
 def matches(path: str, glob: str) -> bool:
-    """Tell whether a `/`-separated path matches a glob; `**` crosses folders, and a plain folder name covers its inside."""
+    """Tell whether a `/`-separated path matches a glob; `**` crosses folders, `folder/**` covers its inside."""
     if glob.endswith("/**"):
         return path.startswith(glob[:-2]) or path == glob[:-3]
     if "**" not in glob and glob.count("/") != path.count("/"):
@@ -164,7 +164,11 @@ def _kpis(value: object, where: str) -> dict[str, int]:
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > 200 or not all(isinstance(v, str) and 0 < len(v) <= 200 for v in value):
+    if (
+        not isinstance(value, list)
+        or len(value) > 200
+        or not all(isinstance(v, str) and 0 < len(v) <= 200 for v in value)
+    ):
         raise _bad(f"{where} is a list of at most 200 short texts")
     return tuple(value)
 
@@ -181,4 +185,6 @@ def _only(table: Mapping[str, object], known: set[str], where: str) -> None:
 
 
 def _bad(message: str) -> InputError:
-    return InputError(f"{FILE_NAME}: {message}", code="component.invalid", fix=f"correct {FILE_NAME} on the base branch")
+    return InputError(
+        f"{FILE_NAME}: {message}", code="component.invalid", fix=f"correct {FILE_NAME} on the base branch"
+    )

@@ -66,7 +66,7 @@ class LatchBoard:
         )
 
     def fence(self, *, component: str, flag: str) -> int:
-        """Return the epoch below which nothing that was decided for this scope may ever be served, also after a lift."""
+        """Return the epoch below which nothing decided for this scope may ever be served, also after a lift."""
         return max((x.epoch for x in self.latches if x.covers(component=component, flag=flag)), default=0)
 
     def first(self, *, component: str, flag: str) -> Latch | None:

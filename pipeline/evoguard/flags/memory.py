@@ -38,6 +38,7 @@ class Memory:
         self._pool = pool
         self._lock = asyncio.Lock()
         self._looked = -1e9
+        self._older = False
         self.copy = Copy()
         self.fresh = False
         """Whether the last look at the database succeeded."""
@@ -67,6 +68,7 @@ class Memory:
                 return False
             self._note(fresh=True, why="")
             newer = merge(self.copy, seen)
+            self._watch(newer, seen)
             if newer != self.copy:
                 self.copy = newer
                 await loop.run_in_executor(self._pool, _save, self._bootstrap, newer)
@@ -82,6 +84,14 @@ class Memory:
         rev, flags = self._store.rows()
         return Copy(rev, flags, dict(self._store.tokens()), known=True)
 
+    def _watch(self, served: Copy, seen: Copy) -> None:
+        """Log once when an older database was put back, and once when it has caught up."""
+        older = served is not seen
+        if older != self._older:
+            log.error("flags.older_database served=%d database=%d" if older else "flags.database_caught_up %d %d",
+                      self.copy.rev, seen.rev)  # fmt: skip
+        self._older = older
+
     def _note(self, *, fresh: bool, why: str) -> None:
         self._looked = asyncio.get_running_loop().time()
         if fresh != self.fresh:
@@ -92,14 +102,14 @@ class Memory:
 def merge(held: Copy, seen: Copy) -> Copy:
     """Return what to serve after the database was seen.
 
-    A revision below one already served means that an older database was put back: its rows may turn flags off,
-    never on. Served leases run out, and a person removes the bootstrap file to accept the older state.
+    A revision below one already served, or other rows under the same one, mean that an older database was put back:
+    its rows may turn flags off, never on. Served leases run out; a person removes the bootstrap file and restarts to
+    accept the older state.
     """
-    if not held.known or seen.rev >= held.rev:
+    if not held.known or seen.rev > held.rev or (seen.rev, seen.flags) == (held.rev, held.flags):
         return seen
     gone_off = {state.flag for state in seen.flags if not state.enabled}
     flags = tuple(replace(s, enabled=False, lease_until=0) if s.flag in gone_off else s for s in held.flags)
-    log.error("flags.revision_went_back served=%d database=%d", held.rev, seen.rev)
     return replace(held, flags=flags)
 
 

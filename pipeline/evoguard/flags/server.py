@@ -104,8 +104,11 @@ class FlagServer:
         return JSONResponse({"status": stored}, 202 if stored == "stored" else 200)
 
     async def close(self) -> None:
-        """Let go of the threads without waiting for a database."""
+        """Let go of the threads; calls that run may end within a moment."""
         self._store_pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await asyncio.to_thread(self._store_pool.shutdown, wait=True)
         self._boards.close()
 
     def _states(self, board: LatchBoard) -> tuple[FlagState, ...]:
@@ -174,7 +177,7 @@ def build_app(store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Pa
 
 
 async def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
-    """Serve on a loopback address until a signal; `ready` is told the port, which matters when `port` is 0.
+    """Serve on a loopback address until a signal or a cancellation; `ready` is told the port.
 
     Raises: ConfigError for an address that is not loopback, or a port that is taken.
     """
@@ -186,8 +189,14 @@ async def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], 
     )  # fmt: skip
     if ready is not None:
         ready(int(listener.getsockname()[1]))
+    server = uvicorn.Server(config)
+    running = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        server.should_exit = True  # open answers are finished first
+        await running
+        raise
     finally:
         listener.close()
 

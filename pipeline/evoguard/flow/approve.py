@@ -79,9 +79,19 @@ def ended(messages: tuple[Message, ...]) -> Event | None:
     """Return the event of a withdrawal or of a newer head, or None."""
     for message in messages:
         if message.kind == "withdraw":
-            return Event("change.withdrawn", actor=message.body, causation=f"inbox/{message.id}", reason="withdrawn by its author")
+            return Event(
+                "change.withdrawn",
+                actor=message.body,
+                causation=f"inbox/{message.id}",
+                reason="withdrawn by its author",
+            )
         if message.kind == "supersede":
-            return Event("change.superseded", {"by": message.body}, causation=f"inbox/{message.id}", reason=f"superseded by {message.body}")
+            return Event(
+                "change.superseded",
+                {"by": message.body},
+                causation=f"inbox/{message.id}",
+                reason=f"superseded by {message.body}",
+            )
     return None
 
 

@@ -25,5 +25,7 @@ async def known_good(state: FlowState, ports: Ports) -> StepResult:
 
     await ports.effects.once(f"promote/{change}", promote)
     await ports.effects.once(f"flag/{change}/settled", settle)
-    done = Event("change.known_good", {"commit": state["commit"], "percent": 100}, reason="every stage passed on evidence")
+    done = Event(
+        "change.known_good", {"commit": state["commit"], "percent": 100}, reason="every stage passed on evidence"
+    )
     return StepResult({"outcome": "known-good"}, (done,))

@@ -29,7 +29,9 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
             return StepResult({"queued": True}, ignored)
         if state.get("queued"):
             interrupt({"waiting": "turn", "wake_at": ports.clock.now_ms() + QUEUE_TICK_MS})
-        return StepResult({"queued": True}, (Event("rollout.queued", reason="another rollout of this component is open"),))
+        return StepResult(
+            {"queued": True}, (Event("rollout.queued", reason="another rollout of this component is open"),)
+        )
     doubts = await _doubts(state, ports)
     if doubts:
         return await _refusal(doubts, ports)

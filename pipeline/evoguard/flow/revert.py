@@ -24,7 +24,9 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     end = "killed" if killed else "reverted"
     messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]
     cause = f"inbox/{messages[0].id}" if messages else ""
-    events.append(Event(f"change.{'killed' if killed else 'reverted'}", {"kill": killed}, reason=reason, causation=cause))
+    events.append(
+        Event(f"change.{'killed' if killed else 'reverted'}", {"kill": killed}, reason=reason, causation=cause)
+    )
     return StepResult({"outcome": end}, tuple(events))
 
 

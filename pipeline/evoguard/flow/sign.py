@@ -39,7 +39,9 @@ async def sign(state: FlowState, ports: Ports) -> StepResult:
 async def attest(state: FlowState, ports: Ports, result: str, admit: Digest | None = None) -> str:
     """Sign a verification summary, good or bad, store it, and return its digest."""
     proposal = proposal_of(state)
-    inputs = {name: as_digest(state[name]) for name in ("evidence", "decision", "approvals", "refusal") if state.get(name)}
+    inputs = {
+        name: as_digest(state[name]) for name in ("evidence", "decision", "approvals", "refusal") if state.get(name)
+    }
     if admit is not None:
         inputs["admit"] = admit
     statement = vsa_statement(

@@ -56,7 +56,7 @@ class FlowState(TypedDict, total=False):
     approvals: str
     attestation: str
     decided_at: int
-    """When the change was admitted (unix s); the published commit carries it, so that publishing again gives the same commit."""
+    """When the change was admitted (unix s). The commit carries it: publishing again gives the same commit."""
     commit: str
     queued: bool
     percent: int

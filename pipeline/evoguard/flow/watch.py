@@ -17,7 +17,7 @@ from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
 
 
-async def watch(state: FlowState, ports: Ports) -> StepResult:
+async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911  (one return a verdict reads best)
     """Judge the rollout once on what was counted; wait when there is nothing to do."""
     plan = await plan_of(state, ports)
     messages = await ports.inbox.pending(state["change"])
@@ -112,9 +112,7 @@ async def _entries(state: FlowState, ports: Ports) -> tuple[StageEntry, ...]:
     )
 
 
-async def _event(
-    kind: str, verdict: Judgement, batches: tuple[KpiBatch, ...], ports: Ports, **more: Json
-) -> Event:
+async def _event(kind: str, verdict: Judgement, batches: tuple[KpiBatch, ...], ports: Ports, **more: Json) -> Event:
     """Return the event with the figures, and the batches that they came from by digest."""
     evidence = await ports.artifacts.put(canonical([b.as_json() for b in batches]))
     body: dict[str, Json] = {"code": verdict.code, "figures": dict(verdict.figures), "kpi_evidence": evidence, **more}

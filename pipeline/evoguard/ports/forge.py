@@ -27,7 +27,7 @@ class Sources(Protocol):
         """Return one file's bytes (at most 1 MiB), or None when the commit has no such file."""
 
     async def files(self, repo: str, commit: CommitId) -> Mapping[str, Blob]:
-        """Return every file of the commit's tree. Raises: InputError beyond 20,000 files or 200 MB, or for unsafe names."""
+        """Return every file of the tree. Raises: InputError beyond 20,000 files or 200 MB, or for unsafe names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ReleaseRefs:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What to publish: a commit whose tree is exactly `tree`, on top of `base`, decided under `epoch`. `at` is unix s."""
+    """A commit to publish: its tree is exactly `tree`, on top of `base`, decided under `epoch`. `at` is unix s."""
 
     repo: str
     component: str

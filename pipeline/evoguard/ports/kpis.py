@@ -11,4 +11,4 @@ class Kpis(Protocol):
     """Batches as routers counted them."""
 
     async def batches(self, change: str) -> tuple[KpiBatch, ...]:
-        """Return every batch of a rollout in order of arrival. Raises: UnavailableError; no answer is never "no errors"."""
+        """Return a rollout's batches as they came. Raises: UnavailableError; no answer is never "no errors"."""

@@ -11,4 +11,4 @@ class Latches(Protocol):
     """What has been killed."""
 
     def board(self) -> LatchBoard:
-        """Return every kill, with lifts verified now. Never raises: what cannot be read is in `unreadable` and kills."""
+        """Return every kill, lifts verified now. Never raises: what cannot be read is in `unreadable` and kills."""

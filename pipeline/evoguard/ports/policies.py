@@ -17,4 +17,4 @@ class Policies(Protocol):
         """Return the identity of rules, data, capabilities and engine."""
 
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
-        """Return the decision on one question. Raises: UnavailableError for no verdict, InputError for a bad question."""
+        """Return the decision. Raises: UnavailableError for no verdict, InputError for a bad question."""

@@ -35,7 +35,7 @@ async def asked(reader: Reader, change: str, *, now_s: int) -> Doc:
         decision=as_digest(decision),
     )  # fmt: skip
     if again != digest:
-        raise IntegrityError("the digest that is asked for is not the digest of what would be shown", code="approval.shown",
+        raise IntegrityError("what is asked for is not the digest of what would be shown", code="approval.shown",
                              fix="sign nothing; see `evoguard show` and `evoguard audit verify`")  # fmt: skip
     return {
         "change": change,
@@ -58,7 +58,9 @@ async def asked(reader: Reader, change: str, *, now_s: int) -> Doc:
 
 
 def _proposal(stored: Sequence[StoredEvent]) -> Proposal:
-    text = {name: newest(stored, "change.submitted", name) for name in ("repo", "base", "head", "tree", "intent", "author")}
+    text = {
+        name: newest(stored, "change.submitted", name) for name in ("repo", "base", "head", "tree", "intent", "author")
+    }
     kind = newest(stored, "change.submitted", "author_kind")
     author = Author(text["author"], "agent" if kind == "agent" else "person")
     return Proposal(

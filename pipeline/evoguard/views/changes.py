@@ -67,4 +67,3 @@ def kills(board: LatchBoard) -> list[Doc]:
         for latch in board.latches
         if not latch.lifted
     ]
-

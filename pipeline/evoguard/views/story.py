@@ -44,14 +44,15 @@ SHOWN_TESTS = 50
 
 
 async def story(reader: Reader, change: str) -> Doc:
-    """Return a change's whole story. What cannot be read is named where it belongs. Raises: InputError, IntegrityError."""
+    """Return a change's whole story. What cannot be read says so. Raises: InputError, IntegrityError."""
     row = await found(reader, change)
     stored = await reader.events(f"change/{change}")
     impact = await _loaded(reader, stored, "change.mapped", "impact")
     return {
         **from_row(row),
         "tree": newest(stored, "change.submitted", "tree"),
-        "attestation": newest(stored, "change.attested", "attestation") or newest(stored, "change.refused", "attestation"),
+        "attestation": newest(stored, "change.attested", "attestation")
+        or newest(stored, "change.refused", "attestation"),
         "files": impact.get("files", []),
         "evidence": _evidence(await _loaded(reader, stored, "candidate.checked", "evidence")),
         "decision": _decision(await _loaded(reader, stored, "change.judged", "decision")),

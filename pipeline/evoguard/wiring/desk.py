@@ -66,7 +66,9 @@ def register(
 def _sponsored(opened: Opened, kind: ActorKind, name: str, pem: str, by: str, pen: KeyPen | None) -> str:
     sponsor = opened.queries.identity_now(by) if by else None
     if sponsor is None or sponsor.kind != "person" or pen is None:
-        raise AuthError("a registered person must sign this", code="auth.sponsor", fix="pass --as PERSON --sign-with THEIR_KEY")
+        raise AuthError(
+            "a registered person must sign this", code="auth.sponsor", fix="pass --as PERSON --sign-with THEIR_KEY"
+        )
     purpose = "agent.add" if kind == "agent" else "person.add"
     subject = digest_of(canonical({"name": name, "kind": kind, "public_pem": pem}))
     now = opened.clock.now_ms() // 1000

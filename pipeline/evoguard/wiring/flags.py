@@ -35,15 +35,16 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
 
 def latches(settings: Settings) -> FileLatches:
     """Return latches that ask the database only briefly: what it said last counts while it is locked."""
+    return FileLatches(settings.kill_dir, partial(identity, settings), partial(known_kills, settings))
 
-    def known() -> tuple[Latch, ...]:
-        con = db.connect(settings.database, busy_s=0.05)
-        try:
-            return SqliteRegistry(con, SystemClock()).known_kills()
-        finally:
-            con.close()
 
-    return FileLatches(settings.kill_dir, partial(identity, settings), known)
+def known_kills(settings: Settings) -> tuple[Latch, ...]:
+    """Return every kill that the log knows, asking briefly. Raises: UnavailableError, ConfigError."""
+    con = db.connect(settings.database, busy_s=0.05)
+    try:
+        return SqliteRegistry(con, SystemClock()).known_kills()
+    finally:
+        con.close()
 
 
 def identity(settings: Settings, name: str) -> Identity | None:

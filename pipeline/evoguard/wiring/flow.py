@@ -1,4 +1,4 @@
-"""The worker, wired. LangGraph's strict mode is set before it is imported, and it is imported nowhere else but in flow."""
+"""The worker, wired. LangGraph's strict mode is set before it is imported, here and in flow only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
+
+from langgraph.graph.state import CompiledStateGraph
 
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.sources import GitSources
@@ -70,7 +72,9 @@ def signer(settings: Settings) -> LocalSigner:
     try:
         public = settings.service_pub.read_bytes()
     except OSError as err:
-        raise ConfigError("the service's public key is missing", code="key.missing", fix="run `evoguard doctor`") from err
+        raise ConfigError(
+            "the service's public key is missing", code="key.missing", fix="run `evoguard doctor`"
+        ) from err
     return LocalSigner(settings.service_key, public)
 
 
@@ -119,12 +123,12 @@ def worker(settings: Settings) -> Iterator[Worker]:
         os.close(lock)
 
 
-def stock_graph(schema: type, steps: int, con: sqlite3.Connection) -> Any:
+def stock_graph(schema: type, steps: int, con: sqlite3.Connection) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Return a graph of empty steps over LangGraph's own SQLite saver: the baseline of `bench guard`."""
     from langgraph.checkpoint.sqlite import SqliteSaver
     from langgraph.graph import END, START, StateGraph
 
-    graph = StateGraph(schema)
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema)
     names = [f"step_{n}" for n in range(steps)]
     for name in names:
         graph.add_node(name, lambda _: {"n": 1})

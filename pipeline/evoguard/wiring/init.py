@@ -28,6 +28,8 @@ def init(settings: Settings) -> dict[str, str]:
     durable.write(settings.state, "tokens.json", json.dumps(issued).encode(), mode=0o600)
     opened = open_state(settings)
     fingerprint = keys.fingerprint(keys.load_public(public))
-    opened.registry.append("registry", Event("registry.initialised", {"verifier": verifier, "service_key": fingerprint}))
+    opened.registry.append(
+        "registry", Event("registry.initialised", {"verifier": verifier, "service_key": fingerprint})
+    )
     opened.close()
     return {"state": str(settings.state), "verifier": verifier, "service_key": fingerprint}

@@ -16,7 +16,9 @@ def new_key(path: Path, *, passphrase: str = "") -> dict[str, str]:
     path = path.absolute()
     public_file = path.with_name(f"{path.name}.pub")
     if public_file.exists():
-        raise ConfigError(f"{public_file} exists; a key is never overwritten", code="key.exists", fix="choose another file")
+        raise ConfigError(
+            f"{public_file} exists; a key is never overwritten", code="key.exists", fix="choose another file"
+        )
     public = keys.generate(path, passphrase=passphrase)
     try:
         durable.write(path.parent, public_file.name, public, mode=0o644)
@@ -24,6 +26,15 @@ def new_key(path: Path, *, passphrase: str = "") -> dict[str, str]:
         why = f"no public key could be written to {public_file}: {err.strerror}"
         raise ConfigError(why, code="key.unwritable", fix=f"remove {path} and try again") from err
     return {"key": str(path), "public": str(public_file), "fingerprint": fingerprint(public)}
+
+
+def unusable(path: Path) -> str:
+    """Return why a private key file cannot sign, or an empty text."""
+    try:
+        keys.load_private(path)
+    except ConfigError as err:
+        return err.message
+    return ""
 
 
 def fingerprint(public_pem: bytes) -> str:
@@ -37,13 +48,18 @@ class ProvedPen(KeyPen):
     def __init__(self, path: Path, identity: Identity) -> None:
         super().__init__(path)
         self._path, self._identity = path, identity
+        if fingerprint(self.public_pem.encode()) != fingerprint(identity.public_pem.encode()):
+            raise self._foreign()
 
     def sign(self, command: Command) -> str:
-        """Return the envelope of a command. Raises: AuthError when the identity's registered key would not accept it."""
+        """Return the envelope of a command. Raises: AuthError when the identity would not be believed."""
         envelope = super().sign(command)
         try:
             read_command(envelope, self._identity)
         except AuthError as err:
-            raise AuthError(f"{self._path} is not the key that is registered for {self._identity.name}",
-                            code="auth.wrong_key", fix="pass your own key to --sign-with") from err  # fmt: skip
+            raise self._foreign() from err
         return envelope
+
+    def _foreign(self) -> AuthError:
+        what = f"{self._path} is not the key that is registered for {self._identity.name}"
+        return AuthError(what, code="auth.wrong_key", fix="pass your own key to --sign-with")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+import subprocess
 import time
 import urllib.request
 from contextlib import suppress
@@ -30,14 +32,15 @@ async def run_kill(
 ) -> kill.KillReport:
     """Stop everything in scope now; signed with a person's key it also quarantines the author.
 
-    Raises: InputError for an order that is not understood, ConfigError for a key that cannot be read.
+    A key that cannot be read makes it an unsigned kill. Raises: InputError for an order that is not understood.
     """
     now = int(time.time())
     who = by or _account()
     signed = ""
     if key is not None:
         command = Command("kill", f"{scope}:{name}", who, new_nonce(), now + SIGNED_LIFE_S, reason)
-        signed = sign_command(command, keys.load_private(key))
+        with suppress(EvoguardError):  # a kill without a readable key is still a kill: unsigned, it holds the author
+            signed = sign_command(command, keys.load_private(key))
     return await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
 
 
@@ -64,7 +67,7 @@ def _parts(settings: Settings) -> kill.KillParts:
     served = _served(settings)
 
     def write(asked: Latch) -> Latch:
-        return latch_files.write_latch(settings.kill_dir, asked)
+        return latch_files.write_latch(settings.kill_dir, asked, floor=_epoch_floor(settings), known=_known(settings))
 
     async def off(latch: Latch) -> None:
         con = db.connect(settings.database, busy_s=0.5)
@@ -83,6 +86,29 @@ def _parts(settings: Settings) -> kill.KillParts:
         return await _revert(settings, latch, served)
 
     return kill.KillParts(latches=write, flags_off=off, acknowledge=acknowledge, revert=revert)
+
+
+def _epoch_floor(settings: Settings) -> int:
+    """Return the highest epoch that any repository was raised to: a deleted latch file must not reset the count."""
+    highest = 0
+    for ref in settings.repos_dir.glob("*.git/refs/evoguard/epoch"):
+        with suppress(OSError, ValueError, subprocess.SubprocessError):
+            command = [
+                "git",
+                f"--git-dir={ref.parents[2]}",
+                "cat-file",
+                "blob",
+                ref.read_text(encoding="ascii").strip(),
+            ]
+            raw = subprocess.run(command, capture_output=True, check=True, timeout=0.5, env={"PATH": os.defpath}).stdout
+            highest = max(highest, int(raw.split()[-1]))
+    return highest
+
+
+def _known(settings: Settings) -> tuple[Latch, ...]:
+    with suppress(EvoguardError, sqlite3.Error):
+        return flag_wiring.known_kills(settings)
+    return ()
 
 
 def _served(settings: Settings) -> dict[str, str]:
@@ -130,7 +156,9 @@ async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> t
         except EvoguardError as err:
             failed.append(f"{release.component}: {err.message}")
     if failed:
-        raise UnavailableError("git", f"{'; '.join(failed)} (reverted: {len(done)})", fix="revert by hand; it stays latched")
+        raise UnavailableError(
+            "git", f"{'; '.join(failed)} (reverted: {len(done)})", fix="revert by hand; it stays latched"
+        )
     return tuple(done)
 
 

@@ -54,7 +54,9 @@ async def test_two_drivers_of_one_change_cannot_both_commit_a_step(house: House,
     other = House(tmp_path, clock=house.clock, latches=house.latches, sources=house.sources, sandbox=house.sandbox,
                   policies=house.policies, artifacts=house.artifacts, forge=house.forge, pens=house.pens)  # fmt: skip
     other.ports = house.ports
-    outcomes = await asyncio.gather(house.drive(change), advance(other.app, house.ports, change), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        house.drive(change), advance(other.app, house.ports, change), return_exceptions=True
+    )
     other.close()
     assert sum(isinstance(o, FencedError) for o in outcomes) == 1
     story = await house.story(change)

@@ -137,7 +137,9 @@ async def test_the_lease_is_renewed_while_data_comes(house: House) -> None:
 
 
 @pytest.mark.parametrize("component", [None, b"version = 1\n"])
-async def test_a_repository_without_components_reaches_approval_but_no_release(house: House, component: bytes | None) -> None:
+async def test_a_repository_without_components_reaches_approval_but_no_release(
+    house: House, component: bytes | None
+) -> None:
     house.sources.component_file = component
     house.policies.deny_admit = (Finding("rollout.missing_flag", "no flag"),)
     change = await house.submit()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,16 @@ async def test_a_refused_submission_leaves_no_object(source: Source, mirror: Mir
     await refused(mirror, source.path)
     assert objects_in(repos) == []
     assert list(repos.rglob("quarantine-*")) == []
+
+
+async def test_what_a_killed_fetch_left_is_swept_after_an_hour(source: Source, mirror: Mirror, repos: Path) -> None:
+    fetched = await mirror.fetch(source.path, head="topic", base="main")
+    left, fresh = (repos / f"{fetched.repo}.git/quarantine-{name}" for name in ("left", "fresh"))
+    left.mkdir()
+    fresh.mkdir()
+    os.utime(left, (1, 1))
+    await mirror.fetch(source.path, head="topic", base="main")
+    assert (left.exists(), fresh.exists()) == (False, True)
 
 
 async def test_too_much_history_is_refused(source: Source, repos: Path) -> None:

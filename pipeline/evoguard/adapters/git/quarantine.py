@@ -6,10 +6,14 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from evoguard.adapters.git.runner import Git
+
+_PREFIX = "quarantine-"
+_ABANDONED_S = 3_600
 
 
 class Quarantine:
@@ -37,13 +41,22 @@ class Quarantine:
 @contextlib.contextmanager
 def quarantine(repository: Path, borrowed: Path) -> Iterator[Quarantine]:
     """Give a fresh quarantine of `repository`; it is gone when the block ends, whatever happened in it."""
-    folder = Path(tempfile.mkdtemp(prefix="quarantine-", dir=repository))
+    _remove_abandoned(repository)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=repository))
     try:
         (folder / "pack").mkdir()
         (folder / "info").mkdir()
         yield Quarantine(repository, folder, borrowed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(repository: Path) -> None:
+    """Remove what a killed process left; no git of ours lives as long as an hour."""
+    for folder in repository.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if abs(time.time() - folder.stat().st_mtime) > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_alternate(objects: Path) -> str:

@@ -150,8 +150,8 @@ class Git:
 
     async def _start(self, args: Iterable[str], stdin: int, stdout: int) -> asyncio.subprocess.Process:
         command = ["git", *(x for setting in SETTINGS for x in ("-c", setting)), *args]
-        try:
-            process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *command,
                 stdin=stdin,
                 stdout=stdout,
@@ -160,6 +160,14 @@ class Git:
                 cwd=self.git_dir,
                 start_new_session=True,
             )
+        )
+        try:
+            process = await asyncio.shield(starting)
+        except asyncio.CancelledError:  # a start cannot be undone halfway: let it happen, then end it
+            process = await starting
+            _kill(process)
+            await process.wait()
+            raise
         except (OSError, ValueError) as err:
             raise UnavailableError("git", "git cannot be started", fix="install git 2.39 or newer") from err
         with contextlib.suppress(ProcessLookupError):  # it may have ended already

@@ -21,7 +21,9 @@ def connect(path: Path, *, create: bool = False, busy_s: float = 5.0, read_only:
     UnavailableError when another process holds it longer than `busy_s`.
     """
     if not create and not path.exists():
-        raise ConfigError("there is no state here", code="state.missing", fix="run `evoguard init`, or pass --state DIR")
+        raise ConfigError(
+            "there is no state here", code="state.missing", fix="run `evoguard init`, or pass --state DIR"
+        )
     mode = "ro" if read_only else ("rwc" if create else "rw")
     try:
         con = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None, timeout=busy_s,
@@ -49,7 +51,9 @@ def _migrate(con: sqlite3.Connection, *, create: bool) -> None:
     if layout > LAYOUT:
         raise ConfigError("this state was written by a newer evoguard", code="state.newer", fix="upgrade evoguard")
     if layout == 0 and not create:
-        raise ConfigError("this file is not an evoguard database", code="state.foreign", fix="pass the right --state DIR")
+        raise ConfigError(
+            "this file is not an evoguard database", code="state.foreign", fix="pass the right --state DIR"
+        )
     if layout < LAYOUT:
         schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
         con.executescript(schema)
@@ -88,7 +92,9 @@ def _rollback(con: sqlite3.Connection) -> None:
 def _translated(err: sqlite3.Error) -> UnavailableError:
     text = str(err)
     if "locked" in text or "busy" in text:
-        return UnavailableError("database", "another process holds the database", fix="try again; see `evoguard doctor`")
+        return UnavailableError(
+            "database", "another process holds the database", fix="try again; see `evoguard doctor`"
+        )
     if "full" in text:
         return UnavailableError("database", "the disk is full; nothing was stored", fix="free space, then try again")
     if "readonly" in text or "read-only" in text or "unable to open" in text:

@@ -23,8 +23,7 @@ class SqliteEffects:
             if row is not None and row[0]:
                 return str(row[1])
             con.execute(
-                "insert into effects(key, claimed_at) values(?,?)"
-                " on conflict(key) do update set attempts=attempts+1",
+                "insert into effects(key, claimed_at) values(?,?) on conflict(key) do update set attempts=attempts+1",
                 (key, self._clock.now_ms()),
             )
         result = await do()

@@ -17,7 +17,9 @@ def append(con: sqlite3.Connection, stream: str, events: Sequence[Event], *, now
 
     Raises: FencedError when another writer extended the stream first; the caller's transaction must roll back.
     """
-    row = con.execute("select version, hash from events where stream=? order by version desc limit 1", (stream,)).fetchone()
+    row = con.execute(
+        "select version, hash from events where stream=? order by version desc limit 1", (stream,)
+    ).fetchone()
     version, prev = row or (0, "")
     at = max(now_ms, floor_ms(con))
     stored = []

@@ -31,7 +31,9 @@ class SqliteInbox:
             row = con.execute("select id, change, kind, body from inbox where key=?", (key,)).fetchone()
             if row is not None:
                 if (row[1], row[2], row[3]) != (change, kind, body):
-                    raise InputError("this nonce or key was used before", code="inbox.repeated", fix="sign a new command")
+                    raise InputError(
+                        "this nonce or key was used before", code="inbox.repeated", fix="sign a new command"
+                    )
                 return int(row[0])
             done = con.execute(
                 "insert into inbox(change,kind,body,key,at) values(?,?,?,?,?)",

@@ -77,7 +77,9 @@ def _identity(con: sqlite3.Connection, item: StoredEvent) -> None:
 
 def _held(con: sqlite3.Connection, item: StoredEvent) -> None:
     body = item.event.body
-    con.execute("insert or replace into holds values(?,?,?,?)", (body["author"], item.event.reason, body["kill"], item.at))
+    con.execute(
+        "insert or replace into holds values(?,?,?,?)", (body["author"], item.event.reason, body["kill"], item.at)
+    )
 
 
 def _released(con: sqlite3.Connection, item: StoredEvent) -> None:

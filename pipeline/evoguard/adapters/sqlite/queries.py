@@ -12,7 +12,8 @@ from evoguard.domain.identity import Identity
 from evoguard.ports.queries import ChangeRow
 
 _COLUMNS = (
-    "id, status, repo, component, flag, author, intent, base, head, outcome, stage_percent, created_at, updated_at, detail"
+    "id, status, repo, component, flag, author, intent, base, head, outcome, stage_percent, created_at, updated_at,"
+    " detail"
 )
 
 
@@ -30,7 +31,9 @@ class SqliteQueries:
     async def changes(self, *, open_only: bool = False, limit: int = 1000) -> tuple[ChangeRow, ...]:
         """Return changes, newest first."""
         where = "where outcome=''" if open_only else ""
-        rows = self._con.execute(f"select {_COLUMNS} from changes {where} order by created_at desc, id limit ?", (limit,))  # noqa: S608
+        rows = self._con.execute(  # noqa: S608
+            f"select {_COLUMNS} from changes {where} order by created_at desc, id limit ?", (limit,)
+        )
         return tuple(ChangeRow(*row) for row in rows)
 
     async def events(self, stream: str) -> tuple[StoredEvent, ...]:
@@ -43,7 +46,9 @@ class SqliteQueries:
 
     def identity_now(self, name: str) -> Identity | None:
         """Return an identity as `identity` does, without awaiting: latches are read in places that cannot wait."""
-        row = self._con.execute("select name, kind, public_pem from identities where name=? and revoked=0", (name,)).fetchone()
+        row = self._con.execute(
+            "select name, kind, public_pem from identities where name=? and revoked=0", (name,)
+        ).fetchone()
         return Identity(row[0], cast(ActorKind, row[1]), row[2]) if row else None
 
     async def held(self, author: str) -> str:
@@ -87,7 +92,9 @@ class SqliteWaker:
 
     async def at(self, change: str, when_ms: int) -> None:
         """Wake a change at a time (unix ms); a later call replaces an earlier one."""
-        self._con.execute("insert into due values(?,?) on conflict(change) do update set at=excluded.at", (change, when_ms))
+        self._con.execute(
+            "insert into due values(?,?) on conflict(change) do update set at=excluded.at", (change, when_ms)
+        )
 
     async def ready(self, now_ms: int) -> tuple[str, ...]:
         """Return every change with a pending message or whose time has come."""

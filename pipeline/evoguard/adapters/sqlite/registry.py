@@ -26,7 +26,9 @@ class SqliteRegistry:
             with transaction(self._con) as con:
                 event_log.append(con, stream, events, now_ms=self._clock.now_ms())
         except sqlite3.IntegrityError as err:
-            raise InputError("this name is registered already", code="identity.taken", fix="choose another name") from err
+            raise InputError(
+                "this name is registered already", code="identity.taken", fix="choose another name"
+            ) from err
 
     def people(self) -> int:
         """Return how many people are registered."""
@@ -43,12 +45,17 @@ class SqliteRegistry:
         A kill works before this runs: the latch file alone stops everything. This writes down what happened.
         """
         known = {row[0] for row in self._con.execute("select id from kills")}
-        lifted = {row[0] for row in self._con.execute("select json_extract(body,'$.kill') from events where type='kill.lifted'")}
+        lifted = {
+            row[0]
+            for row in self._con.execute("select json_extract(body,'$.kill') from events where type='kill.lifted'")
+        }
         for latch in board.latches:
             if latch.id not in known:
                 self.append("kills", Event("kill.recorded", latch.as_json(), actor=latch.by, reason=latch.reason))
             if latch.lifted and latch.id not in lifted:
-                self.append("kills", Event("kill.lifted", {"kill": latch.id}), Event("author.released", {"kill": latch.id}))
+                self.append(
+                    "kills", Event("kill.lifted", {"kill": latch.id}), Event("author.released", {"kill": latch.id})
+                )
         return tuple(latch for latch in board.latches if not latch.lifted)
 
     def open_changes(self) -> tuple[tuple[str, str, str], ...]:

@@ -89,7 +89,11 @@ class FencedSqliteSaver(SqliteSaver):
         return self.get_tuple(config)
 
     async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint as `put` does."""
         return self.put(config, checkpoint, metadata, new_versions)

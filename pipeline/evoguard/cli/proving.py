@@ -1,0 +1,154 @@
+"""Verbs of strangers and auditors: verify, audit, policy. The key is always theirs, never silently the state's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from evoguard.cli import exit_codes
+from evoguard.cli.pages import inline
+from evoguard.cli.session import Session, run, verb
+from evoguard.cli.text import facts, line, note, table
+
+if TYPE_CHECKING:
+    from evoguard.wiring.proofs import Claim
+
+ServiceKey = Annotated[
+    Path, typer.Option("--key", metavar="PUB", help="The service's public key, from a place you trust.")
+]
+
+audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Prove the event log.")
+policy = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and test the rules that judge changes.")
+
+
+def attach(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    example = "evoguard verify ch-0123456789ab --key service.pub\nevoguard verify bundle.json --key service.pub"
+    verb(app, "verify", example=example)(verify)
+    verb(audit, "verify", example="evoguard audit verify --key service.pub")(audit_verify)
+    verb(policy, "test", example="evoguard policy test")(policy_test)
+    verb(policy, "show", example="evoguard policy show --json")(policy_show)
+    app.add_typer(audit, name="audit")
+    app.add_typer(policy, name="policy")
+
+
+def verify(  # noqa: PLR0913  (each is one demand)
+    session: Session,
+    *,
+    what: Annotated[str, typer.Argument(metavar="BUNDLE|CHANGE", help="A bundle's file, or a change of this state.")],
+    key: ServiceKey,
+    tree: Annotated[str, typer.Option("--tree", metavar="T", help="Demand that it is about this git tree.")] = "",
+    policy: Annotated[str, typer.Option("--policy", metavar="sha256:...", help="Demand this policy bundle.")] = "",
+    verifier: Annotated[str, typer.Option("--verifier", metavar="ID", help="Demand this installation's id.")] = "",
+    max_age: Annotated[
+        int, typer.Option("--max-age", min=0, metavar="S", help="Demand that it is not older; 0: any age.")
+    ] = 0,
+) -> int:
+    """Verify an attestation as a stranger would: the signature with your key, then what it says."""
+    from dataclasses import replace
+
+    from evoguard.cli.files import KEY_BYTES, contents
+    from evoguard.wiring import proofs
+
+    public = contents(key, "the public key", KEY_BYTES)
+    claim = _claim(session, what)
+    claim = replace(
+        claim,
+        tree=tree or claim.tree,
+        policy=policy or claim.policy,
+        verifier=verifier or claim.verifier,
+        max_age_s=max_age,
+    )
+    done = run(proofs.verify(claim, public))
+    doc = done.as_json()
+    session.answer(doc, lambda: _verified_page(doc))
+    return exit_codes.DENIED if done.findings else exit_codes.DONE
+
+
+def audit_verify(session: Session, key: ServiceKey) -> int:
+    """Recompute every chain of the event log and check every signed root with your copy of the service's key."""
+    from evoguard.cli.files import KEY_BYTES, contents
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import proofs
+
+    public = contents(key, "the public key", KEY_BYTES)
+    settings = session.settings()
+    with progress("recomputing every chain"):
+        doc = run(proofs.audit_log(settings, public))
+    if proofs.inside(settings.state, key):
+        note("this key lies in the state that is audited: whoever can rewrite the log can replace it, too")
+    session.answer(doc, lambda: _audit_page(doc))
+    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def policy_test(session: Session) -> int:
+    """Run the rules' own tests, from the compiled bundle that ships."""
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import proofs
+
+    with progress("compiling and running the rule tests"):
+        results = proofs.rule_tests(session.settings())
+    failed = [name for name, passed in results if not passed]
+    doc = {
+        "ok": bool(results) and not failed,
+        "passed": len(results) - len(failed),
+        "failed": len(failed),
+        "bundle": proofs.rules()["digest"],
+        "tests": [{"name": name, "passed": passed} for name, passed in results],
+    }
+    session.answer(doc, lambda: _tests_page(doc, failed))
+    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def policy_show(session: Session) -> int:
+    """Show the policy bundle: its digest, and every rule with code, severity and source."""
+    from evoguard.wiring import proofs
+
+    doc = proofs.rules()
+    rows = cast("list[Mapping[str, object]]", doc["rules"])
+    names = ("code", "severity", "title", "source")
+
+    def page() -> None:
+        facts([("digest", doc["digest"]), ("opa", doc["opa"]), ("tests", doc["tests"])])
+        table(names, ([row.get(name, "") for name in names] for row in rows))
+
+    session.answer(doc, page)
+    return exit_codes.DONE
+
+
+def _claim(session: Session, what: str) -> Claim:
+    from evoguard.cli.files import BUNDLE_BYTES, contents
+    from evoguard.domain.change import is_change_id
+    from evoguard.wiring import proofs
+
+    if is_change_id(what):
+        return run(proofs.claim_of(session.settings(), what))
+    return proofs.Claim(contents(Path(what), "the bundle", BUNDLE_BYTES))
+
+
+def _verified_page(doc: Mapping[str, object]) -> None:
+    line("verified" if doc["verified"] else "NOT VERIFIED")
+    names = ("result", "change", "tree", "head", "resource", "verifier", "time", "policy", "key")
+    facts((name, doc[name]) for name in names)
+    facts([("levels", ", ".join(cast("list[str]", doc["levels"]))), ("inputs", inline(doc["inputs"]))])
+    for title, name in (("demanded", "demanded"), ("not demanded", "taken_from_the_statement")):
+        facts([(title, ", ".join(cast("list[str]", doc[name])))])
+    for finding in cast("list[Mapping[str, object]]", doc["findings"]):
+        line(f"  {finding['code']}: {finding['msg']} {finding['term']}".rstrip())
+
+
+def _audit_page(doc: Mapping[str, object]) -> None:
+    line("the log holds" if doc["ok"] else "THE LOG DOES NOT HOLD")
+    facts((name, doc[name]) for name in ("events", "streams", "roots", "last_root_seq", "unsigned_tail", "key"))
+    for title, name in (("problem", "problems"), ("detects", "detects"), ("cannot detect", "cannot_detect")):
+        for row in cast("list[str]", doc[name]):
+            line(f"{title}: {row}")
+
+
+def _tests_page(doc: Mapping[str, object], failed: list[str]) -> None:
+    line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
+    for name in failed:
+        line(f"  FAILED {name}")

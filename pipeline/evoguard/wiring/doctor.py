@@ -1,0 +1,263 @@
+"""Every part looked at: its version, its digest where it has one, and ok or the mend. Changes nothing but a cache."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from evoguard import __version__, bundle
+from evoguard.adapters import keys, state_folder, tool_cache
+from evoguard.adapters.sqlite import db, event_log
+from evoguard.domain.canonical import Digest, Json, digest_of
+from evoguard.errors import EvoguardError
+from evoguard.settings import Settings
+from evoguard.wiring import flags as flag_wiring
+from evoguard_sandbox import Room, SandboxError
+
+THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
+OLDEST_GIT = (2, 30)
+START = "start `evoguard serve`"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part. `needed`: without it the guard does not do its work; else it is only said."""
+
+    name: str
+    ok: bool
+    version: str = ""
+    digest: str = ""
+    detail: str = ""
+    mend: str = ""
+    needed: bool = True
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the part as plain JSON; `standing` is `ok`, `off` or `MEND`."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "standing": "ok" if self.ok else ("MEND" if self.needed else "off"),
+            "version": self.version,
+            "digest": self.digest,
+            "detail": self.detail,
+            "mend": "" if self.ok else self.mend,
+            "needed": self.needed,
+        }
+
+
+async def examine(settings: Settings, *, start: bool = True) -> dict[str, Json]:
+    """Look at every part; with `start`, start one sandbox and have it prove gVisor. A part never raises."""
+    parts = await asyncio.to_thread(lambda: [part for look in _LOOKS for part in _safely(look, settings)])
+    parts.insert(3, await _gvisor(settings, start=start))
+    return {
+        "ok": all(part.ok for part in parts if part.needed),
+        "version": __version__,
+        "state": str(settings.state),
+        "parts": [part.as_json() for part in parts],
+        "threat_model": THREAT_MODEL,
+    }
+
+
+def _safely(look: Callable[[Settings], Iterable[Part]], settings: Settings) -> list[Part]:
+    name = look.__name__.strip("_").replace("_", " ")
+    try:
+        return list(look(settings))
+    except EvoguardError as err:
+        return [Part(name, ok=False, detail=err.message, mend=err.fix)]
+    except (OSError, ValueError, sqlite3.Error, subprocess.SubprocessError) as err:
+        return [Part(name, ok=False, detail=f"{type(err).__name__}: {str(err)[:200]}", mend="check its path and owner")]
+
+
+def _python(_: Settings) -> Iterator[Part]:
+    yield Part("python", ok=True, version=platform.python_version(), detail=platform.python_implementation())
+
+
+def _evoguard(_: Settings) -> Iterator[Part]:
+    yield Part("evoguard", ok=True, version=__version__, detail=str(Path(__file__).resolve().parents[1]))
+
+
+def _git(_: Settings) -> Iterator[Part]:
+    found = shutil.which("git", path="/usr/local/bin:/usr/bin:/bin")
+    if found is None:
+        yield Part("git", ok=False, detail="not found", mend="apt-get install git")
+        return
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=True, env={}).stdout
+    version = said.removeprefix("git version ").split()[0]
+    numbers = tuple(int(n) for n in version.split(".")[:2] if n.isdigit())
+    mend = f"install git {OLDEST_GIT[0]}.{OLDEST_GIT[1]} or newer"
+    yield Part("git", ok=numbers >= OLDEST_GIT, version=version, detail=found, mend=mend)
+
+
+async def _gvisor(settings: Settings, *, start: bool) -> Part:
+    """Find runsc; a version line proves nothing, so a sandbox is started and must show gVisor's kernel."""
+    version = ""
+    try:
+        runsc, layer = tool_cache.runsc_path(settings.runsc), tool_cache.layer_dir(settings.layer)
+        with tempfile.TemporaryDirectory(prefix="eg-doctor-") as folder:
+            room = await asyncio.to_thread(Room.open, Path(folder), runsc, layer)
+            version = room.runsc_version
+            try:
+                digest = await asyncio.to_thread(_file_digest, runsc)
+                if not start:
+                    return Part("runsc", ok=True, version=version, digest=digest, detail=f"{runsc}; found, not started")
+                proof = await room.prove()
+            finally:
+                room.close()
+    except (EvoguardError, SandboxError) as err:
+        return Part("runsc", ok=False, version=version, detail=err.message, mend=err.fix)
+    except OSError as err:
+        return Part("runsc", ok=False, version=version, detail=str(err)[:200], mend=tool_cache.MEND)
+    shown = f"kernel {proof.kernel}, limits {proof.limits_mode}, behaviour {proof.behaviour}, {proof.wall_ms} ms"
+    detail = f"{runsc}; proved: {shown}"
+    return Part("runsc", ok=True, version=version, digest=digest, detail=detail)
+
+
+def _runner_layer(settings: Settings) -> Iterator[Part]:
+    layer = tool_cache.layer_dir(settings.layer)
+    there = (layer / "pytest" / "__init__.py").is_file()
+    version = next((p.name.split("-")[1].removesuffix(".dist") for p in sorted(layer.glob("pytest-*.dist-info"))), "")
+    loose = bool(stat.S_IMODE(layer.stat().st_mode) & 0o022)
+    detail = f"{layer}" + ("; can be written by others" if loose else "") + ("" if there else "; no pytest in it")
+    yield Part(
+        "runner layer",
+        ok=there and not loose,
+        version=f"pytest {version}",
+        digest=_tree_digest(layer),
+        detail=detail,
+        mend=tool_cache.MEND,
+    )
+
+
+def _policies(_: Settings) -> Iterator[Part]:
+    manifest = bundle.load().manifest
+    detail = f"{len(manifest.rules)} rules, {len(manifest.tests)} tests"
+    yield Part("policy bundle", ok=True, version=f"OPA {manifest.opa_version}", digest=manifest.digest, detail=detail)
+    sources = Path(__file__).resolve().parents[3] / "policies"
+    if sources.is_dir():
+        stale = bundle.stale_sources(sources)
+        detail = f"{len(stale)} differ: {stale[0]}" if stale else "the sources beside this checkout are the bundle's"
+        yield Part("policy sources", ok=not stale, detail=detail, mend=bundle.MEND)
+
+
+def _state_folder(settings: Settings) -> Iterator[Part]:
+    state_folder.check(settings.state)
+    version = (settings.state / "VERSION").read_text(encoding="ascii").strip()
+    mode = stat.S_IMODE(settings.state.stat().st_mode)
+    closed = not mode & 0o077
+    detail = f"{settings.state}, mode {mode:04o}"
+    yield Part("state folder", ok=closed, version=version, detail=detail, mend=f"chmod 700 {settings.state}")
+    tokens = settings.state / "tokens.json"
+    yield _private("tokens", tokens)
+
+
+def _service_key(settings: Settings) -> Iterator[Part]:
+    yield _private("service key", settings.service_key)
+    private = keys.load_private(settings.service_key)
+    public = keys.load_public(settings.service_pub.read_bytes())
+    same = keys.fingerprint(private.public_key()) == keys.fingerprint(public)
+    detail = "belongs to the private key" if same else "does NOT belong to the private key"
+    yield Part("service public key", ok=same, digest=keys.fingerprint(public), detail=detail, mend="restore the pair")
+
+
+def _database(settings: Settings) -> Iterator[Part]:
+    with closing(db.connect(settings.database, busy_s=2.0)) as con:
+        layout = con.execute("pragma user_version").fetchone()[0]
+        wal = con.execute("pragma journal_mode").fetchone()[0]
+        checked = [str(row[0]) for row in con.execute("pragma quick_check(5)")]
+        version = f"layout {layout}, SQLite {sqlite3.sqlite_version}"
+        good = checked == ["ok"] and wal == "wal"
+        mend = "stop evoguard and restore the state folder from a backup"
+        yield Part("database", ok=good, version=version, detail=f"journal {wal}, quick_check {checked[0]}", mend=mend)
+        yield _clock(event_log.floor_ms(con))
+        events, changes = (con.execute(f"select count(*) from {t}").fetchone()[0] for t in ("events", "changes"))  # noqa: S608  (two names of ours)
+        yield Part("event log", ok=True, detail=f"{events} events, {changes} changes")
+
+
+def _clock(floor_ms: int) -> Part:
+    behind_s = max(0, floor_ms - int(time.time() * 1000)) / 1000
+    detail = f"{behind_s:.1f} s behind the newest event" if behind_s else "not behind the newest event"
+    mend = "set the clock (`chronyc makestep`); until then the log's clock stands still"
+    return Part("clock", ok=behind_s < 2.0, detail=detail, mend=mend)
+
+
+def _kill_folder(settings: Settings) -> Iterator[Part]:
+    folder, lifts = settings.kill_dir, settings.kill_dir / "lifts"
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, lifts)]
+    good = all(mode & 0o770 == 0o770 and not mode & 0o002 for mode in modes)
+    detail = f"{folder}, mode {modes[0]:04o}, lifts {modes[1]:04o}, group {folder.stat().st_gid}"
+    yield Part("kill folder", ok=good, detail=detail, mend=f"chmod 770 {folder} {lifts}")
+    board = flag_wiring.latches(settings).board()
+    active = [
+        f"{latch.id} ({latch.scope} {latch.name})".replace(" )", ")") for latch in board.latches if not latch.lifted
+    ]
+    if board.unreadable:
+        text = f"EVERYTHING IS KILLED: unreadable: {', '.join(board.unreadable)}"
+        yield Part("kills", ok=False, detail=text, mend=f"read, then remove, the file in {folder}; kills in force stay")
+    else:
+        yield Part("kills", ok=True, detail=f"epoch {board.epoch}, in force: {', '.join(active) or 'none'}")
+
+
+def _flag_server(settings: Settings) -> Iterator[Part]:
+    try:
+        with urllib.request.urlopen(f"{settings.flags_url}/health", timeout=1.5) as reply:  # noqa: S310  (our loopback address)
+            doc = json.loads(reply.read(65_536))
+    except (OSError, ValueError) as err:
+        yield Part("flag server", ok=False, detail=f"{settings.flags_url}: {str(err)[:100]}", mend=START, needed=False)
+        return
+    detail = f"{settings.flags_url}, reads the database: {str(bool(doc.get('database'))).lower()}"
+    yield Part("flag server", ok=True, detail=detail, needed=False)
+
+
+def _worker(settings: Settings) -> Iterator[Part]:
+    holder = lock_holder(settings.state / "worker.lock")
+    detail = f"process {holder}" if holder else "no process holds the worker's lock"
+    yield Part("worker", ok=bool(holder), detail=detail, mend=START, needed=False)
+
+
+def lock_holder(path: Path) -> int:
+    """Return the process that holds a file's lock, or 0; looked up, never tried: a starting worker is not upset."""
+    with suppress(OSError):
+        inode = path.stat().st_ino
+        for row in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            words = row.split()
+            if len(words) >= 6 and words[1] == "FLOCK" and words[5].rpartition(":")[2] == str(inode):
+                return max(0, int(words[4]))
+    return 0
+
+
+def _file_digest(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+
+
+def _tree_digest(folder: Path) -> Digest:
+    """Return one digest of every file's name and content; compiled files, which Python writes by itself, left out."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    return digest_of([[path.relative_to(folder).as_posix(), _file_digest(path)] for path in files])
+
+
+def _private(name: str, path: Path) -> Part:
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    good = not mode & 0o077 and found.st_uid in (os.geteuid(), 0)
+    return Part(name, ok=good, detail=f"{path.name}, mode {mode:04o}, owner {found.st_uid}", mend=f"chmod 600 {path}")
+
+
+_LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
+    _python, _evoguard, _git, _runner_layer, _policies, _state_folder, _service_key, _database, _kill_folder,
+    _flag_server, _worker,
+)  # fmt: skip

@@ -1,0 +1,76 @@
+"""Planted secrets are assembled here at run time, so that no scanner takes this file for a leak."""
+
+from __future__ import annotations
+
+import pytest
+
+from evoguard.domain.secrets import MOST_FOUND, UNSCANNED, find_secrets
+
+A = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fR"
+PLANTED = {
+    "aws-access-key-id": "AK" + "IA" + "Q2W3E4R5T6Y7U2I3",
+    "aws-secret-key": "aws_secret_access_key = " + (A + A)[:40],
+    "private-key": "-----BEGIN " + "RSA PRIVATE" + " KEY-----",
+    "github-token": "gh" + "p_" + (A + A)[:36],
+    "github-fine-grained-token": "github" + "_pat_" + (A + A),
+    "gitlab-token": "gl" + "pat-" + A[:20],
+    "slack-token": "xo" + "xb-" + "123456789012-abcdef",
+    "slack-webhook": "https://hooks." + "slack.com/services/" + A,
+    "google-api-key": "AI" + "za" + (A + A)[:35],
+    "google-oauth-secret": "GOC" + "SPX-" + A[:28],
+    "stripe-key": "sk" + "_live_" + A[:24],
+    "openai-key": "sk" + "-proj-" + A + A,
+    "anthropic-key": "sk" + "-ant-api03-" + A + A,
+    "huggingface-token": "h" + "f_" + A,
+    "npm-token": "np" + "m_" + (A + A)[:36],
+    "pypi-token": "pyp" + "i-AgE" + A + A,
+    "sendgrid-key": "S" + "G." + A[:22] + "." + (A + A)[:43],
+    "azure-storage-key": "Account" + "Key=" + (A * 3)[:86] + "==",
+    "telegram-bot-token": "123456789:" + "AA" + (A + A)[:33],
+    "vault-token": "hv" + "s." + A,
+    "age-key": "AGE-SEC" + "RET-KEY-1" + "Q" * 58,
+    "json-web-token": "ey" + "J" + A + ".ey" + "J" + A + "." + A,
+    "connection-password": "postgres://ann:" + "s3cr3tPw" + "@db.example.org/x",
+    "generic-secret": "pass" + "word = \"Tr0ub4dor&3x\"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", sorted(PLANTED))
+def test_a_planted_secret_is_found_by_its_rule(rule: str) -> None:
+    found = find_secrets("a.py", [(7, f"x = f({PLANTED[rule]})")])
+    assert (rule, "a.py", 7) in found
+    assert PLANTED[rule] not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'password = "changeme-please"',
+        'password = os.environ["DB_PASSWORD"]',
+        'token = "${TOKEN}"',
+        "password: str",
+        'secret = "{{ vault.secret }}"',
+        'api_key = "your_api_key_here"',
+        "postgres://user:${PASSWORD}@db/x",
+        "https://example.org:8443/a@b",
+        "AKIA",
+        "sha256:" + "0123456789abcdef" * 4,
+        "0123456789abcdef" * 4,
+        "sk-learn-" + "x",
+        'key = "user.name"',
+        "the token is read from the file",
+        'raise KeyError("unknown key")',
+    ],
+)
+def test_ordinary_lines_are_not_secrets(line: str) -> None:
+    assert find_secrets("a.py", [(1, line)]) == []
+
+
+def test_both_ends_of_a_long_line_are_looked_at_and_the_rest_is_reported() -> None:
+    line = "x" * 9_000 + " " + PLANTED["aws-access-key-id"]
+    assert find_secrets("min.js", [(1, line)]) == [("aws-access-key-id", "min.js", 1), (UNSCANNED, "min.js", 1)]
+
+
+def test_findings_are_bounded() -> None:
+    lines = [(n, PLANTED["aws-access-key-id"]) for n in range(1_000)]
+    assert len(find_secrets("a.py", lines)) == MOST_FOUND
