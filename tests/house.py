@@ -92,7 +92,8 @@ class House:
             artifacts=self.artifacts, clock=self.clock, effects=self.effects, flags=self.flags, forge=self.forge,
             sources=self.sources, inbox=self.inbox, kpis=self.kpis, lanes=SqliteLanes(self.con), latches=self.latches,
             policies=self.policies, queries=self.queries, sandbox=self.sandbox,
-            signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1), verifier="evoguard:test",
+            signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1),
+            verifier="evoguard:test",
         )  # fmt: skip
 
     def close(self) -> None:

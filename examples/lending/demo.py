@@ -76,7 +76,8 @@ class Demo:
         source = parts.guard_repo() if (parts.state / "repos").glob("*.git") and base != "main" else None
         await propose(parts.origin, name, base=base, source=source)
         answer = await parts.evoguard(
-            "submit", "--repo", str(parts.origin), "--head", proposal.branch, "--base", base, "--intent", proposal.intent,
+            "submit", "--repo", str(parts.origin), "--head", proposal.branch, "--base", base,
+            "--intent", proposal.intent,
             "--as", proposal.agent, "--sign-with", str(parts.folder / "keys" / proposal.agent),
         )  # fmt: skip
         self.changes[name] = str(answer["change"])

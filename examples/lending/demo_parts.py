@@ -105,7 +105,8 @@ class Parts:
         """Start the router; it starts the version processes."""
         flags = f"http://127.0.0.1:{self.flags_port}"
         self.start(
-            "router", sys.executable, HERE / "router.py", "--port", str(self.router_port), "--flags", flags, "--kpi", flags,
+            "router", sys.executable, HERE / "router.py", "--port", str(self.router_port), "--flags", flags,
+            "--kpi", flags,
             "--tokens", self.state / "tokens.json", "--git-dir", self.guard_repo(), "--cache", self.folder / "versions",
             "--component", f"scoring:/score:lending-scoring:{known_good}",
             "--component", f"pricing:/price:lending-pricing:{known_good}",

@@ -87,7 +87,7 @@ def show(rows: list[Row], expected: dict[str, str], notes: list[str], seconds: f
     for note in notes:
         console.print(f"  {escape(note)}", highlight=False)
     console.print(
-        "  SDKs poll every second here, so a kill reaches a user within one poll; the 1 % stage catches disasters only.",
+        "  SDKs poll every second here: a kill reaches a user within one poll. The 1 % stage catches disasters only.",
         highlight=False,
     )
     console.print(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evoguard.domain.canonical import digest_of
 from evoguard.domain.change import ActorKind, Author, ChangeId, Proposal, change_id, is_change_id
-from evoguard.domain.identity import Command, Identity
+from evoguard.domain.identity import Command, Identity, is_name
 from evoguard.errors import AuthError, HaltedError, InputError
 from evoguard.ports.clock import Clock
 from evoguard.ports.inbox import Inbox, MessageKind
@@ -129,12 +129,16 @@ async def file_vote(parts: Parts, *, change: str, person: str, verdict: str, env
     return await parts.inbox.put(change, kind, body, key=f"vote/{nonce}")
 
 
-async def withdraw(parts: Parts, *, change: str, author: str) -> int:
-    """Ask to end one's own change; a running rollout is reverted. Raises: InputError, AuthError."""
+async def withdraw(parts: Parts, *, change: str, author: str, envelope: str) -> int:
+    """File the author's signed wish to end their change; a running rollout is reverted. Raises: InputError, AuthError.
+
+    The flow proves the signature again; this only spares the sender a wait.
+    """
     row = await opened(parts, change)
     if row.author != author:
         raise AuthError("only its author may withdraw a change", code="withdraw.author")
-    return await parts.inbox.put(change, "withdraw", author, key=f"withdraw/{change}")
+    body = json.dumps({"by": author, "envelope": envelope}, sort_keys=True)
+    return await parts.inbox.put(change, "withdraw", body, key=f"withdraw/{change}/{digest_of(body.encode())}")
 
 
 async def asked_digest(parts: Parts, change: str) -> str:
@@ -169,7 +173,7 @@ async def opened(parts: Parts, change: str) -> ChangeRow:
 
 async def known(parts: Parts, name: str) -> Identity:
     """Return a registered identity. Raises: AuthError for an unknown or revoked one."""
-    identity = await parts.queries.identity(name)
+    identity = await parts.queries.identity(name) if is_name(name) else None
     if identity is None:
         raise AuthError(f"{name[:60]!r} is not registered here", code="auth.unknown",
                         fix="a person adds it: `evoguard person add` or `evoguard agent add`")  # fmt: skip

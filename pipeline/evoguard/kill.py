@@ -172,7 +172,7 @@ async def lift(parts: LiftParts, *, kill_id: str, envelope: str, by: str, now: i
     """
     found = [latch for latch in parts.board().latches if latch.id == kill_id]
     if not found:
-        raise InputError("no such kill", code="lift.unknown", fix="`evoguard kill list` shows the ids")
+        raise InputError("no such kill", code="lift.unknown", fix="`evoguard status` shows the ids")
     if all(latch.lifted for latch in found):
         raise InputError("this kill is lifted already", code="lift.done")
     identity = await parts.identity(by)

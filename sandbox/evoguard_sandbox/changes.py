@@ -52,8 +52,17 @@ def pytest_section(path: str, data: bytes | None) -> object:
 
 
 def findings(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tuple[Finding, ...]:
-    """Return one finding for each test file edited or deleted, and each configuration file edited, deleted or added."""
-    return tuple(_walk(base, candidate, trusted))
+    """Return one finding for each test file edited or deleted, and each configuration file edited, deleted or added.
+
+    A project that is the test runner itself is one more: its tests would run the runner's copy.
+    """
+    ships = tuple(
+        Finding(
+            "tests.is_the_runner", f"the project is {name} itself; what would be tested is the runner's copy", "", name
+        )
+        for name in runner_names(base)
+    )
+    return (*ships, *_walk(base, candidate, trusted))
 
 
 def _walk(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterator[Finding]:
@@ -109,3 +118,22 @@ def runnable(paths: Tree) -> list[str]:
     return sorted(
         p for p, n in names.items() if n.endswith(".py") and (n.startswith("test_") or n.endswith("_test.py"))
     )
+
+
+LENT = ("iniconfig", "packaging", "pygments")
+"""What the runner layer holds for pytest alone; a project that *is* one of them is tested from its own tree."""
+RUNNER = ("pytest", "_pytest", "pluggy")
+
+
+def own_names(base: Tree) -> list[str]:
+    """Return the layer's names that the base ships itself; it must be tested, not the layer's copy."""
+    return [name for name in LENT if _ships(base, name)]
+
+
+def runner_names(base: Tree) -> list[str]:
+    """Return the test runner's own names that the base ships: such a project cannot be tested by itself here."""
+    return [name for name in RUNNER if _ships(base, name)]
+
+
+def _ships(tree: Tree, name: str) -> bool:
+    return any(f"{top}{name}{end}" in tree for top in ("", "src/") for end in ("/__init__.py", ".py"))

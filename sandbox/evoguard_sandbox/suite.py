@@ -66,6 +66,7 @@ async def _nothing() -> None:
 class _Runs:
     def __init__(self, suite: Suite, config: str, base: Tree, limits: Limits, room: Room) -> None:
         self.suite, self.config, self.base, self.limits, self.room = suite, config, base, limits, room
+        self.own = changes.own_names(base)
         self.layers = [spec.LAYER, *(f"{spec.DEPS}/{n}" for n in range(len(suite.layer_dirs)))]
         self.attempts = 1
 
@@ -97,7 +98,8 @@ class _Runs:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             self.attempts = max(self.attempts, attempt)
             token = secrets.token_hex(16)
-            stdin = {"token": token, "layers": self.layers, "args": self._args(targets), "tests": self.limits.tests}
+            stdin = {"token": token, "layers": self.layers, "args": self._args(targets), "tests": self.limits.tests,
+                     "own": self.own}  # fmt: skip
             argv = [self.room.python.guest_path, "-I", "-S", "-B", f"{spec.GUEST}/runner.py"]
             env = dict(line.split("=", 1) for line in spec.env(self.layers))
             order = Order("suite", argv, env, json.dumps(stdin), rows, contents)

@@ -1,4 +1,4 @@
-"""kill -9 between any two durable writes: the change still ends at known-good, every effect once, no event lost or twice."""
+"""kill -9 between any two durable writes: the change still ends at known-good, every effect and event once."""
 
 from __future__ import annotations
 

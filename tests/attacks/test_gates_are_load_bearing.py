@@ -5,6 +5,7 @@ The removal replaces one gate by one that always opens; everything else stays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -264,3 +265,21 @@ async def test_a_held_author_is_refused_at_intake(house: House) -> None:
     again = await house.submit(head="d" * 40)
     assert (await house.drive(again)).outcome == "refused"
     assert house.sandbox.runs == 0 or HEAD != "d" * 40
+
+
+@pytest.mark.parametrize(("key", "outcome"), [("coder", "withdrawn"), ("alice", "")])
+async def test_only_its_author_can_withdraw_a_change_that_waits(house: House, key: str, outcome: str) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    body = json.dumps({"by": "coder", "envelope": house.signed("withdraw", change, "coder", key=key)})
+    await house.inbox.put(change, "withdraw", body, key="w")
+    assert (await house.drive(change)).outcome == outcome
+
+
+@pytest.mark.parametrize(("key", "outcome"), [("coder", "reverted"), ("alice", "")])
+async def test_only_its_author_can_withdraw_a_change_that_rolls_out(house: House, key: str, outcome: str) -> None:
+    change = await house.to_watch()
+    body = json.dumps({"by": "coder", "envelope": house.signed("withdraw", change, "coder", key=key)})
+    await house.inbox.put(change, "withdraw", body, key="w")
+    assert (await house.drive(change)).outcome == outcome
+    assert not await house.inbox.pending(change)

@@ -11,7 +11,7 @@ import pytest
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.mirror import Fetched, Mirror
 from evoguard.adapters.git.sources import GitSources
-from evoguard.errors import EvoguardError, FencedError, InputError
+from evoguard.errors import FencedError, InputError
 from given_git import (
     EMPTY_TREE,
     Source,
@@ -52,6 +52,7 @@ async def refusal(repos: Path, source: Source) -> str:
         await admitted(repos, source)
     assert "\x1b" not in caught.value.message
     assert caught.value.message.isprintable()
+    assert caught.value.fix
     return caught.value.code
 
 
@@ -394,10 +395,3 @@ async def test_a_kill_that_races_a_publication_ends_at_known_good(tmp_path: Path
     assert state.rollout == ""
     if state.tip:
         assert tree_of(repos, what.repo, state.tip) == tree_of(repos, what.repo, what.base)
-
-
-async def test_refusals_are_errors_with_a_code_and_a_mend(source: Source, repos: Path) -> None:
-    source.odd(b"new\nline")
-    with pytest.raises(EvoguardError) as caught:
-        await admitted(repos, source)
-    assert caught.value.fix

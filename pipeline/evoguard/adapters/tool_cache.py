@@ -17,7 +17,7 @@ def cache() -> Path:
 
 
 def runsc_path(configured: str = "") -> Path:
-    """Return gVisor's runsc, the configured one first. Raises: ConfigError when there is none: without it no untrusted code runs."""
+    """Return gVisor's runsc, the configured one first. Raises: ConfigError; without it no untrusted code runs."""
     for found in (configured, shutil.which("runsc"), cache() / "tools" / "runsc" / "usr" / "bin" / "runsc"):
         if found and os.access(found, os.X_OK):
             return Path(found)

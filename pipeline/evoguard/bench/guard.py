@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from evoguard import desk
 from evoguard.adapters import keys
@@ -32,6 +32,9 @@ from evoguard.wiring import flow
 from evoguard.wiring.desk import KeyPen, parts, register
 from evoguard.wiring.init import init
 from evoguard.wiring.state import Opened, open_state
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 BAR_GUARD_MS, BAR_GIT_MS = 60.0, 200.0
 STEPS = 9
@@ -196,7 +199,7 @@ def _bare_graph(folder: Path) -> Callable[[str], Awaitable[object]]:
     app = stock_graph(_Bare, STEPS, con)
 
     async def run(thread: str) -> object:
-        config = {"configurable": {"thread_id": thread}}
+        config: RunnableConfig = {"configurable": {"thread_id": thread}}
         return await asyncio.to_thread(lambda: app.invoke({"n": 0}, config, durability="sync"))
 
     return run

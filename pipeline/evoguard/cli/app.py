@@ -83,15 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
         return int(code or 0)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
-        return exit_codes.INTERRUPTED
+    except (BrokenPipeError, SystemExit) as err:  # Typer turns a reader that went away into exit 1
+        return _gone() if getattr(err, "code", 1) else exit_codes.DONE
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as err:  # noqa: BLE001  (the edge: everything becomes one line and a code)
         from evoguard.cli import failures
 
         return failures.report(_usage(err), as_json=session.json or "--json" in args)
+
+
+def _gone() -> int:
+    """Let nothing more be written to a reader that went away, or Python complains at its end."""
+    sys.stdout = sys.__stdout__ or sys.stdout
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_codes.INTERRUPTED
 
 
 def _usage(err: Exception) -> Exception:

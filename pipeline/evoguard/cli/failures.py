@@ -36,6 +36,8 @@ def _told(err: BaseException) -> tuple[str, str, str, bool, int]:
     if _is_locked(err):
         fix = "try again; see `evoguard doctor`"
         return "unavailable.database", f"database: {str(err)[:120]}", fix, True, exit_codes.TRANSIENT
+    if isinstance(err, UnicodeEncodeError):
+        return "text.encoding", "a word on the command line is not UTF-8", "send UTF-8", False, exit_codes.USAGE
     if isinstance(err, OSError):
         where = f": {err.filename}" if err.filename else ""
         text = f"{err.strerror or type(err).__name__}{where}"

@@ -118,6 +118,7 @@ def _named(people: object) -> str:
 
 
 def inline(doc: object) -> str:
+    """Return a table of names and values as one line; empty values are left out."""
     return ", ".join(f"{name} {_value(value)}" for name, value in _doc(doc).items() if value not in ("", None, [], {}))
 
 

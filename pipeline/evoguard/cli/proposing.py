@@ -90,8 +90,8 @@ async def _withdraw(opened: Opened, change: str, author: str, sign_with: Path) -
     house = parts(opened)
     pen = ProvedPen(sign_with, await desk.known(house, author))
     now = opened.clock.now_ms() // 1000
-    pen.sign(Command("withdraw", change, author, pen.nonce(), now + desk.SUBMIT_LIFE_S))
-    await desk.withdraw(house, change=change, author=author)
+    envelope = pen.sign(Command("withdraw", change, author, pen.nonce(), now + desk.SUBMIT_LIFE_S))
+    await desk.withdraw(house, change=change, author=author, envelope=envelope)
 
 
 def _waited(session: Session, opened: Opened, done: Submitted, timeout: int) -> int:

@@ -145,7 +145,8 @@ def _list(session: Session, kind: Literal["person", "agent"]) -> int:
     for row in rows:
         row["fingerprint"] = fingerprint(str(row.pop("public_pem")).encode())
     names = ("name", "added", "by", "fingerprint")
-    session.answer({f"{kind}s": rows}, lambda: table(names, ([row[name] for name in names] for row in rows)))
+    name_of_all = "people" if kind == "person" else "agents"
+    session.answer({name_of_all: rows}, lambda: table(names, ([row[name] for name in names] for row in rows)))
     return exit_codes.DONE
 
 

@@ -112,7 +112,7 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
     _only(policy, {"guard", "max_files", "max_lines", "quorum"}, "[policy]")
     return ComponentFile(
         components=components,
-        guard=_texts(policy.get("guard", []), "policy.guard"),
+        guard=_globs(policy.get("guard", [])),
         max_files=_number(policy.get("max_files", 0), "policy.max_files", 0, 100_000),
         max_lines=_number(policy.get("max_lines", 0), "policy.max_lines", 0, 10_000_000),
         quorum=_number(policy.get("quorum", 0), "policy.quorum", 0, 20),
@@ -171,6 +171,15 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
     ):
         raise _bad(f"{where} is a list of at most 200 short texts")
     return tuple(value)
+
+
+def _globs(value: object) -> tuple[str, ...]:
+    """Guard globs in the dialect that every policy engine reads alike: `**`, `*`, `?` and `{a,b}`."""
+    globs = _texts(value, "policy.guard")
+    for glob in globs:
+        if set(glob) & set("\\()|$[]^!") or glob.count("{") != glob.count("}"):
+            raise _bad(f"policy.guard: {glob[:40]!r} uses more than **, *, ? and {{a,b}}")
+    return globs
 
 
 def _number(value: object, where: str, low: int, high: int) -> int:

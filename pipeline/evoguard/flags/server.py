@@ -208,7 +208,9 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError("the flag server needs a numeric loopback address", code="flags.not_loopback") from err
     if not address.is_loopback:
         raise ConfigError("the flag server binds loopback only", code="flags.not_loopback", fix="use 127.0.0.1")
-    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    # TCP is named, for asyncio sets TCP_NODELAY only then; without it every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((str(address), port))

@@ -19,7 +19,7 @@ from evoguard.ports.inbox import Message
 async def approve(state: FlowState, ports: Ports) -> StepResult:
     """Record what arrived, count, and wait when nothing did. The interrupt comes last: before it there is no effect."""
     messages = await ports.inbox.pending(state["change"])
-    left = ended(messages)
+    left = await ended(messages, state, ports)
     if left is not None:
         return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
     events = [await _recorded(message, state, ports) for message in messages]
@@ -44,7 +44,7 @@ def late(messages: tuple[Message, ...]) -> tuple[Event, ...]:
     return tuple(
         Event("approval.ignored", {"kind": m.kind}, causation=f"inbox/{m.id}", reason=text)
         for m in messages
-        if m.kind in ("approve", "reject", "supersede")
+        if m.kind in ("approve", "reject", "supersede", "withdraw")
     )
 
 
@@ -75,13 +75,13 @@ def _reason(votes: tuple[Approval, ...], by: str) -> str:
     return f"rejected by {by} ({sum(v.verdict == 'approve' for v in votes)} had approved)"
 
 
-def ended(messages: tuple[Message, ...]) -> Event | None:
-    """Return the event of a withdrawal or of a newer head, or None."""
+async def ended(messages: tuple[Message, ...], state: FlowState, ports: Ports) -> Event | None:
+    """Return the event of a proved withdrawal or of a newer head, or None."""
     for message in messages:
-        if message.kind == "withdraw":
+        if message.kind == "withdraw" and await withdrawn(message, state, ports):
             return Event(
                 "change.withdrawn",
-                actor=message.body,
+                actor=state["author"],
                 causation=f"inbox/{message.id}",
                 reason="withdrawn by its author",
             )
@@ -95,10 +95,25 @@ def ended(messages: tuple[Message, ...]) -> Event | None:
     return None
 
 
+async def withdrawn(message: Message, state: FlowState, ports: Ports) -> bool:
+    """Tell whether a message is the author's own signed, unexpired wish to end this change."""
+    identity = await ports.queries.identity(state["author"])
+    if identity is None:
+        return False
+    try:
+        command = await ports.signer.command(str(json.loads(message.body)["envelope"]), identity)
+    except (AuthError, InputError, KeyError, ValueError, TypeError):
+        return False
+    about = command.purpose == "withdraw" and command.subject == state["change"]
+    return about and command.expires * 1000 > message.at
+
+
 async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
     """Return the event for one message: a vote that counts, or why it does not."""
     cause = f"inbox/{message.id}"
     try:
+        if message.kind not in ("approve", "reject"):
+            raise InputError(f"a {message.kind} that proves nothing")
         doc = json.loads(message.body)
         identity = await ports.queries.identity(str(doc["by"]))
         if identity is None:

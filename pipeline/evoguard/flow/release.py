@@ -23,7 +23,7 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
     """Publish when it is this change's turn on its component; before that, wait visibly."""
     if await ports.lanes.turn(state["repo"], state["component"]) != state["change"]:
         messages = await ports.inbox.pending(state["change"])
-        if left := ended(messages):
+        if left := await ended(messages, state, ports):
             return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
         if ignored := late(messages):
             return StepResult({"queued": True}, ignored)

@@ -10,7 +10,7 @@ from evoguard.domain.flag import FlagState
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.rollout import Judgement, Plan, StageEntry, judge
 from evoguard.errors import FencedError
-from evoguard.flow.approve import late
+from evoguard.flow.approve import late, withdrawn
 from evoguard.flow.question import load
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
@@ -21,8 +21,8 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
     """Judge the rollout once on what was counted; wait when there is nothing to do."""
     plan = await plan_of(state, ports)
     messages = await ports.inbox.pending(state["change"])
-    if withdrawn := _withdrawal(messages):
-        return await _abort(state, ports, withdrawn)
+    if wish := await _withdrawal(messages, state, ports):
+        return await _abort(state, ports, wish)
     if ignored := late(messages):
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
@@ -119,11 +119,11 @@ async def _event(kind: str, verdict: Judgement, batches: tuple[KpiBatch, ...], p
     return Event(kind, body, reason=verdict.reason)
 
 
-def _withdrawal(messages: tuple[Message, ...]) -> Event | None:
+async def _withdrawal(messages: tuple[Message, ...], state: FlowState, ports: Ports) -> Event | None:
     for message in messages:
-        if message.kind == "withdraw":
+        if message.kind == "withdraw" and await withdrawn(message, state, ports):
             return Event(
-                "rollout.aborted", {"code": "rollout.withdrawn", "by": message.body}, actor=message.body,
+                "rollout.aborted", {"code": "rollout.withdrawn", "by": state["author"]}, actor=state["author"],
                 causation=f"inbox/{message.id}", reason="withdrawn by its author",
             )  # fmt: skip
     return None

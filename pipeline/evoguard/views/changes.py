@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from evoguard.domain.change import is_change_id
 from evoguard.domain.latch import LatchBoard
 from evoguard.errors import InputError
 from evoguard.ports.queries import ChangeRow
@@ -32,7 +33,7 @@ def from_row(row: ChangeRow) -> Doc:
 
 async def found(reader: Reader, change: str) -> ChangeRow:
     """Return a change's row. Raises: InputError when there is none."""
-    row = await reader.change(change)
+    row = await reader.change(change) if is_change_id(change) else None
     if row is None:
         raise InputError(f"there is no change {change[:60]!r}", code="change.unknown", fix="see `evoguard list`")
     return row

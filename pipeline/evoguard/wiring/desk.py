@@ -47,7 +47,7 @@ def parts(opened: Opened) -> desk.Parts:
 def register(
     opened: Opened, kind: ActorKind, name: str, public_pem: bytes, *, by: str = "", pen: KeyPen | None = None
 ) -> str:
-    """Register a person or agent; the first person at `init` needs nobody, everyone later an existing person's signature.
+    """Register an identity; the first person needs nobody, everyone later an existing person's signature.
 
     Returns the key's fingerprint. Raises: InputError, AuthError.
     """

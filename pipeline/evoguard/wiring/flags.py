@@ -17,12 +17,13 @@ from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.domain.identity import Identity
 from evoguard.domain.latch import Latch
 from evoguard.errors import ConfigError
-from evoguard.flags.server import build_app, serve
 from evoguard.settings import Settings
 
 
 async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve flags and take KPI batches until a signal. Raises: ConfigError for an unusable state or port."""
+    from evoguard.flags.server import build_app, serve  # the kill command shares this file and loads no web framework
+
     state_folder.check(settings.state)
     app = build_app(
         SqliteFlagStore(settings.database),

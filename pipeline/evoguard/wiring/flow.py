@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
 
@@ -32,6 +32,9 @@ from evoguard.ports import Ports
 from evoguard.settings import Settings
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
 
 
 def ports(opened: Opened) -> Ports:
@@ -137,3 +140,32 @@ def stock_graph(schema: type, steps: int, con: sqlite3.Connection) -> CompiledSt
     saver = SqliteSaver(con)
     saver.setup()
     return graph.compile(checkpointer=saver)
+
+
+def stock_effects(con: sqlite3.Connection, thread: str, log: str) -> None:
+    """Run (or resume) a stock graph whose steps append to a file: the baseline of `bench crash`."""
+    import time
+
+    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.graph import END, START, StateGraph
+
+    def step(name: str) -> Any:  # noqa: ANN401  (LangGraph takes any callable)
+        def work(_: Any) -> dict[str, int]:  # noqa: ANN401
+            with open(log, "a", encoding="utf-8") as out:
+                out.write(f"{thread} {name}\n")
+            time.sleep(0.02)
+            return {"n": 1}
+
+        return work
+
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(dict)
+    names = [f"step_{n}" for n in range(7)]
+    for name in names:
+        graph.add_node(name, step(name))
+    for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    saver = SqliteSaver(con)
+    saver.setup()
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    begun = saver.get_tuple(config) is not None
+    graph.compile(checkpointer=saver).invoke(None if begun else {"n": 0}, config, durability="sync")

@@ -6,6 +6,8 @@ check the claim against the inventory of the base and against how the process en
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
 import json
 import os
 import sys
@@ -143,6 +145,32 @@ def _why(report: Any) -> str:  # noqa: ANN401
     return (told or lines or [""])[-1][:WHY_CHARS]
 
 
+class OwnFirst:
+    """Finds in the tree what the project itself is, where the runner layer holds a copy for pytest's own use.
+
+    Without it a project such as iniconfig would have the layer's copy tested in its place. Only names that the *base*
+    ships are asked for here, so a candidate cannot put itself in pytest's way.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = frozenset(names)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:  # noqa: ANN401, ARG002
+        """Return where a top-level name of the project is, or None."""
+        if path is not None or name not in self.names:
+            return None
+        return importlib.machinery.PathFinder.find_spec(name, [TREE + "/src", TREE])
+
+
+def give_way(names: list[str]) -> None:
+    """Forget the layer's copy of each name, after pytest has taken its own references to it."""
+    for late in ("iniconfig", "packaging.requirements", "packaging.specifiers", "packaging.version", "pygments"):
+        importlib.import_module(late)  # pytest and its parts have their references from here on
+    for loaded in [m for m in sys.modules if m.split(".")[0] in names]:
+        del sys.modules[loaded]
+    sys.meta_path.insert(0, OwnFirst(names))
+
+
 def main() -> None:
     """Run the ordered tests; end with pytest's exit status and nothing of the candidate after it."""
     order = read_order()
@@ -158,6 +186,8 @@ def main() -> None:
 
     import pytest
 
+    if order["own"]:
+        give_way(order["own"])
     sys.argv = ["pytest"]
     sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
     tell, leave = teller(order["token"]), os._exit

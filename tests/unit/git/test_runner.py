@@ -28,8 +28,9 @@ async def test_git_inherits_nothing(bare: Path, monkeypatch: pytest.MonkeyPatch)
     assert (await Git(bare).run("var", "GIT_AUTHOR_IDENT")).code != 0 or b"operator" not in out
 
 
-async def test_output_beyond_the_limit_is_cut_and_git_stopped(bare: Path) -> None:
-    big = b"x" * 1_000_000
+@pytest.mark.parametrize("size", [2_000, 70_000, 300_000, 3_000_000])
+async def test_output_beyond_the_limit_is_cut_and_git_stopped(bare: Path, size: int) -> None:
+    big = b"x" * size
     blob = (await Git(bare).ok("hash-object", "-w", "--stdin", stdin=big)).decode().strip()
     result = await Git(bare).run("cat-file", "blob", blob, limit_bytes=1_000)
     assert (len(result.out), result.truncated) == (1_000, True)
@@ -41,6 +42,11 @@ async def test_no_answer_in_time_is_unavailable_and_leaves_no_process(bare: Path
     slow = Git(bare, wall_s=0.05)
     with pytest.raises(UnavailableError, match="no answer"):
         await slow.run("-c", "alias.wait=!sleep 60", "wait")
+
+
+async def test_git_that_talks_without_end_is_stopped(bare: Path) -> None:
+    with pytest.raises(UnavailableError):
+        await Git(bare, wall_s=0.1).run("-c", "alias.talk=!yes", "talk", limit_bytes=1 << 40)
 
 
 async def test_a_cancelled_question_ends_its_process(bare: Path) -> None:

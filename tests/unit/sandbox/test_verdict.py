@@ -161,3 +161,14 @@ def test_the_guests_environment_is_written_here_and_nowhere_else(monkeypatch):
     monkeypatch.setenv("PATH", "/somewhere")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     assert "/somewhere" not in str(env([]))
+
+
+def test_a_project_that_is_the_runner_itself_is_a_finding_and_one_that_it_borrows_is_tested_from_its_tree():
+    from evoguard_sandbox import changes
+    from evoguard_sandbox.trees import read_tree
+    from evoguard_sandbox.types import Limits
+
+    tree = read_tree({"src/iniconfig/__init__.py": (0o100644, b""), "pluggy.py": (0o100644, b"")}, Limits())
+    assert changes.own_names(tree) == ["iniconfig"]
+    told = changes.findings(tree, tree, lambda _: False)
+    assert [(f.code, f.term) for f in told] == [("tests.is_the_runner", "pluggy")]

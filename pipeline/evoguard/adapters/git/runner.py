@@ -114,12 +114,14 @@ class Git:
                 out, truncated = await _read(process.stdout, limit_bytes, drain=False)
                 if truncated:
                     _kill(process)
+                    await _drain(process.stdout)
                 err, _ = await complain
                 await feed
                 return Result(await process.wait(), out, err, truncated)
             finally:
                 feed.cancel()
                 complain.cancel()
+                await asyncio.gather(feed, complain, return_exceptions=True)
 
     async def ok(self, *args: str, stdin: bytes = b"", limit_bytes: int = OUTPUT_BYTES) -> bytes:
         """Run git and return its output. Raises: UnavailableError for any exit code but 0, or too much output."""
@@ -164,9 +166,7 @@ class Git:
         try:
             process = await asyncio.shield(starting)
         except asyncio.CancelledError:  # a start cannot be undone halfway: let it happen, then end it
-            process = await starting
-            _kill(process)
-            await process.wait()
+            await _reap(await starting)
             raise
         except (OSError, ValueError) as err:
             raise UnavailableError("git", "git cannot be started", fix="install git 2.39 or newer") from err
@@ -192,8 +192,7 @@ async def _ended(process: asyncio.subprocess.Process, wall_s: float, verb: str) 
         raise UnavailableError("git", f"git {verb} gave no answer within {wall_s:g} s") from err
     finally:
         if process.returncode is None:
-            _kill(process)
-            await asyncio.shield(process.wait())
+            await asyncio.shield(_reap(process))
 
 
 async def _join(source: asyncio.subprocess.Process, sink: asyncio.subprocess.Process, stdin: bytes) -> Result:
@@ -229,6 +228,19 @@ async def _read(stream: asyncio.StreamReader | None, limit: int, *, drain: bool)
         if size > limit and not drain:
             break
     return b"".join(parts)[:limit], size > limit
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    _kill(process)
+    await _drain(process.stdout)
+    await _drain(process.stderr)
+    await process.wait()
+
+
+async def _drain(stream: asyncio.StreamReader | None) -> None:
+    """Read a dead process's pipe to its end; asyncio tells that a process ended only when its pipes have."""
+    while stream is not None and await stream.read(_CHUNK):
+        pass
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

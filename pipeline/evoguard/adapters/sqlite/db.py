@@ -39,6 +39,10 @@ def connect(path: Path, *, create: bool = False, busy_s: float = 5.0, read_only:
         _migrate(con, create=create)
     except sqlite3.Error as err:
         con.close()
+        if "not a database" in str(err) or "malformed" in str(err):
+            raise ConfigError(
+                f"{path.name} is not a database that can be read", code="state.broken", fix="restore it from a backup"
+            ) from err
         raise _translated(err) from err
     except ConfigError:
         con.close()

@@ -48,7 +48,8 @@ def read(con: sqlite3.Connection, stream: str) -> tuple[StoredEvent, ...]:
     Raises: IntegrityError for a row that is unreadable, from a newer evoguard, or not linked to the one before.
     """
     rows = con.execute(
-        "select format,version,at,type,body,actor,reason,causation,prev_hash,hash from events where stream=? order by version",
+        "select format,version,at,type,body,actor,reason,causation,prev_hash,hash"
+        " from events where stream=? order by version",
         (stream,),
     )
     return tuple(checked(stream, rows))

@@ -51,8 +51,8 @@ def _project_change(con: sqlite3.Connection, item: StoredEvent) -> None:
     if item.event.type == "change.submitted":
         con.execute(
             "insert into changes values(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (change, "filed", body["repo"], "", "", body["author"], body["intent"], body["base"], body["head"], "", 0, "",
-             item.at, item.at),
+            (change, "filed", body["repo"], "", "", body["author"], body["intent"], body["base"], body["head"],
+             "", 0, "", item.at, item.at),
         )  # fmt: skip
     sets: dict[str, object] = {"updated_at": item.at}
     if status := STATUS.get(item.event.type) or OUTCOME.get(item.event.type):

@@ -31,9 +31,8 @@ class SqliteQueries:
     async def changes(self, *, open_only: bool = False, limit: int = 1000) -> tuple[ChangeRow, ...]:
         """Return changes, newest first."""
         where = "where outcome=''" if open_only else ""
-        rows = self._con.execute(  # noqa: S608
-            f"select {_COLUMNS} from changes {where} order by created_at desc, id limit ?", (limit,)
-        )
+        sql = f"select {_COLUMNS} from changes {where} order by created_at desc, id limit ?"  # noqa: S608  (our columns)
+        rows = self._con.execute(sql, (limit,))
         return tuple(ChangeRow(*row) for row in rows)
 
     async def events(self, stream: str) -> tuple[StoredEvent, ...]:

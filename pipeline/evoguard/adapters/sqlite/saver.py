@@ -66,7 +66,8 @@ class FencedSqliteSaver(SqliteSaver):
                 event_log.append(con, f"change/{thread}", events, now_ms=self._clock.now_ms())
             try:
                 con.execute(
-                    "insert into checkpoints(thread_id,checkpoint_ns,checkpoint_id,parent_checkpoint_id,type,checkpoint,metadata)"
+                    "insert into checkpoints"
+                    "(thread_id,checkpoint_ns,checkpoint_id,parent_checkpoint_id,type,checkpoint,metadata)"
                     " values(?,?,?,?,?,?,?)",
                     (thread, ns, checkpoint["id"], where.get("checkpoint_id"), kind, blob, notes),
                 )
@@ -85,7 +86,7 @@ class FencedSqliteSaver(SqliteSaver):
                 yield cursor
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the newest checkpoint of a thread; SQLite answers in well under a millisecond, so no thread is used."""
+        """Return a thread's newest checkpoint; SQLite answers in well under a millisecond, so no thread is used."""
         return self.get_tuple(config)
 
     async def aput(
