@@ -63,6 +63,8 @@ class Worker:
     latches: Latches
     clock: Clock
     sign_root: Callable[[], Awaitable[bool]]
+    release: Callable[[], None] = lambda: None
+    """Release authors whose automatic abort was lifted by two people."""
     at_once: int = 2
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Worker:
         """Do one round: kills first, then whatever is due."""
         try:
             await self._kills()
+            self.release()
             for change in await self._ready():
                 if change not in self._running and len(self._running) < self.at_once:
                     self._running[change] = asyncio.create_task(self._one(change))

@@ -114,6 +114,16 @@ async def test_a_worse_candidate_is_reverted_in_git_by_evidence(real: RealHouse)
     assert tip != known_good
     assert _git(real.repo, "rev-parse", f"{tip}^{{tree}}") == _git(real.repo, "rev-parse", f"{known_good}^{{tree}}")
     assert "rollout.aborted" in await real.story(change)
+    author = "agent-scorer"
+    assert await real.opened.queries.held(author)
+    for name in ("alice", "bob"):
+        await run_lift(real.settings, kill_id=f"abort-{change}", person=name, key=real.folder / f"{name}.key")
+    async with real.worker():
+        for _ in range(100):
+            if not await real.opened.queries.held(author):
+                break
+            await asyncio.sleep(0.05)
+    assert not await real.opened.queries.held(author)
 
 
 async def test_a_kill_works_while_another_process_holds_the_database(real: RealHouse) -> None:

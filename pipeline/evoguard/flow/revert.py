@@ -19,7 +19,7 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
         commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
     if author := state.get("author"):
-        held: dict[str, Json] = {"author": author, "kill": killed or f"abort/{state['change']}"}
+        held: dict[str, Json] = {"author": author, "kill": killed or f"abort-{state['change']}"}
         events.append(Event("author.held", held, reason=reason))
     end = "killed" if killed else "reverted"
     messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]

@@ -119,6 +119,7 @@ def worker(settings: Settings) -> Iterator[Worker]:
             latches=opened.latches,
             clock=opened.clock,
             sign_root=lambda: audit.sign_root(opened.con, house.signer, opened.clock),
+            release=lambda: opened.registry.release(opened.latches.lifters),
             at_once=settings.workers,
         )
     finally:

@@ -18,7 +18,7 @@ from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.domain.identity import Command, Identity
-from evoguard.domain.latch import Latch, Scope
+from evoguard.domain.latch import Latch, LatchBoard, Scope
 from evoguard.errors import EvoguardError, UnavailableError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
@@ -53,8 +53,15 @@ async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) 
     async def identity(name: str) -> Identity | None:
         return flag_wiring.identity(settings, name)
 
+    def board() -> LatchBoard:
+        """An automatic abort holds its author as a kill does, and is lifted in the same way; it is no latch."""
+        if not kill_id.startswith("abort-ch-"):
+            return latches.board()
+        lifted = len(latches.lifters(kill_id)) >= kill.PEOPLE_TO_LIFT
+        return LatchBoard((Latch(kill_id, 0, "component", "", "automatic abort", "evoguard", 0, lifted=lifted),))
+
     parts = kill.LiftParts(
-        board=latches.board,
+        board=board,
         lifters=latches.lifters,
         identity=identity,
         signer=LocalSigner(None, settings.service_pub.read_bytes()),

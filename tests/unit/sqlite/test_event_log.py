@@ -160,3 +160,16 @@ def test_the_database_file_is_private(tmp_path) -> None:
     db.connect(tmp_path / "evoguard.db", create=True).close()
     os.umask(old)
     assert stat.S_IMODE((tmp_path / "evoguard.db").stat().st_mode) == 0o600
+
+
+async def test_an_author_held_by_an_abort_is_released_by_two_people_only(house: House) -> None:
+    change = await house.to_watch()
+    house.traffic(change, units=400, percent=1, bad_known_good=20)
+    house.clock.wait(2)
+    await house.drive(change)
+    house.traffic(change, units=300, percent=10, bad_candidate=9, bad_known_good=13)
+    assert (await house.drive(change)).outcome == "reverted"
+    house.registry.release(lambda kill_id: frozenset({"alice"}) if kill_id == f"abort-{change}" else frozenset())
+    assert await house.queries.held("coder")
+    house.registry.release(lambda kill_id: frozenset({"alice", "bob"}) if kill_id == f"abort-{change}" else frozenset())
+    assert not await house.queries.held("coder")

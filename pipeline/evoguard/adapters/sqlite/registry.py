@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 
 from evoguard.adapters.sqlite import event_log
 from evoguard.adapters.sqlite.db import transaction
@@ -57,6 +58,15 @@ class SqliteRegistry:
                     "kills", Event("kill.lifted", {"kill": latch.id}), Event("author.released", {"kill": latch.id})
                 )
         return tuple(latch for latch in board.latches if not latch.lifted)
+
+    def release(self, lifters: Callable[[str], frozenset[str]], *, needed: int = 2) -> None:
+        """Release every author whose automatic abort two people have lifted; a kill's own lift releases its own."""
+        for hold in [row[0] for row in self._con.execute("select kill_id from holds where kill_id like 'abort-%'")]:
+            people = lifters(hold)
+            if len(people) >= needed:
+                self.append(
+                    "kills", Event("author.released", {"kill": hold}, reason=f"lifted by {', '.join(sorted(people))}")
+                )
 
     def open_changes(self) -> tuple[tuple[str, str, str], ...]:
         """Return (change, component, flag) of every change that has not ended."""
