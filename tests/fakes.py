@@ -13,8 +13,9 @@ from evoguard.domain.flag import FlagState
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.domain.verdict import Decision, Finding
-from evoguard.errors import FencedError, IntegrityError
+from evoguard.errors import FencedError, InputError, IntegrityError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
+from evoguard.ports.latches import Latches
 
 
 class FakeClock:
@@ -121,33 +122,42 @@ class FakeLatches:
 
 
 class FakeFlags:
-    def __init__(self, latches: FakeLatches) -> None:
+    def __init__(self, latches: Latches) -> None:
         self._latches = latches
         self.states: dict[str, FlagState] = {}
         self.writes: list[FlagState] = []
 
     async def write(self, state: FlagState) -> None:
-        board = self._latches.board()
+        _check_flag(state)
+        board, held = self._latches.board(), self.states.get(state.flag)
         where = {"component": state.component, "flag": state.flag}
-        if board.killed(**where) or state.epoch < board.fence(**where):
+        if board.killed(**where) or state.epoch < max(board.fence(**where), held.epoch if held else 0):
             raise FencedError("killed", code="fenced.kill")
+        if held is not None and held.component != state.component:
+            raise InputError("another component owns this flag", code="flag.claimed")
         self.states[state.flag] = state
         self.writes.append(state)
 
     async def off(self, flag: str) -> None:
         if flag in self.states:
-            self.states[flag] = replace(self.states[flag], enabled=False)
+            self.states[flag] = replace(self.states[flag], enabled=False, lease_until=0)
 
     async def read(self, flag: str) -> FlagState | None:
         return self.states.get(flag)
 
 
-class FakeForge:
-    """Refs in memory, with the same compare-and-swap and fence as the real one."""
+def _check_flag(state: FlagState) -> None:
+    numbers = (state.percent, state.lease_until, state.epoch)
+    plain = bool(state.flag) and "/" not in state.flag and len(state.change) <= 100 and len(state.candidate) <= 100
+    if any(type(n) is not int or n < 0 for n in numbers) or state.percent > 100 or not plain:
+        raise InputError("a flag state out of bounds", code="flag.invalid")
 
-    def __init__(self, base: str) -> None:
-        self.tip = self.known_good = base
-        self.previous = self.rollout = ""
+
+class FakeForge:
+    """One component's refs in memory, with the same compare-and-swap and fence as the real one."""
+
+    def __init__(self) -> None:
+        self.tip = self.known_good = self.previous = self.rollout = ""
         self.epoch = 0
         self.published: list[str] = []
         self.reverted: list[str] = []
@@ -156,26 +166,36 @@ class FakeForge:
     async def refs(self, repo: str, component: str, branch: str) -> ReleaseRefs:
         return ReleaseRefs(self.tip, self.known_good, self.previous, self.rollout)
 
+    def raise_epoch(self, epoch: int) -> None:
+        self.epoch = max(self.epoch, epoch)
+
     def _fence(self, what: Publication) -> None:
         if what.epoch != self.epoch:
             raise FencedError("a kill came first", code="fenced.epoch")
 
     async def publish(self, what: Publication) -> CommitId:
         self.on_publish()
-        commit = CommitId(hashlib.sha1(f"{what}".encode(), usedforsecurity=False).hexdigest())
+        named = f"{what.change} {what.tree} {what.base} {what.at}".encode()
+        commit = CommitId(hashlib.sha1(named, usedforsecurity=False).hexdigest())
         if self.tip == commit:
             return commit
         self._fence(what)
-        if self.tip != what.base:
+        if self.rollout and self.tip == what.base:
+            raise FencedError("another rollout is open", code="fenced.rollout_open")
+        if self.tip not in ("", what.base):
             raise FencedError("moved", code="fenced.base_moved")
+        self.known_good = self.known_good or what.base
         self.tip = self.rollout = commit
         self.published.append(commit)
         return commit
 
     async def promote(self, what: Publication, commit: CommitId) -> None:
+        if self.known_good == commit:
+            return
         self._fence(what)
-        if self.known_good != commit:
-            self.previous, self.known_good, self.rollout = self.known_good, commit, ""
+        if self.rollout != commit:
+            raise FencedError("the rollout is not open", code="fenced.rollout_open")
+        self.previous, self.known_good, self.rollout = self.known_good, commit, ""
 
     async def revert(self, repo: str, component: str, branch: str, *, reason: str) -> CommitId | None:
         if self.tip == self.known_good or self.tip in self.reverted:

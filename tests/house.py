@@ -61,7 +61,7 @@ class House:
     sandbox: FakeSandbox = field(default_factory=FakeSandbox)
     policies: FakePolicies = field(default_factory=FakePolicies)
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
-    forge: FakeForge = field(default_factory=lambda: FakeForge(BASE))
+    forge: FakeForge = field(default_factory=FakeForge)
     pens: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
