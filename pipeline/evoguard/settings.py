@@ -31,8 +31,8 @@ class Settings:
     """Folder of the sandbox's runner layer; empty: found in the cache."""
     suite_wall_s: int = 120
     """How long a candidate's test suite may take in the sandbox."""
-    workers: int = 2
-    """Changes that one worker drives at the same time; the sandbox needs about one core each."""
+    sandboxes: int = 2
+    """Suites that run at the same time; each needs about one core and up to 2 GiB."""
     pace: Pace = field(default_factory=Pace)
 
     @property

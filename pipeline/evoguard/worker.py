@@ -18,11 +18,17 @@ from evoguard.ports.latches import Latches
 log = logging.getLogger("evoguard.worker")
 IDLE_S = 0.1
 ROOT_EVERY_S = 1.0
+LOOK_AGAIN_MS = 3_600_000
+"""A change that waits for a message alone is looked at this often all the same."""
 RETRY_S = (0.5, 1, 2, 5, 15, 60)
 
 
 class Advance(Protocol):
     """Where a change stands after a drive."""
+
+    @property
+    def outcome(self) -> str:
+        """Return how the change ended, or an empty text."""
 
     @property
     def wake_at(self) -> int:
@@ -52,6 +58,10 @@ class Book(Protocol):
         """Show why a change does not move."""
 
 
+async def _nothing(_: int) -> None:
+    """Raise no epoch."""
+
+
 @dataclass(slots=True)
 class Worker:
     """One process, many changes; a change has one driver at a time."""
@@ -63,13 +73,18 @@ class Worker:
     latches: Latches
     clock: Clock
     sign_root: Callable[[], Awaitable[bool]]
+    raise_epoch: Callable[[int], Awaitable[None]] = _nothing
+    """Raise the epoch of every repository to a kill's."""
     release: Callable[[], None] = lambda: None
     """Release authors whose automatic abort was lifted by two people."""
-    at_once: int = 2
+    at_once: int = 64
+    """Changes driven at the same time; the sandbox bounds its own runs, so no suite keeps a rollout waiting."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
+    _not_before: dict[str, float] = field(default_factory=dict)
     _stopped: set[str] = field(default_factory=set)
     _signed_at: float = 0.0
+    _raised: int = 0
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Work until `stop` is set; with `until_idle`, until nothing is open or everything waits for people."""
@@ -84,24 +99,44 @@ class Worker:
         await self.sign_root()
 
     async def tick(self) -> None:
-        """Do one round: kills first, then whatever is due."""
+        """Do one round: kills first, then whatever is due. A part that fails is tried again at the next round."""
+        await self._part("kills", self._kills)
+        await self._part("release", self._release)
+        await self._part("wake", self._wake)
+        if time.monotonic() - self._signed_at > ROOT_EVERY_S:
+            self._signed_at = time.monotonic()
+            await self._part("root", self.sign_root)
+
+    async def _part(self, name: str, do: Callable[[], Awaitable[object]]) -> None:
+        """Run one part of a round; what it raises never keeps the others from running."""
         try:
-            await self._kills()
-            self.release()
-            for change in await self._ready():
-                if change not in self._running and len(self._running) < self.at_once:
-                    self._running[change] = asyncio.create_task(self._one(change))
-            if time.monotonic() - self._signed_at > ROOT_EVERY_S:
-                self._signed_at = time.monotonic()
-                await self.sign_root()
-        except EvoguardError as err:  # the database is locked or full: everything stays as it is, and is tried again
-            log.warning("worker.round_failed code=%s %s", err.code, err.message)
+            await do()
+        except EvoguardError as err:  # the database is locked or full: everything stays as it is
+            log.warning("worker.%s_failed code=%s %s", name, err.code, err.message)
+        except Exception:  # the run loop: recorded, nothing opens, tried again
+            log.exception("worker.%s_failed", name)
+
+    async def _release(self) -> None:
+        self.release()
+
+    async def _wake(self) -> None:
+        now = time.monotonic()
+        for change in await self._ready():
+            if (
+                change not in self._running
+                and len(self._running) < self.at_once
+                and self._not_before.get(change, 0) <= now
+            ):
+                self._running[change] = asyncio.create_task(self._one(change))
 
     async def _ready(self) -> list[str]:
         return [c for c in await self.waker.ready(self.clock.now_ms()) if c not in self._stopped]
 
     async def _kills(self) -> None:
         board = self.latches.board()
+        if board.epoch > self._raised:  # a kill command that died after its latch never got to git
+            await self.raise_epoch(board.epoch)
+            self._raised = board.epoch
         in_force = self.book.reconcile(board)
         if not in_force and not board.unreadable:
             return
@@ -128,12 +163,13 @@ class Worker:
             await self._retry(change, err)
         else:
             self._failures.pop(change, None)
-            # A message that no step takes up must not spin: look again at the next tick's pace.
-            await self.waker.at(change, done.wake_at or self.clock.now_ms() + 3_600_000)
+            if not done.outcome:
+                await self.waker.at(change, done.wake_at or self.clock.now_ms() + LOOK_AGAIN_MS)
 
     async def _retry(self, change: str, err: Exception) -> None:
         failed = self._failures[change] = self._failures.get(change, 0) + 1
         pause_s = RETRY_S[min(failed, len(RETRY_S)) - 1]
+        self._not_before[change] = time.monotonic() + pause_s  # it waits without a slot: the others go on
         code = err.code if isinstance(err, EvoguardError) else type(err).__name__
         log.warning("change.waits change=%s code=%s retry_s=%s %s", change, code, pause_s, str(err)[:300],
                     exc_info=not isinstance(err, EvoguardError))  # fmt: skip
@@ -142,4 +178,3 @@ class Worker:
             self.book.note(change, f"tried {failed} times: {code}: {str(err)[:300]}")
         except EvoguardError:
             log.warning("change.note_failed change=%s", change)
-        await asyncio.sleep(pause_s)

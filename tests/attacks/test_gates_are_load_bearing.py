@@ -190,7 +190,45 @@ async def test_a_kill_stays_absorbing_for_what_was_decided_before_it_after_a_lif
     stale = house.flags.writes[-1]
     with pytest.raises(Exception, match="killed"):
         await house.flags.write(stale)
-    assert (await house.status(change)) == "rolling out"
+    assert (await house.drive(change)).outcome == "killed"
+    assert not house.flags.states["lending-scoring"].enabled
+
+
+async def test_a_change_that_waited_through_a_kill_and_its_lift_is_not_released(house: House) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    house.latches.lift(house.latches.kill(scope="component", name="scoring"))
+    await house.vote(change, "alice")
+    assert (await house.drive(change)).outcome == "killed"
+    assert house.forge.published == []
+
+
+async def test_a_kill_and_lift_while_the_worker_is_frozen_in_a_step_open_nothing(house: House) -> None:
+    change = await house.to_watch()
+    house.traffic(change, units=400, percent=1, bad_known_good=20)
+    house.clock.wait(2)
+    original = house.kpis.batches
+
+    async def frozen(which: str):
+        """The guard has looked; now the worker sleeps through a kill and its lift, before it widens."""
+        house.latches.lift(house.latches.kill(scope="flag", name="lending-scoring"))
+        await house.flags.off("lending-scoring")
+        return await original(which)
+
+    house.kpis.batches = frozen  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="killed"):
+        await house.drive(change)
+    house.kpis.batches = original  # type: ignore[method-assign]
+    assert not house.flags.states["lending-scoring"].enabled
+    assert (await house.drive(change)).outcome == "killed"
+
+
+async def test_a_kill_of_another_component_does_not_end_a_change(house: House) -> None:
+    change = await house.to_watch()
+    house.latches.kill(scope="component", name="pricing")
+    house.forge.epoch = 1
+    done = await house.promote(change)
+    assert done.outcome == "known-good"
 
 
 async def test_an_agent_is_never_counted_as_a_person(house: House) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from evoguard.adapters import latch_files
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import audit
 from evoguard.domain.attestation import check_vsa
 from evoguard.domain.canonical import as_digest
+from evoguard.domain.latch import Latch
 from evoguard.flow.runs import advance
 from evoguard.wiring import flow
 from evoguard.wiring.kill import run_kill, run_lift
@@ -147,6 +149,23 @@ async def test_a_kill_works_while_another_process_holds_the_database(real: RealH
     alice, bob = real.folder / "alice.key", real.folder / "bob.key"
     assert not (await run_lift(real.settings, kill_id=report.latch.id, person="alice", key=alice)).lifted
     assert (await run_lift(real.settings, kill_id=report.latch.id, person="bob", key=bob)).lifted
+
+
+async def test_a_kill_command_that_died_after_its_latch_is_finished_by_the_worker(real: RealHouse) -> None:
+    """Only the latch was written: the component is killed, and others are not kept from releasing."""
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+        await real.approve(change)
+        await real.until(change, "rolling out")
+        latch_files.write_latch(real.settings.kill_dir, Latch("", 0, "component", "scoring", "died early", "alice", 1))
+        await real.until(change, "killed")
+        other = await real.propose("p2")
+        await real.until(other, "waiting for approval")
+        await real.approve(other)
+        await real.until(other, "rolling out")
+    known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring^{tree}")
+    assert _git(real.repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
 
 
 async def test_a_worker_frozen_before_publishing_and_woken_after_a_kill_opens_nothing(

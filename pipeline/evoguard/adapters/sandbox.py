@@ -18,7 +18,7 @@ MAX_TESTS_KEPT, MAX_RECORD_LINES = 2_000, 200
 class GvisorSandbox:
     """Opened once a process: finds gVisor, proves it at the first run, and sweeps what a killed process left behind."""
 
-    def __init__(self, state: Path, *, runsc: Path, layer: Path, wall_s: float) -> None:
+    def __init__(self, state: Path, *, runsc: Path, layer: Path, wall_s: float, at_once: int = 2) -> None:
         try:
             self._room = Room.open(state, runsc, layer)
             sweep(self._room)
@@ -27,6 +27,7 @@ class GvisorSandbox:
         self._limits = Limits(wall_s=wall_s)
         self._proving = asyncio.Lock()
         self._proved = False
+        self._slots = asyncio.Semaphore(max(1, at_once))
 
     async def run(self, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob]) -> Evidence:
         """Run the suites in gVisor. Raises: UnavailableError when no isolated run took place."""
@@ -36,7 +37,8 @@ class GvisorSandbox:
                 if not self._proved:
                     await self._room.prove()
                     self._proved = True
-            report = await run(suite, limits=self._limits, room=self._room)
+            async with self._slots:
+                report = await run(suite, limits=self._limits, room=self._room)
         except SandboxError as err:
             raise UnavailableError("sandbox", err.message, fix=err.fix) from err
         if not report.ran:

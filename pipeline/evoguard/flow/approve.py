@@ -44,7 +44,7 @@ def late(messages: tuple[Message, ...]) -> tuple[Event, ...]:
     return tuple(
         Event("approval.ignored", {"kind": m.kind}, causation=f"inbox/{m.id}", reason=text)
         for m in messages
-        if m.kind in ("approve", "reject", "supersede", "withdraw")
+        if m.kind in ("approve", "reject", "supersede", "withdraw", "kill")
     )
 
 

@@ -7,6 +7,7 @@ intake → impact → check ─→ judge → approve → sign → release → wa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -14,6 +15,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from evoguard.domain.latch import LatchBoard
 from evoguard.flow import routes
 from evoguard.flow.approve import approve
 from evoguard.flow.check import check
@@ -80,10 +82,35 @@ def _guarded(step: Step) -> NodeCallable:
 
     async def node(state: FlowState, *, runtime: Runtime[Ports]) -> Update:
         board = runtime.context.latches.board()
-        component, flag = state.get("component", ""), state.get("flag", "")
-        if board.killed(component=component, flag=flag):
-            first = board.first(component=component, flag=flag)
-            return {"killed": first.id if first else "unreadable-latch"}
-        return (await step(state, runtime.context)).as_update()
+        if killed := kill_over(state, board):
+            return {"killed": killed}
+        seen = replace(runtime.context, latches=AsSeen(board))
+        return (await step(state, seen)).as_update()
 
     return node
+
+
+@dataclass(frozen=True, slots=True)
+class AsSeen:
+    """The board that the guard looked at. A step decides under this one epoch, however long it was frozen in between."""
+
+    seen: LatchBoard
+
+    def board(self) -> LatchBoard:
+        """Return that board."""
+        return self.seen
+
+
+def kill_over(state: FlowState, board: LatchBoard) -> str:
+    """Return the kill that ends this change, or an empty text.
+
+    A kill that was lifted counts as well when it came after the change was submitted: what was decided before a
+    kill stays void (docs/adr/0003-the-kill-needs-nothing.md).
+    """
+    component, flag = state.get("component", ""), state.get("flag", "")
+    if board.killed(component=component, flag=flag):
+        first = board.first(component=component, flag=flag)
+        return first.id if first else "unreadable-latch"
+    since = state.get("epoch", board.epoch)
+    later = (x.id for x in board.latches if x.epoch > since and x.covers(component=component, flag=flag))
+    return next(later, "")

@@ -34,6 +34,7 @@ async def intake(state: FlowState, ports: Ports) -> StepResult:
         "intent": proposal.intent,
         "author": proposal.author.id,
         "author_kind": proposal.author.kind,
+        "epoch": ports.latches.board().epoch,
         "refused": bool(findings),
         "at_step": "intake",
     }

@@ -27,6 +27,8 @@ class FlowState(TypedDict, total=False):
     intent: str
     author: str
     author_kind: str
+    epoch: int
+    """The newest kill when the change was filed; any later one that covers it ends it, lifted or not."""
     refused: bool
     refusal: str
     """Digest of the findings that refused the change."""

@@ -67,6 +67,7 @@ def sandbox(settings: Settings) -> GvisorSandbox:
         runsc=runsc_path(settings.runsc),
         layer=layer_dir(settings.layer),
         wall_s=float(settings.suite_wall_s),
+        at_once=settings.sandboxes,
     )
 
 
@@ -119,8 +120,8 @@ def worker(settings: Settings) -> Iterator[Worker]:
             latches=opened.latches,
             clock=opened.clock,
             sign_root=lambda: audit.sign_root(opened.con, house.signer, opened.clock),
+            raise_epoch=GitForge(settings.repos_dir).raise_epoch_all,
             release=lambda: opened.registry.release(opened.latches.lifters),
-            at_once=settings.workers,
         )
     finally:
         opened.close()
