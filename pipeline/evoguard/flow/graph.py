@@ -92,7 +92,7 @@ def _guarded(step: Step) -> NodeCallable:
 
 @dataclass(frozen=True, slots=True)
 class AsSeen:
-    """The board that the guard looked at. A step decides under this one epoch, however long it was frozen in between."""
+    """The board that the guard looked at: a step decides under this one epoch, however long it was frozen."""
 
     seen: LatchBoard
 
