@@ -299,4 +299,5 @@ def _figures(
 
 
 def _show(log_e: float) -> str:
-    return f"{milli(log_e) / 1000:.3g}"
+    e_value = milli(log_e) / 1000
+    return f"{e_value:,.0f}" if e_value >= 1000 else f"{e_value:.3g}"
