@@ -10,7 +10,7 @@ from typing import Any
 from evoguard_sandbox.types import Limits
 
 PYTHON, LAYER, GUEST, DEPS = "/opt/python", "/opt/layer", "/opt/guest", "/opt/deps"
-TREE = "/work/tree"
+TREE = "/room/tree"
 MOST_LAYERS = 8
 SUPERVISOR_CAPS = ("CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 FLAGS = ("--platform=systrap", "--network=none", "--overlay2=none", "--host-uds=none", "--host-fifo=none")
@@ -74,7 +74,7 @@ def _mounts(binds: Sequence[Bind], limits: Limits) -> list[dict[str, Any]]:
         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
         _tmpfs("/dev/shm", "mode=1777", "size=67108864"),  # noqa: S108 (a path in the guest)
         _tmpfs("/tmp", "mode=1777", tmp),  # noqa: S108
-        _tmpfs("/work", "mode=755", tmp),
+        _tmpfs("/room", "mode=755", tmp),
     ]
     return own + [
         {

@@ -112,7 +112,10 @@ async def test_replace_refs_and_grafts_are_ignored(source: Source, repos: Path) 
     (source.path / ".git/info").mkdir(exist_ok=True)
     (source.path / ".git/info/grafts").write_text(f"{head}\n")
     fetched = await admitted(repos, source)
-    assert await GitSources(repos).file(fetched.repo, fetched.head, "app.py") == b"x = 'seen'\n"
+    sources = GitSources(repos)
+    assert await sources.file(fetched.repo, fetched.head, "app.py") == b"x = 'seen'\n"
+    git(repos / f"{fetched.repo}.git", "replace", fetched.head, fetched.base)
+    assert await sources.file(fetched.repo, fetched.head, "app.py") == b"x = 'seen'\n"
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         diff = await ports.sources.diff(proposal.repo, proposal.base, proposal.head)
         rules = parse(await ports.sources.file(proposal.repo, proposal.base, FILE_NAME))
     except InputError as err:
-        doubt = [Finding(err.code, err.message)]
-        digest = await ports.artifacts.put(json.dumps(findings_json(doubt), sort_keys=True).encode())
-        return StepResult({"refused": True, "refusal": digest, "at_step": "impact"})
+        return await _refusal(Finding(err.code, err.message), ports)
     component = rules.covering(diff.touched())
+    if owner := await ports.lanes.owner(component.flag, proposal.repo, component.name):
+        text = f"the flag {component.flag} belongs to what {owner} released; name another in {FILE_NAME}"
+        return await _refusal(Finding("flag.claimed", text, FILE_NAME, component.flag), ports)
     facts: Json = {
         "files": [f.as_json() for f in diff.files],
         "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
@@ -49,6 +50,11 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         },
         (mapped,),
     )
+
+
+async def _refusal(finding: Finding, ports: Ports) -> StepResult:
+    digest = await ports.artifacts.put(json.dumps(findings_json([finding]), sort_keys=True).encode())
+    return StepResult({"refused": True, "refusal": digest, "at_step": "impact"})
 
 
 async def _supersede(change: str, component: str, ports: Ports) -> None:

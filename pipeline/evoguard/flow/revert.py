@@ -12,7 +12,9 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     """Return to known-good after an abort or a kill; every part may be repeated."""
     killed = state.get("killed", "")
     if state.get("flag") and state.get("commit"):
-        await ports.flags.off(state["flag"])
+        stored = await ports.flags.read(state["flag"])
+        if stored is None or stored.change == state["change"]:  # else it shows an earlier release: not ours to turn off
+            await ports.flags.off(state["flag"])
     events: list[Event] = []
     reason = await _reason(state, ports)
     if state.get("commit"):

@@ -9,7 +9,7 @@ from evoguard.domain.events import Event
 from evoguard.domain.flag import FlagState
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.rollout import Judgement, Plan, StageEntry, judge
-from evoguard.errors import FencedError
+from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import late, withdrawn
 from evoguard.flow.question import load
 from evoguard.flow.state import FlowState, StepResult
@@ -26,7 +26,7 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
     if ignored := late(messages):
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
-        return await _enter(state, ports, plan.stages[0], Event("rollout.opened", {"percent": plan.stages[0]}))
+        return await _open(state, ports, plan.stages[0])
     entries = await _entries(state, ports)
     batches = await ports.kpis.batches(state["change"])
     now = ports.clock.now_ms()
@@ -73,6 +73,15 @@ async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: boo
         lease_until=now_s + ports.pace.lease_s if lease else 0,
         epoch=ports.latches.board().epoch,
     )
+
+
+async def _open(state: FlowState, ports: Ports, percent: int) -> StepResult:
+    """Enter the first stage; a flag that cannot be this rollout's ends it, for it would never open."""
+    try:
+        return await _enter(state, ports, percent, Event("rollout.opened", {"percent": percent}))
+    except InputError as err:
+        aborted = Event("rollout.aborted", {"code": err.code}, reason=err.message)
+        return StepResult({"aborted": True}, (aborted,))  # the flag is another's: it is not ours to turn off
 
 
 async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> StepResult:

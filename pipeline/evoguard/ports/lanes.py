@@ -11,5 +11,8 @@ class Lanes(Protocol):
     async def turn(self, repo: str, component: str) -> str:
         """Return the change that may roll out now: the open one, else the one that was approved first, else ''."""
 
+    async def owner(self, flag: str, repo: str, component: str) -> str:
+        """Return a change of another repository or component that released behind this flag, else an empty text."""
+
     async def earlier(self, change: str, component: str) -> tuple[str, ...]:
         """Return the open, unreleased changes that `change` supersedes: same author, repository, component, older."""

@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-TREE = "/work/tree"
+TREE = "/room/tree"
 REPORT_FD = 3
 WHY_CHARS = 300
 # pytest does this one to itself, after the snapshot was taken.

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 UID = 65534
-TREE = "/work/tree"
+TREE = "/room/tree"
 HEAD = struct.Struct(">cI")
 REPORT_FRAME_BYTES = 1 << 16
 CHUNK = 1 << 16

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from evoguard.domain.flag import FlagState
 from evoguard.domain.verdict import Finding
-from house import House
+from house import COMPONENT, House
 
 TO_APPROVAL = ["change.submitted", "change.mapped", "candidate.checked", "change.judged", "approval.requested"]
 
@@ -148,3 +149,27 @@ async def test_a_repository_without_components_reaches_approval_but_no_release(
     await house.vote(change, "alice")
     assert (await house.drive(change)).outcome == "refused"
     assert not house.forge.published
+
+
+async def test_a_flag_of_another_component_is_refused_before_anything_runs(house: House) -> None:
+    await house.to_watch()
+    house.add("coder2", "agent")
+    house.sources.component_file = COMPONENT.replace(b"scoring", b"limits").replace(
+        b'"lending-limits"', b'"lending-scoring"'
+    )
+    house.sources.touched = ("lending/limits.py",)
+    change = await house.submit(author="coder2", head="d" * 40)
+    assert (await house.drive(change)).outcome == "refused"
+    refused = (await house.queries.events(f"change/{change}"))[-1].event
+    assert refused.body["findings"][0]["code"] == "flag.claimed"
+
+
+async def test_a_flag_that_another_claimed_in_the_meantime_ends_the_rollout_and_stays_as_it_is(house: House) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    taken = FlagState("lending-scoring", "limits", "ch-other", True, 5, "a" * 40, "b" * 40, 0, 0)
+    house.flags.states["lending-scoring"] = taken
+    await house.vote(change, "alice")
+    assert (await house.drive(change)).outcome == "reverted"
+    assert house.forge.reverted
+    assert house.flags.states["lending-scoring"] == taken

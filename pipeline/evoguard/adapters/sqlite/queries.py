@@ -72,6 +72,15 @@ class SqliteLanes:
         ).fetchone()
         return str(row[0]) if row else ""
 
+    async def owner(self, flag: str, repo: str, component: str) -> str:
+        """Return a change of another repository or component that released behind this flag, else an empty text."""
+        row = self._con.execute(
+            "select id from changes where flag=? and flag<>'' and (repo<>? or component<>?)"
+            " and (status in ('published','rolling out','reverting') or outcome in ('known-good','reverted')) limit 1",
+            (flag, repo, component),
+        ).fetchone()
+        return str(row[0]) if row else ""
+
     async def earlier(self, change: str, component: str) -> tuple[str, ...]:
         """Return the open, unreleased changes that `change` supersedes."""
         rows = self._con.execute(
