@@ -94,7 +94,8 @@ async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> 
 
 
 async def _abort(state: FlowState, ports: Ports, event: Event) -> StepResult:
-    await ports.flags.off(state["flag"])  # at once, and again in `revert`: off twice is off
+    if state["percent"]:  # before that the flag shows an earlier release
+        await ports.flags.off(state["flag"])  # at once, and again in `revert`: off twice is off
     return StepResult({"aborted": True}, (event,))
 
 

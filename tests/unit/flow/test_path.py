@@ -173,3 +173,22 @@ async def test_a_flag_that_another_claimed_in_the_meantime_ends_the_rollout_and_
     assert (await house.drive(change)).outcome == "reverted"
     assert house.forge.reverted
     assert house.flags.states["lending-scoring"] == taken
+
+
+async def test_a_withdrawal_before_the_first_stage_leaves_an_earlier_release_on(house: House) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    earlier = FlagState("lending-scoring", "scoring", "ch-earlier", True, 100, "a" * 40, "b" * 40, 0, 0)
+    house.flags.states["lending-scoring"] = earlier
+    await house.vote(change, "alice")
+
+    def withdraw_now() -> None:
+        body = json.dumps({"by": "coder", "envelope": house.signed("withdraw", change, "coder")})
+        house.con.execute(
+            "insert into inbox(change,kind,body,key,at) values(?,?,?,?,?)",
+            (change, "withdraw", body, "w", house.clock.ms),
+        )
+
+    house.forge.on_publish = withdraw_now
+    assert (await house.drive(change)).outcome == "reverted"
+    assert house.flags.states["lending-scoring"] == earlier

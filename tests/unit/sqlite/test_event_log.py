@@ -173,3 +173,27 @@ async def test_an_author_held_by_an_abort_is_released_by_two_people_only(house: 
     assert await house.queries.held("coder")
     house.registry.release(lambda kill_id: frozenset({"alice", "bob"}) if kill_id == f"abort-{change}" else frozenset())
     assert not await house.queries.held("coder")
+
+
+async def test_a_disk_that_fills_between_effect_and_record_leaves_the_claim_and_the_next_try_records(
+    house: House,
+) -> None:
+    done: list[int] = []
+
+    async def fills_the_disk() -> str:
+        done.append(1)
+        house.con.execute(f"pragma max_page_count={house.con.execute('pragma page_count').fetchone()[0]}")
+        return "x" * 200_000
+
+    with pytest.raises(UnavailableError, match="disk is full"):
+        await house.effects.once("k", fills_the_disk)
+    assert house.con.execute("select done from effects where key='k'").fetchone()[0] == 0
+    house.con.execute("pragma max_page_count=1000000")
+
+    async def again() -> str:
+        done.append(2)
+        return "result"
+
+    assert await house.effects.once("k", again) == "result"
+    assert await house.effects.once("k", again) == "result"
+    assert done == [1, 2]
