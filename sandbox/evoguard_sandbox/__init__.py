@@ -4,7 +4,7 @@ Two doors: `run` (a pytest suite → evidence) and `execute` (one command). Ther
 gVisor both refuse.
 """
 
-from evoguard_sandbox.job import execute
+from evoguard_sandbox.job import execute, prove
 from evoguard_sandbox.room import Interpreter, Proof, Room, sweep
 from evoguard_sandbox.suite import run
 from evoguard_sandbox.types import (
@@ -35,6 +35,7 @@ __all__ = [
     "SuiteReport",
     "TestResult",
     "execute",
+    "prove",
     "run",
     "sweep",
 ]

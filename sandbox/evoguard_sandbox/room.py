@@ -125,12 +125,6 @@ class Room:
             raise SandboxError("sandbox.no_start", f"{short} is not ours alone", "remove it")
         return short
 
-    async def prove(self) -> Proof:
-        """Start one sandbox and have it show that it is gVisor. Raises: SandboxError in bounded time if it is not."""
-        from evoguard_sandbox.job import prove
-
-        return await prove(self)
-
     def close(self) -> None:
         """Give this run's lock back; its sandboxes are over."""
         os.close(self.lock_fd)

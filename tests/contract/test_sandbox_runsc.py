@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, execute, run, sweep
+from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, execute, prove, run, sweep
 
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ async def python(room: Room, code: str, limits: Limits = SHORT):
 
 
 async def test_the_room_proves_that_it_is_gvisor(room):
-    proof = await room.prove()
+    proof = await prove(room)
     assert proof.kernel.startswith("Linux version 4.")
     assert proof.behaviour == "recorded"
     assert proof.limits_mode == ("host" if os.geteuid() == 0 else "guest-only")

@@ -10,7 +10,7 @@ from evoguard.domain.evidence import Behaviour, Evidence, TestResult
 from evoguard.domain.verdict import Finding
 from evoguard.errors import ConfigError, UnavailableError
 from evoguard.ports.forge import Blob
-from evoguard_sandbox import Limits, Room, SandboxError, Suite, SuiteReport, run, sweep
+from evoguard_sandbox import Limits, Room, SandboxError, Suite, SuiteReport, prove, run, sweep
 
 MAX_TESTS_KEPT, MAX_RECORD_LINES = 2_000, 200
 
@@ -35,7 +35,7 @@ class GvisorSandbox:
         try:
             async with self._proving:
                 if not self._proved:
-                    await self._room.prove()
+                    await prove(self._room)
                     self._proved = True
             async with self._slots:
                 report = await run(suite, limits=self._limits, room=self._room)

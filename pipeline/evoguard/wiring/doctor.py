@@ -26,7 +26,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
-from evoguard_sandbox import Room, SandboxError
+from evoguard_sandbox import Room, SandboxError, prove
 
 THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
 OLDEST_GIT = (2, 30)
@@ -114,7 +114,7 @@ async def _gvisor(settings: Settings, *, start: bool) -> Part:
                 digest = await asyncio.to_thread(_file_digest, runsc)
                 if not start:
                     return Part("runsc", ok=True, version=version, digest=digest, detail=f"{runsc}; found, not started")
-                proof = await room.prove()
+                proof = await prove(room)
             finally:
                 room.close()
     except (EvoguardError, SandboxError) as err:

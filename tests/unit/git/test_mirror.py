@@ -155,6 +155,14 @@ async def test_a_patch_is_the_same_head_each_time(source: Source, mirror: Mirror
     assert await GitSources(repos).file(first.repo, first.head, "app.py") == b"x = 2\n"
 
 
+async def test_a_patch_on_a_base_of_1970_is_dated_like_it(source: Source, mirror: Mirror, repos: Path) -> None:
+    body = f"commit refs/heads/old\ncommitter a <a@b.c> 7 +0000\ndata 2\nx\nfrom {source.base}\n"
+    git(source.path, "fast-import", "--quiet", stdin=body.encode())
+    patch = patch_between(source.path, "main", "topic")
+    fetched = await mirror.from_patch(source.path, base="old", patch=patch)
+    assert git(repos / f"{fetched.repo}.git", "log", "-1", "--format=%at %ct", fetched.head) == "7 7"
+
+
 async def test_a_patch_may_add_rename_and_remove(source: Source, mirror: Mirror) -> None:
     source.commit({"app.py": None, "lib/tool.py": None, "lib/moved.py": "y = 1\n", "n.bin": "\0\1\2"}, branch="more")
     patch = patch_between(source.path, "main", "more")

@@ -54,9 +54,9 @@ async def commit_tree(git: Git, tree: str, *, parent: str, at: int, message: str
 
     Raises: UnavailableError when git cannot.
     """
-    when = f"{at} +0000"
+    when = f"@{at} +0000"  # without the @ git takes a small number for a calendar date
     named = git.using(**dict(WHO), GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=when)
-    out = await named.ok("-c", "commit.gpgSign=false", "commit-tree", tree, "-p", parent, stdin=message.encode())
+    out = await named.ok("commit-tree", tree, "-p", parent, stdin=message.encode())
     return CommitId(out.decode().strip())
 
 
