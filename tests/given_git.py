@@ -75,10 +75,10 @@ class Source:
         git(self.path, "update-ref", f"refs/heads/{branch}", commit)
         return commit
 
-    def odd(self, *names: bytes, mode: str = "100644", data: bytes = b"x\n") -> str:
+    def odd(self, *names: bytes, mode: str = "100644", data: bytes = b"x\n", branch: str = "topic") -> str:
         """Commit a tree whose only entries have these names; return the id."""
         oid = self.blob(data)
-        return self.commit_of(self.tree((mode, name, oid) for name in sorted(names)))
+        return self.commit_of(self.tree((mode, name, oid) for name in sorted(names)), branch=branch)
 
     def many(self, count: int, *, branch: str = "topic") -> None:
         """Commit `count` small files on a branch, quickly."""

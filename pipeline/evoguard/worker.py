@@ -20,6 +20,7 @@ IDLE_S = 0.1
 ROOT_EVERY_S = 1.0
 LOOK_AGAIN_MS = 3_600_000
 """A change that waits for a message alone is looked at this often all the same."""
+RAISE_EVERY_S = 5.0
 RETRY_S = (0.5, 1, 2, 5, 15, 60)
 
 
@@ -54,6 +55,9 @@ class Book(Protocol):
     def open_changes(self) -> tuple[tuple[str, str, str], ...]:
         """Return (change, component, flag) of open changes."""
 
+    def released(self) -> frozenset[str]:
+        """Return the changes that users may be meeting now."""
+
     def note(self, change: str, detail: str) -> None:
         """Show why a change does not move."""
 
@@ -85,6 +89,8 @@ class Worker:
     _stopped: set[str] = field(default_factory=set)
     _signed_at: float = 0.0
     _raised: int = 0
+    _raise_again_at: float = 0.0
+    _told: set[tuple[str, str]] = field(default_factory=set)
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Work until `stop` is set; with `until_idle`, until nothing is open or everything waits for people."""
@@ -134,17 +140,27 @@ class Worker:
 
     async def _kills(self) -> None:
         board = self.latches.board()
-        if board.epoch > self._raised:  # a kill command that died after its latch never got to git
-            await self.raise_epoch(board.epoch)
-            self._raised = board.epoch
+        if board.epoch > self._raised:
+            await self._part("epoch", lambda: self._raise(board.epoch))
         in_force = self.book.reconcile(board)
         if not in_force and not board.unreadable:
             return
         for change, component, flag in self.book.open_changes():
-            if board.killed(component=component, flag=flag):
-                first = board.first(component=component, flag=flag)
-                name = first.id if first else "unreadable"
-                await self.inbox.put(change, "kill", name, key=f"kill/{name}/{change}")
+            first = board.first(component=component, flag=flag)
+            if first is None or (first.id, change) in self._told:
+                continue  # an unreadable latch has no id: a rollout is ended by its own next tick
+            await self.inbox.put(change, "kill", first.id, key=f"kill/{first.id}/{change}")
+            self._told.add((first.id, change))
+            self._stopped.discard(change)  # a kill reaches also what stopped over a record that nobody can read
+            self._not_before.pop(change, None)
+
+    async def _raise(self, epoch: int) -> None:
+        """Raise git's epoch for a kill command that died after its latch; a repository that is broken stays behind."""
+        if time.monotonic() < self._raise_again_at:
+            return
+        self._raise_again_at = time.monotonic() + RAISE_EVERY_S
+        await self.raise_epoch(epoch)
+        self._raised = epoch
 
     async def _one(self, change: str) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from evoguard.domain.verdict import Finding
+from evoguard.errors import HaltedError
 from evoguard.flow import graph
 from evoguard.flow.graph import GUARDED, build
 from house import HEAD, House
@@ -162,6 +163,20 @@ async def test_an_unreadable_latch_kills_everything(house: House) -> None:
     assert (await house.drive(change)).outcome == "killed"
     assert not house.flags.states["lending-scoring"].enabled
     assert house.forge.reverted
+
+
+async def test_an_unreadable_latch_stops_what_is_not_out_yet_and_loses_nothing(house: House) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    await house.vote(change, "alice")
+    house.latches.unreadable = ("note.json",)
+    with pytest.raises(HaltedError):
+        await house.drive(change)
+    assert house.forge.published == []
+    house.latches.unreadable = ()
+    await house.drive(change)
+    assert await house.status(change) == "rolling out"
+    assert not await house.queries.held("coder")
 
 
 async def test_a_worker_frozen_before_the_kill_and_woken_after_it_publishes_nothing(house: House) -> None:
@@ -321,3 +336,20 @@ async def test_only_its_author_can_withdraw_a_change_that_rolls_out(house: House
     await house.inbox.put(change, "withdraw", body, key="w")
     assert (await house.drive(change)).outcome == outcome
     assert not await house.inbox.pending(change)
+
+
+async def test_a_kill_between_promotion_and_its_record_does_not_claim_a_revert(house: House) -> None:
+    change = await house.to_watch()
+    original = house.forge.promote
+
+    async def then_killed(what, commit):
+        await original(what, commit)
+        house.latches.kill(scope="component", name="scoring")
+        house.forge.raise_epoch(1)
+
+    house.forge.promote = then_killed  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="killed"):
+        await house.promote(change)
+    assert (await house.drive(change)).outcome == "known-good"
+    assert "release.reverted" not in await house.story(change)
+    assert not house.flags.states["lending-scoring"].enabled

@@ -16,6 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from evoguard.domain.latch import LatchBoard
+from evoguard.errors import HaltedError
 from evoguard.flow import routes
 from evoguard.flow.approve import approve
 from evoguard.flow.check import check
@@ -31,6 +32,8 @@ from evoguard.flow.state import FlowState, StepResult, Update
 from evoguard.flow.watch import watch
 from evoguard.ports import Ports
 
+UNREADABLE = "unreadable-latch"
+"""What kills when no latch says so: a file in the kill folder that cannot be read."""
 Step: TypeAlias = Callable[[FlowState, Ports], Awaitable[StepResult]]
 App: TypeAlias = CompiledStateGraph[FlowState, Ports, FlowState, FlowState]
 
@@ -82,7 +85,11 @@ def _guarded(step: Step) -> NodeCallable:
 
     async def node(state: FlowState, *, runtime: Runtime[Ports]) -> Update:
         board = runtime.context.latches.board()
-        if killed := kill_over(state, board):
+        killed = kill_over(state, board)
+        if killed == UNREADABLE and not state.get("commit"):
+            # Nothing of it is out yet: it waits until a person has mended the folder, and loses nothing.
+            raise HaltedError("a kill latch cannot be read, so everything is off", fix="see `evoguard doctor`")
+        if killed:
             return {"killed": killed}
         seen = replace(runtime.context, latches=AsSeen(board))
         return (await step(state, seen)).as_update()
@@ -110,7 +117,7 @@ def kill_over(state: FlowState, board: LatchBoard) -> str:
     component, flag = state.get("component", ""), state.get("flag", "")
     if board.killed(component=component, flag=flag):
         first = board.first(component=component, flag=flag)
-        return first.id if first else "unreadable-latch"
+        return first.id if first else UNREADABLE
     since = state.get("epoch", board.epoch)
     later = (x.id for x in board.latches if x.epoch > since and x.covers(component=component, flag=flag))
     return next(later, "")

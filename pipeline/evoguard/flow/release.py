@@ -21,17 +21,16 @@ QUEUE_TICK_MS = 500
 
 async def release(state: FlowState, ports: Ports) -> StepResult:
     """Publish when it is this change's turn on its component; before that, wait visibly."""
+    messages = await ports.inbox.pending(state["change"])
+    if left := await ended(messages, state, ports):
+        return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
+    if ignored := late(messages):
+        return StepResult({"queued": state.get("queued", False)}, ignored)
     if await ports.lanes.turn(state["repo"], state["component"]) != state["change"]:
-        messages = await ports.inbox.pending(state["change"])
-        if left := await ended(messages, state, ports):
-            return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
-        if ignored := late(messages):
-            return StepResult({"queued": True}, ignored)
         if state.get("queued"):
             interrupt({"waiting": "turn", "wake_at": ports.clock.now_ms() + QUEUE_TICK_MS})
-        return StepResult(
-            {"queued": True}, (Event("rollout.queued", reason="another rollout of this component is open"),)
-        )
+        queued = Event("rollout.queued", reason="another rollout of this component is open")
+        return StepResult({"queued": True}, (queued,))
     doubts = await _doubts(state, ports)
     if doubts:
         return await _refusal(doubts, ports)

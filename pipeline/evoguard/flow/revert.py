@@ -17,11 +17,15 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
             await ports.flags.off(state["flag"])
     events: list[Event] = []
     reason = await _reason(state, ports)
+    if state.get("commit") and await _is_known_good(state, ports):
+        return _too_late(state, reason, killed)
     if state.get("commit"):
         commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
     if author := state.get("author"):
-        held: dict[str, Json] = {"author": author, "kill": killed or f"abort-{state['change']}"}
+        # a hold needs an id that two people can lift; an unreadable latch has none
+        own = not killed or killed == "unreadable-latch"
+        held: dict[str, Json] = {"author": author, "kill": f"abort-{state['change']}" if own else killed}
         events.append(Event("author.held", held, reason=reason))
     end = "killed" if killed else "reverted"
     messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]
@@ -30,6 +34,19 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
         Event(f"change.{'killed' if killed else 'reverted'}", {"kill": killed}, reason=reason, causation=cause)
     )
     return StepResult({"outcome": end}, tuple(events))
+
+
+async def _is_known_good(state: FlowState, ports: Ports) -> bool:
+    """Tell whether git had made it known-good before the kill came: then there is nothing to go back from in git."""
+    return (await ports.forge.refs(state["repo"], state["component"], state["branch"])).known_good == state["commit"]
+
+
+def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
+    """Say what is true: it became known-good, then the kill turned its flag off; users meet the release before it."""
+    held = Event("author.held", {"author": state["author"], "kill": killed}, reason=reason)
+    text = f"promoted in git just before: {reason}"
+    done = Event("change.known_good", {"commit": state["commit"], "percent": 100, "kill": killed}, reason=text)
+    return StepResult({"outcome": "known-good"}, (held, done))
 
 
 async def _revert(state: FlowState, ports: Ports, reason: str) -> str:

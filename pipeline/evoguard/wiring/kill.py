@@ -149,10 +149,14 @@ def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -
 async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> tuple[str, ...]:
     """Raise the epoch in every repository, then bring every covered component's branch back to known-good."""
     forge = GitForge(settings.repos_dir)
-    if latch.epoch:
-        await forge.raise_epoch_all(latch.epoch)
     done: list[str] = []
-    releases, failed = await forge.releases()
+    releases, silent = await forge.releases()
+    failed = [f"{repo} gives no answer" for repo in silent]
+    try:
+        if latch.epoch:
+            await forge.raise_epoch_all(latch.epoch)
+    except EvoguardError as err:  # one broken repository must not keep the others from going back
+        failed.append(err.message)
     for release in releases:
         if not _covered(latch, release.component, served):
             continue

@@ -192,3 +192,13 @@ async def test_a_withdrawal_before_the_first_stage_leaves_an_earlier_release_on(
     house.forge.on_publish = withdraw_now
     assert (await house.drive(change)).outcome == "reverted"
     assert house.flags.states["lending-scoring"] == earlier
+
+
+async def test_an_approved_change_that_was_superseded_is_not_released(house: House) -> None:
+    old = await house.submit()
+    await house.drive(old)
+    await house.vote(old, "alice")
+    new = await house.submit(head="d" * 40)
+    await house.drive(new)  # tells the older one
+    assert (await house.drive(old)).outcome == "superseded"
+    assert house.forge.published == []

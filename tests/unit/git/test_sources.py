@@ -134,3 +134,16 @@ async def test_the_operators_environment_changes_nothing(tmp_path: Path, monkeyp
     sources = GitSources(tmp_path / "repos")
     assert (await sources.diff(fetched.repo, fetched.base, fetched.head)).touched() == ("app.py",)
     assert await sources.file(fetched.repo, fetched.head, "app.py") == b"x = 2\n"
+
+
+async def test_an_unsafe_name_is_not_even_shown_as_deleted(tmp_path: Path) -> None:
+    source = Source(tmp_path / "source")
+    bad = source.odd(b"new\nline", b"plain", branch="main")
+    source.commit_of(source.tree([("100644", b"plain", source.blob(b"y"))]), parent=bad)
+    fetched = await Mirror(tmp_path / "repos").fetch(source.path, head="topic", base="main")
+    with pytest.raises(InputError) as caught:
+        await GitSources(tmp_path / "repos").diff(fetched.repo, fetched.base, fetched.head)
+    assert caught.value.code == "path.control"
+    with pytest.raises(InputError) as caught:
+        await GitSources(tmp_path / "repos").file(fetched.repo, fetched.base, "new\nline")
+    assert caught.value.code == "path.control"

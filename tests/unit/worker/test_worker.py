@@ -36,6 +36,9 @@ class Table:
     def open_changes(self) -> tuple[tuple[str, str, str], ...]:
         return tuple((change, "scoring", "lending") for change in self.due)
 
+    def released(self) -> frozenset[str]:
+        return frozenset(change for change in self.due if change.startswith("rollout"))
+
     def note(self, change: str, detail: str) -> None:
         self.notes[change] = detail
 
@@ -140,7 +143,7 @@ async def test_an_ended_change_is_not_woken_again():
 
 
 async def test_a_long_suite_does_not_keep_a_rollout_from_its_lease():
-    table, driven, release = Table({f"suite-{n}": 0 for n in range(10)} | {"rollout": 0}), [], asyncio.Event()
+    table, driven, release = Table({f"suite-{n}": 0 for n in range(100)} | {"rollout": 0}), [], asyncio.Event()
 
     async def drive(change: str) -> Advance:
         driven.append(change)
@@ -153,3 +156,36 @@ async def test_a_long_suite_does_not_keep_a_rollout_from_its_lease():
     assert driven.count("rollout") >= 3
     release.set()
     await asyncio.gather(*worker._running.values())
+
+
+async def test_a_kill_reaches_a_change_that_stopped_over_a_broken_record():
+    table, latches, driven = Table({"rollout": 0}), FakeLatches(), []
+
+    async def drive(change: str) -> Advance:
+        driven.append(change)
+        if len(driven) == 1:
+            raise IntegrityError("a KPI row that nobody can read", code="kpi.unreadable")
+        return Advance(outcome="killed")
+
+    worker = a_worker(table, drive, latches)
+    await _rounds(worker, 3)
+    assert len(driven) == 1
+    latches.kill(scope="all")
+    await _rounds(worker, 3)
+    assert len(driven) > 1
+
+
+async def test_a_repository_that_is_broken_keeps_no_kill_from_being_written_down():
+    table, latches = Table({"one": 10**15}), FakeLatches()
+    latches.kill(scope="component", name="scoring")
+
+    async def drive(change: str) -> Advance:
+        return Advance()
+
+    async def broken(epoch: int) -> None:
+        raise UnavailableError("git", "one repository gives no answer")
+
+    worker = a_worker(table, drive, latches)
+    worker.raise_epoch = broken
+    await _rounds(worker, 1)
+    assert table.messages == [("one", "kill")]

@@ -72,6 +72,13 @@ class SqliteRegistry:
         """Return (change, component, flag) of every change that has not ended."""
         return tuple(self._con.execute("select id, component, flag from changes where outcome=''"))
 
+    def released(self) -> frozenset[str]:
+        """Return the changes that users may be meeting now."""
+        rows = self._con.execute(
+            "select id from changes where outcome='' and status in ('published','rolling out','reverting')"
+        )
+        return frozenset(str(row[0]) for row in rows)
+
     def note(self, change: str, detail: str) -> None:
         """Show why a change does not move; its stream and status stay as they are."""
         self._con.execute("update changes set detail=? where id=? and outcome=''", (detail[:500], change))
