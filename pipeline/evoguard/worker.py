@@ -126,13 +126,12 @@ class Worker:
         self.release()
 
     async def _wake(self) -> None:
-        now = time.monotonic()
+        now, out = time.monotonic(), self.book.released()
         for change in await self._ready():
-            if (
-                change not in self._running
-                and len(self._running) < self.at_once
-                and self._not_before.get(change, 0) <= now
-            ):
+            if change in self._running or self._not_before.get(change, 0) > now:
+                continue
+            # what users meet is always looked after, however many others are being checked
+            if change in out or len(self._running.keys() - out) < self.at_once:
                 self._running[change] = asyncio.create_task(self._one(change))
 
     async def _ready(self) -> list[str]:

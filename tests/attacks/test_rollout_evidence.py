@@ -8,6 +8,7 @@ import pytest
 
 from evoguard.domain.kpi import BadEvent
 from evoguard.domain.rollout import judge
+from house import House
 from unit.rollout.runs import a_batch, a_plan, at_stage
 
 GOOD = a_batch("good", good=2_700, cand=300, bad_good=135, bad_cand=15)
@@ -101,3 +102,21 @@ def test_evidence_of_another_kpi_is_no_evidence():
 def test_an_abort_is_not_undone_by_a_flood_of_good_news():
     news = tuple(replace(GOOD, id=f"n{i}", at=100 + i, bad=()) for i in range(200))
     assert ten(WORSE, *news).action == "abort"
+
+
+async def test_a_candidate_that_fails_at_the_last_stage_only_does_not_become_known_good(house: House) -> None:
+    change = await house.to_watch()
+    for _ in range(80):
+        percent = house.flags.states["lending-scoring"].percent
+        if percent < 100:
+            healthy = {"bad_candidate": percent * 500 // 2000, "bad_known_good": (100 - percent) * 500 // 2000}
+            house.traffic(change, units=500, percent=percent, **healthy)
+        else:
+            house.traffic(change, units=500, percent=100, bad_candidate=100)
+        house.clock.wait(2)
+        if (done := await house.drive(change)).outcome:
+            break
+    assert done.outcome == "reverted"
+    events = [e.event for e in await house.queries.events(f"change/{change}")]
+    last = next(e for e in events if e.type == "rollout.aborted")
+    assert last.body["code"] == "rollout.worse_than_before"

@@ -92,6 +92,11 @@ def expected_units(percent: int, baseline: float, margin: float, alpha: float = 
     return math.ceil(-math.log(alpha) / (growth * baseline))
 
 
+def binomial_log_e(bad: int, units: int, *, null: float, other: float) -> float:
+    """Return the log likelihood ratio of failure rate `other` against `null` (each in (0, 1)) after so many units."""
+    return bad * math.log(other / null) + (units - bad) * math.log((1.0 - other) / (1.0 - null))
+
+
 def milli(log_e: float, *, most: int = 10**12) -> int:
     """Return an e-value in thousandths, capped: events hold whole numbers only."""
     return most if log_e > math.log(most / 1000) else round(1000 * math.exp(log_e))

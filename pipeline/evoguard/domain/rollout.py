@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from evoguard.domain.evalues import EProcess, abort_process, milli, promote_process
+from evoguard.domain.evalues import EProcess, abort_process, binomial_log_e, milli, promote_process
 from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch
 
 Action = Literal["hold", "widen", "complete", "abort"]
@@ -116,6 +116,8 @@ def judge(plan: Plan, entries: tuple[StageEntry, ...], batches: tuple[KpiBatch, 
         proof = f"e-value {_show(aborts[worst])}, bound {_show(plan.abort_bound)}"
         text = f"{worst}: the candidate is worse than known-good ({proof})"
         return Judgement("abort", "rollout.kpi_worse", text, figures=figures)
+    if entries[-1].percent >= 100 and (fall := _worse_than_before(plan, entries[-1], outside, now_ms)):
+        return replace(fall, figures=figures)
     verdict = (
         _waiting(plan, entries[-1], outside, now_ms)
         or _uncounted(entries[-1], total)
@@ -248,6 +250,25 @@ def _waiting(plan: Plan, entry: StageEntry, outside: tuple[Count, ...], now_ms: 
     return None
 
 
+def _worse_than_before(plan: Plan, entry: StageEntry, outside: tuple[Count, ...], now_ms: int) -> Judgement | None:
+    """Return an abort when the last stage, without a control arm, is worse than margin times the rate before.
+
+    The bound is a binomial e-value against that rate (with one more failure added, so that a rate of zero is none).
+    A baseline that drifts by less than the margin does not abort; one that drifts by more may, and going down is safe.
+    """
+    before = _sum(c for c in outside if c.at < entry.entered_at)
+    after = _sum(c for c in outside if entry.entered_at <= c.at <= now_ms)
+    for kpi, margin in plan.margins.items():
+        usual = (before.bad.get((kpi, "known_good"), 0) + 1) / (before.known_good + 2)
+        null = min(0.5, margin / 100 * usual)
+        bad, units = after.bad.get((kpi, "candidate"), 0), max(after.candidate, after.bad.get((kpi, "candidate"), 0))
+        found = [binomial_log_e(bad, units, null=null, other=min(0.99, null * k)) for k in (1.5, 2.0, 4.0, 8.0)]
+        if max(found) - math.log(len(found)) >= plan.abort_bound:
+            text = f"{kpi}: {bad} of {units} units failed at 100 %, worse than {margin / 100:g} times the rate before"
+            return Judgement("abort", "rollout.worse_than_before", text)
+    return None
+
+
 def _uncounted(entry: StageEntry, total: Count) -> Judgement | None:
     """Return why the counts of this stage are no evidence at all; None when both arms that exist were counted."""
     if total.units == 0:
@@ -259,12 +280,19 @@ def _uncounted(entry: StageEntry, total: Count) -> Judgement | None:
     return None
 
 
+def _full(plan: Plan, units: int) -> Judgement:
+    if units < plan.disaster_exposures:
+        text = f"{units} of {plan.disaster_exposures} units counted at 100 %"
+        return Judgement("hold", "rollout.needs_units", text)
+    text = f"{units} units met the candidate; at 100 % no control arm is left, only the rate of the stages before"
+    return Judgement("complete", "rollout.full", text)
+
+
 def _stage(plan: Plan, entry: StageEntry, total: Count, promotes: Mapping[str, float]) -> Judgement:
     """Return what the counts of this stage allow, after its least time."""
     later = next((percent for percent in plan.stages if percent > entry.percent), 0)
     if entry.percent >= 100:
-        text = f"{total.candidate} units met the candidate; at 100 % no control arm is left to compare with"
-        return Judgement("complete", "rollout.full", text)
+        return _full(plan, total.candidate)
     if not later:
         return Judgement("hold", "rollout.no_stage", f"the plan names no stage after {entry.percent} %")
     if entry.percent < plan.evidence_from_percent:

@@ -118,8 +118,9 @@ def test_a_silent_arm_holds(good, cand, percent):
 
 
 def test_the_last_stage_completes_after_its_dwell_with_exposures_and_says_that_no_control_is_left():
-    seen = a_batch("b", cand=5)
+    seen = a_batch("b", cand=a_plan().disaster_exposures)
     assert judge(a_plan(), at_stage(100), (seen,), 4_000).code == "rollout.dwell"
+    assert judge(a_plan(), at_stage(100), (a_batch("b", cand=5),), 6_000).code == "rollout.needs_units"
     verdict = judge(a_plan(), at_stage(100), (seen,), 6_000)
     assert (verdict.action, verdict.code) == ("complete", "rollout.full")
     assert "no control arm" in verdict.reason
