@@ -35,10 +35,13 @@ def is_kill_id(text: str) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Make the kill folder, 0770 whatever the umask, and the one for lifts in it. Raises: OSError."""
+    """Make the kill folder, 1770 whatever the umask, and the one for lifts in it. Raises: OSError.
+
+    The sticky bit keeps a member of the group from removing a latch that another one wrote.
+    """
     for made in (folder, folder / "lifts"):
         made.mkdir(exist_ok=True)
-        made.chmod(0o770)
+        made.chmod(0o1770)
 
 
 def write_latch(

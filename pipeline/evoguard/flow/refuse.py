@@ -18,7 +18,7 @@ async def refuse(state: FlowState, ports: Ports) -> StepResult:
         findings = json.loads(await ports.artifacts.get(as_digest(digest)))
     step = state.get("at_step", "")
     first = str(findings[0].get("msg", "")) if findings else "nothing proved that the gate may open"
-    attestation = await ports.effects.once(f"attest/{state['change']}", lambda: attest(state, ports, "FAILED"))
+    attestation = await ports.effects.once(f"attest/{state['change']}/FAILED", lambda: attest(state, ports, "FAILED"))
     refused = Event(
         "change.refused",
         {"step": step, "findings": findings[:50], "attestation": attestation},

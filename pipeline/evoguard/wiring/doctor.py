@@ -13,6 +13,7 @@ import stat
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
@@ -216,6 +217,8 @@ def _flag_server(settings: Settings) -> Iterator[Part]:
         with urllib.request.urlopen(f"{settings.flags_url}/health", timeout=1.5) as reply:  # noqa: S310  (our loopback address)
             doc = json.loads(reply.read(65_536))
     except (OSError, ValueError) as err:
+        if isinstance(err, urllib.error.HTTPError):
+            err.close()  # it is an answer with a socket of its own
         yield Part("flag server", ok=False, detail=f"{settings.flags_url}: {str(err)[:100]}", mend=START, needed=False)
         return
     detail = f"{settings.flags_url}, reads the database: {str(bool(doc.get('database'))).lower()}"

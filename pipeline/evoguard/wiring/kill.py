@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -136,6 +137,9 @@ def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -
         try:
             with urllib.request.urlopen(request, timeout=1.0) as reply:  # noqa: S310
                 doc = json.loads(reply.read(REPLY_BYTES))
+        except urllib.error.HTTPError as err:
+            err.close()  # it is an answer with a socket of its own
+            raise UnavailableError("flags", f"the flag server refused: {err.code}") from err
         except (OSError, ValueError) as err:
             raise UnavailableError("flags", "the flag server does not answer") from err
         if int(doc["epoch"]) >= latch.epoch:

@@ -202,3 +202,15 @@ async def test_an_approved_change_that_was_superseded_is_not_released(house: Hou
     await house.drive(new)  # tells the older one
     assert (await house.drive(old)).outcome == "superseded"
     assert house.forge.published == []
+
+
+async def test_a_change_refused_after_it_was_signed_carries_a_failed_attestation(house: House) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    house.forge.tip = "f" * 40  # the release branch moved
+    await house.vote(change, "alice")
+    assert (await house.drive(change)).outcome == "refused"
+    refused = (await house.queries.events(f"change/{change}"))[-1].event
+    assert refused.body["step"] == "release"
+    statement = await house.ports.signer.verify(house.artifacts.kept[str(refused.body["attestation"])])
+    assert json.loads(json.dumps(statement))["predicate"]["verificationResult"] == "FAILED"

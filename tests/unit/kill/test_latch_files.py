@@ -50,8 +50,8 @@ def test_modes_let_the_group_of_the_folder_read_and_nobody_else_in(plant: Plant)
         latch = write_latch(plant.folder, an_order())
     finally:
         os.umask(old)
-    assert stat.S_IMODE(plant.folder.stat().st_mode) == 0o770
-    assert stat.S_IMODE((plant.folder / "lifts").stat().st_mode) == 0o770
+    assert stat.S_IMODE(plant.folder.stat().st_mode) == 0o1770
+    assert stat.S_IMODE((plant.folder / "lifts").stat().st_mode) == 0o1770
     assert stat.S_IMODE((plant.folder / f"{latch.id}.json").stat().st_mode) == 0o644
 
 

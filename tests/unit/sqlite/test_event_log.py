@@ -10,7 +10,7 @@ from evoguard.adapters import keys
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import audit, db, event_log
 from evoguard.domain.events import Event
-from evoguard.errors import ConfigError, IntegrityError, UnavailableError
+from evoguard.errors import ConfigError, InputError, IntegrityError, UnavailableError
 from house import House
 
 
@@ -197,3 +197,16 @@ async def test_a_disk_that_fills_between_effect_and_record_leaves_the_claim_and_
     assert await house.effects.once("k", again) == "result"
     assert await house.effects.once("k", again) == "result"
     assert done == [1, 2]
+
+
+def test_one_key_is_one_identity(house: House) -> None:
+    pem = house.con.execute("select public_pem from identities where name='alice'").fetchone()[0]
+    with pytest.raises(InputError, match="this key is registered already"):
+        house.registry.append("registry", Event("person.added", {"name": "alias", "public_pem": pem}))
+
+
+async def test_a_lifted_kill_does_not_release_an_author_whom_an_abort_holds(house: House) -> None:
+    for kill in ("abort-ch-1", "kill-1"):
+        house.registry.append("kills", Event("author.held", {"author": "coder", "kill": kill}, reason=kill))
+    house.registry.append("kills", Event("author.released", {"kill": "kill-1"}))
+    assert await house.queries.held("coder") == "abort-ch-1"

@@ -28,7 +28,9 @@ class SqliteRegistry:
                 event_log.append(con, stream, events, now_ms=self._clock.now_ms())
         except sqlite3.IntegrityError as err:
             raise InputError(
-                "this name is registered already", code="identity.taken", fix="choose another name"
+                "this name or this key is registered already",
+                code="identity.taken",
+                fix="one name and one key for each",
             ) from err
 
     def people(self) -> int:

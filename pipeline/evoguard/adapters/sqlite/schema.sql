@@ -71,11 +71,13 @@ create index if not exists changes_open on changes(outcome, component);
 create table if not exists identities(
   name text primary key,
   kind text not null,
-  public_pem text not null,
+  public_pem text not null unique, -- one key is one identity
   revoked integer not null default 0
 ) strict;
 
-create table if not exists holds(author text primary key, reason text not null, kill_id text not null, at integer not null) strict;
+create table if not exists holds(
+  author text not null, reason text not null, kill_id text not null, at integer not null, primary key(author, kill_id)
+) strict;
 create table if not exists kills(id text primary key, epoch integer not null, body text not null) strict;
 create table if not exists nonces(nonce text primary key, purpose text not null, at integer not null) strict;
 
