@@ -46,6 +46,7 @@ class Demo:
     rows: dict[str, Row] = field(default_factory=dict)
     opened: Opened | None = None
     notes: list[str] = field(default_factory=list)
+    shown: dict[str, int] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         """Show progress on stderr."""
@@ -113,10 +114,9 @@ class Demo:
 
     async def until(self, name: str, *, percent: int = 0) -> str:
         """Wait for a proposal's end, or until it has reached `percent`; show each step on the way."""
-        shown = 0
         while time.monotonic() - self.began < MOST_S:
-            for item in self.events(name)[shown:]:
-                shown += 1
+            for item in self.events(name)[self.shown.get(name, 0) :]:
+                self.shown[name] = self.shown.get(name, 0) + 1
                 if item.event.type in SHOWN:
                     self.say(f"{name}: {item.event.type} {_brief(item)}")
             _, outcome, now = await self.status(name)
@@ -236,8 +236,8 @@ def _kill_id(answer: dict[str, Any]) -> str:
 
 
 def _words(answer: dict[str, Any]) -> str:
-    plain = {k: v for k, v in answer.items() if isinstance(v, str | int | bool)}
-    return ", ".join(f"{k} {v}" for k, v in plain.items())[:200]
+    wanted = ("verified", "result", "tree", "ok", "events", "streams", "roots", "unsigned_tail")
+    return ", ".join(f"{k} {answer[k]}" for k in wanted if k in answer)
 
 
 async def main() -> int:

@@ -20,6 +20,7 @@ from evoguard.adapters.sqlite import audit
 from evoguard.domain.attestation import check_vsa
 from evoguard.domain.canonical import as_digest
 from evoguard.domain.latch import Latch
+from evoguard.errors import InputError
 from evoguard.flow.runs import advance
 from evoguard.wiring import flow
 from evoguard.wiring.kill import run_kill, run_lift
@@ -118,6 +119,8 @@ async def test_a_worse_candidate_is_reverted_in_git_by_evidence(real: RealHouse)
     assert "rollout.aborted" in await real.story(change)
     author = "agent-scorer"
     assert await real.opened.queries.held(author)
+    with pytest.raises(InputError, match="no such kill"):
+        await run_lift(real.settings, kill_id="abort-ch-000000000000", person="bob", key=real.folder / "bob.key")
     for name in ("alice", "bob"):
         await run_lift(real.settings, kill_id=f"abort-{change}", person=name, key=real.folder / f"{name}.key")
     async with real.worker():

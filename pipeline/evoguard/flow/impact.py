@@ -34,7 +34,8 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "tighten": rules.tighten(),
     }  # fmt: skip
     stored = await ports.artifacts.put(canonical(facts))
-    await _supersede(state["change"], component.name, ports)
+    if component.name:  # without a component nothing says that two changes are about the same thing
+        await _supersede(state["change"], component.name, ports)
     mapped = Event(
         "change.mapped",
         {"component": component.name, "flag": component.flag, "files": len(diff.files) + diff.omitted,

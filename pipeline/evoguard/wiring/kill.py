@@ -58,6 +58,8 @@ async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) 
         """An automatic abort holds its author as a kill does, and is lifted in the same way; it is no latch."""
         if not kill_id.startswith("abort-ch-"):
             return latches.board()
+        if not _holds(settings, kill_id):
+            return LatchBoard()
         lifted = len(latches.lifters(kill_id)) >= kill.PEOPLE_TO_LIFT
         return LatchBoard((Latch(kill_id, 0, "component", "", "automatic abort", "evoguard", 0, lifted=lifted),))
 
@@ -69,6 +71,15 @@ async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) 
         write=lambda kill_id, who, env: latch_files.write_lift(settings.kill_dir, kill_id, who, env),
     )
     return await kill.lift(parts, kill_id=kill_id, envelope=envelope, by=person, now=now)
+
+
+def _holds(settings: Settings, kill_id: str) -> bool:
+    """Tell whether an author is held under this id. Raises: UnavailableError while the database gives no answer."""
+    con = db.connect(settings.database, busy_s=1.0)
+    try:
+        return con.execute("select 1 from holds where kill_id=?", (kill_id,)).fetchone() is not None
+    finally:
+        con.close()
 
 
 def _parts(settings: Settings) -> kill.KillParts:
