@@ -76,6 +76,10 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
         ("quorum", f"{len(_rows(doc['approved_by']))} of {doc['quorum']}" + _named(doc["approved_by"])),
         ("digest", doc["digest"]),
     ]  # fmt: skip
+    if doc.get("first_release"):
+        pairs.append(("NOTE", "first release of this component here: by approving, its BASE becomes the known-good"))
+    if not component.get("flag"):
+        pairs.append(("NOTE", "no component with a flag: approved or not, it cannot be released; see .evoguard.toml"))
     facts(pairs, to_stderr=to_stderr)
 
 

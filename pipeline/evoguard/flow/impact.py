@@ -25,6 +25,11 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     if owner := await ports.lanes.owner(component.flag, proposal.repo, component.name):
         text = f"the flag {component.flag} belongs to what {owner} released; name another in {FILE_NAME}"
         return await _refusal(Finding("flag.claimed", text, FILE_NAME, component.flag), ports)
+    where = (proposal.repo, component.name, component.release_branch)
+    refs = await ports.forge.refs(*where) if component.name else None
+    if refs is not None and refs.tip not in ("", proposal.base) and not refs.rollout:
+        text = f"the base is not the tip of {component.release_branch} ({refs.tip[:12]}); rebase onto it and resubmit"
+        return await _refusal(Finding("release.base_not_tip", text, component.release_branch, refs.tip), ports)
     facts: Json = {
         "files": [f.as_json() for f in diff.files],
         "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
@@ -39,7 +44,8 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     mapped = Event(
         "change.mapped",
         {"component": component.name, "flag": component.flag, "files": len(diff.files) + diff.omitted,
-         "added": diff.added, "deleted": diff.deleted, "impact": stored},
+         "added": diff.added, "deleted": diff.deleted, "impact": stored,
+         "first_release": refs is not None and not refs.tip},
     )  # fmt: skip
     return StepResult(
         {

@@ -48,6 +48,7 @@ async def asked(reader: Reader, change: str, *, now_s: int) -> Doc:
         "files": _paths(impact.get("files")),
         "totals": impact.get("totals", {}),
         "component": component,
+        "first_release": newest(stored, "change.mapped", "first_release") == "True",
         "tests": await _tests(reader, evidence),
         "evidence": evidence,
         "decision": decision,

@@ -214,3 +214,12 @@ async def test_a_change_refused_after_it_was_signed_carries_a_failed_attestation
     assert refused.body["step"] == "release"
     statement = await house.ports.signer.verify(house.artifacts.kept[str(refused.body["attestation"])])
     assert json.loads(json.dumps(statement))["predicate"]["verificationResult"] == "FAILED"
+
+
+async def test_a_base_that_is_not_the_release_tip_is_refused_before_anything_runs(house: House) -> None:
+    house.forge.tip = house.forge.known_good = "f" * 40
+    change = await house.submit()
+    assert (await house.drive(change)).outcome == "refused"
+    refused = (await house.queries.events(f"change/{change}"))[-1].event
+    assert refused.body["findings"][0]["code"] == "release.base_not_tip"
+    assert house.sandbox.runs == 0
