@@ -28,6 +28,9 @@ class FakeClock:
         self.ms += 1
         return self.ms
 
+    def wall_ms(self) -> int:
+        return self.ms
+
     def wait(self, seconds: float) -> None:
         self.ms += int(seconds * 1000)
 

@@ -54,6 +54,9 @@ class WallClock:
     def now_ms(self) -> int:
         return int(time.time() * 1000)
 
+    def wall_ms(self) -> int:
+        return self.now_ms()
+
 
 def a_flag(**changes) -> FlagState:
     state = FlagState("lending", "scoring", "ch-000000000001", True, 10, "a" * 40, "b" * 40, 0, 0)

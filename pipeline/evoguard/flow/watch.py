@@ -61,7 +61,7 @@ async def plan_of(state: FlowState, ports: Ports) -> Plan:
 async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: bool) -> FlagState:
     """Return what the flag server must serve for this rollout, under the epoch of now."""
     refs = await ports.forge.refs(state["repo"], state["component"], state["branch"])
-    now_s = ports.clock.now_ms() // 1000
+    now_s = ports.clock.wall_ms() // 1000  # SDKs compare the lease with their own clocks
     return FlagState(
         flag=state["flag"],
         component=state["component"],
@@ -109,7 +109,10 @@ async def _renew(
     stored = await ports.flags.read(state["flag"])
     if stored is None or not stored.enabled or stored.change != state["change"]:
         raise FencedError("the flag is no longer this rollout's", code="fenced.flag")
-    if stored.lease_until * 1000 - now < ports.pace.lease_s * 667:
+    left_ms = stored.lease_until * 1000 - ports.clock.wall_ms()
+    if (
+        not 0 <= left_ms - ports.pace.lease_s * 667 <= ports.pace.lease_s * 1000
+    ):  # short, or from a clock that was ahead
         await ports.flags.write(await flag_state(state, ports, percent=state["percent"], lease=True))
 
 

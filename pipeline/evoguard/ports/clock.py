@@ -9,4 +9,7 @@ class Clock(Protocol):
     """Wall time that never goes below what the log has already seen."""
 
     def now_ms(self) -> int:
-        """Return unix milliseconds; a clock set back does not go back here."""
+        """Return unix milliseconds; a clock set back neither goes back nor stands still here."""
+
+    def wall_ms(self) -> int:
+        """Return what the machine's clock reads, for what other machines compare with theirs: a lease."""

@@ -18,7 +18,17 @@ def test_a_clock_set_back_does_not_go_back_here(monkeypatch: pytest.MonkeyPatch)
     clock = SystemClock()
     before = clock.now_ms()
     monkeypatch.setattr(time, "time_ns", lambda: 1)
-    assert clock.now_ms() == before
+    assert clock.now_ms() >= before
+
+
+def test_a_clock_set_back_does_not_stand_still_here(monkeypatch: pytest.MonkeyPatch):
+    ticks = [5_000_000_000]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: ticks[0])
+    clock = SystemClock(FUTURE_MS)
+    assert clock.now_ms() == FUTURE_MS
+    ticks[0] += 90_000_000_000
+    assert clock.now_ms() == FUTURE_MS + 90_000
+    assert clock.wall_ms() < FUTURE_MS
 
 
 def test_a_floor_that_gives_no_answer_gives_no_time():
