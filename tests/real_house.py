@@ -84,9 +84,10 @@ class RealHouse:
         """Approve what is asked."""
         house = parts(self.opened)
         digest = await desk.asked_digest(house, change)
-        await desk.vote(
-            house, self.pens[person], change=change, digest=digest, person=person, verdict="approve", reason=""
-        )
+        for name in sorted({person, "alice", "bob"}):  # a first release of an agent needs two
+            await desk.vote(
+                house, self.pens[name], change=change, digest=digest, person=name, verdict="approve", reason=""
+            )
 
     async def status(self, change: str) -> str:
         """Return a change's status."""

@@ -24,6 +24,7 @@ from evoguard.errors import InputError
 from evoguard.flow.runs import advance
 from evoguard.wiring import flow
 from evoguard.wiring.kill import run_kill, run_lift
+from evoguard.wiring.state import open_state
 from real_house import RealHouse
 
 pytestmark = pytest.mark.needs_gvisor
@@ -171,6 +172,27 @@ async def test_a_kill_command_that_died_after_its_latch_is_finished_by_the_worke
     assert _git(real.repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
 
 
+async def test_a_kill_whose_latch_was_taken_away_before_anybody_saw_it_is_still_in_force(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.until(change, "waiting for approval")
+        await real.approve(change)
+        await real.until(change, "rolling out")
+    report = await run_kill(real.settings, scope="all", name="", reason="test", by="alice")
+    (real.settings.kill_dir / f"{report.latch.id}.json").unlink()
+    real.opened.close()
+    real.opened = open_state(real.settings)  # a process that has seen nothing
+    assert real.opened.latches.board().unreadable
+    async with real.worker():
+        await real.until(change, "killed")
+    flag = real.opened.con.execute("select enabled from flags").fetchone()
+    assert flag == (0,)
+    # the way back: kill again, which writes a latch above that epoch, and let two people lift it
+    again = await run_kill(real.settings, scope="all", name="", reason="mend", by="alice")
+    assert again.latch.epoch > report.latch.epoch
+    assert not real.opened.latches.board().unreadable
+
+
 async def test_a_worker_frozen_before_publishing_and_woken_after_a_kill_opens_nothing(
     real: RealHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +264,6 @@ async def test_kill_9_of_the_worker_at_several_moments_loses_and_repeats_nothing
     story = await real.story(change)
     row = await real.opened.queries.change(change)
     assert story[-1] == "change.known_good", row
-    once = [e for e in story if e != "rollout.widened"]
+    once = [e for e in story if e not in ("rollout.widened", "approval.recorded")]
     assert len(once) == len(set(once))
     assert _git(real.repo, "rev-list", "--count", "refs/heads/release/scoring") == "5"

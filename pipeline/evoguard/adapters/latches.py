@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,9 @@ _latch_from = lru_cache(4096)(latch_from)
 _read_command = lru_cache(4096)(read_command)
 
 
+MISSING = "a latch that git's epoch knows is missing"
+
+
 @dataclass(slots=True)
 class _Seen:
     """What this process has read so far; latches are only ever added."""
@@ -46,7 +50,9 @@ class FileLatches:
 
     `identity` returns a registered identity or None, and raises when it has no answer: then the last answer counts.
     `known` returns latches that the event log knows; they stay in force without a file. It must not block for long;
-    when it raises, what it said before counts.
+    when it raises, what it said before counts. `floor` is the epoch that kills left in git: above every
+    known latch it shows that one was taken away; everything is killed then, until somebody kills again and two lift
+    that.
     """
 
     def __init__(
@@ -54,20 +60,25 @@ class FileLatches:
         folder: Path,
         identity: Callable[[str], Identity | None],
         known: Callable[[], Iterable[Latch]] = tuple,
+        floor: Callable[[], int] = int,
     ) -> None:
         self._folder = folder
         self._identity = identity
         self._known = known
+        self._floor = floor
         self._seen = _Seen()
 
     def board(self) -> LatchBoard:
         """Return every kill, with lifts verified now. Never raises: what is unreadable is named so, and kills."""
+        floor = self._git_epoch()  # before the latches: a kill writes its latch first
         unreadable = tuple(self._read_latches())
         with suppress(Exception):
             self._seen.known.update({latch.id: latch for latch in self._known()})
         latches = {
             (x.id, x.epoch, x.scope, x.name): x for x in (*self._seen.known.values(), *self._seen.latches.values())
         }
+        if floor > max((latch.epoch for latch in latches.values()), default=0):
+            unreadable = (*unreadable, MISSING)
         people = self._people_by_kill({latch.id for latch in latches.values()})
         return LatchBoard(
             latches=tuple(
@@ -76,6 +87,13 @@ class FileLatches:
             ),
             unreadable=unreadable,
         )
+
+    def _git_epoch(self) -> int:
+        """Return the epoch that a kill left in git: the latch of that kill must be known, or it was taken away."""
+        try:
+            return self._floor()
+        except EvoguardError:
+            return sys.maxsize
 
     def lifters(self, kill_id: str) -> frozenset[str]:
         """Return the people whose valid lift of this kill lies in the folder, one for each distinct key."""

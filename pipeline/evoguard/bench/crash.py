@@ -112,7 +112,8 @@ async def _frozen(demo: Any) -> Figure:  # noqa: ANN401
     worker = child(demo.parts.running["serve"].pid, "worker")
     os.kill(worker, signal.SIGSTOP)
     keys = demo.parts.folder / "keys"
-    await demo.parts.evoguard("approve", demo.changes["p6"], "--as", "bob", "--sign-with", str(keys / "bob"), "--yes")
+    for name in ("bob", "alice"):  # a first release of an agent needs two people
+        await demo.parts.evoguard("approve", demo.changes["p6"], "--as", name, "--sign-with", str(keys / name), "--yes")
     await demo.parts.evoguard("kill", "component:pricing", "--reason", "bench", ok=(0, 1, 8))
     os.kill(worker, signal.SIGCONT)
     for _ in range(200):

@@ -138,7 +138,8 @@ async def _carry(
     )
     await advance(graph, house, done.change)
     digest = await desk.asked_digest(front, done.change)
-    await desk.vote(front, pens["bob"], change=done.change, digest=digest, person="bob", verdict="approve", reason="")
+    for name in ("alice", "bob"):  # a first release of an agent needs two people
+        await desk.vote(front, pens[name], change=done.change, digest=digest, person=name, verdict="approve", reason="")
     await advance(graph, house, done.change)
     row = await opened.queries.change(done.change)
     if row is None or row.status != "rolling out":

@@ -54,6 +54,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
             "branch": component.release_branch,
             "plan": digest_of(component.as_json()),
             "impact": stored,
+            "first": refs is not None and not refs.tip,
         },
         (mapped,),
     )

@@ -12,19 +12,23 @@ from evoguard.flow.question import ask
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
+FIRST_QUORUM = 2
+
 
 async def judge(state: FlowState, ports: Ports) -> StepResult:
     """Ask `review`; when it allows, name the digest that people are asked to approve."""
     decision, stored = await ask("review", state, ports)
+    # a base that an agent named brings its own rules and tests: with no release before it, two people must vouch for it
+    quorum = max(decision.quorum, FIRST_QUORUM if state.get("first") and state["author_kind"] == "agent" else 1)
     judged = Event(
         "change.judged",
-        {"allow": decision.allow, "quorum": decision.quorum, "decision": stored, "bundle": ports.policies.digest,
+        {"allow": decision.allow, "quorum": quorum, "decision": stored, "bundle": ports.policies.digest,
          "deny": findings_json(decision.deny[:50]), "notes": findings_json(decision.notes[:50])},
         reason=decision.deny[0].msg if decision.deny else "",
     )  # fmt: skip
     facts: dict[str, str | int | bool] = {
         "allow": decision.allow,
-        "quorum": decision.quorum,
+        "quorum": quorum,
         "decision": stored,
         "bundle": ports.policies.digest,
     }
@@ -33,7 +37,7 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         facts |= {"refused": True, "at_step": "judge", "refusal": await ports.artifacts.put(raw)}
         return StepResult(facts, (judged,))
     asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
-    requested = Event("approval.requested", {"digest": asked, "quorum": decision.quorum})
+    requested = Event("approval.requested", {"digest": asked, "quorum": quorum})
     return StepResult({**facts, "approval": asked}, (judged, requested))
 
 

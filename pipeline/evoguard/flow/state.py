@@ -43,6 +43,8 @@ class FlowState(TypedDict, total=False):
     """Digest of the component as the base commit describes it."""
     impact: str
     """Digest of the diff's facts."""
+    first: bool
+    """No known-good is there yet: the base that the author named would become it."""
     passed: bool
     evidence: str
     allow: bool

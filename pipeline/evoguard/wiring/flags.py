@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evoguard.adapters import state_folder
 from evoguard.adapters.clock import SystemClock
+from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.latches import FileLatches
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlagStore
@@ -36,7 +37,8 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
 
 def latches(settings: Settings) -> FileLatches:
     """Return latches that ask the database only briefly: what it said last counts while it is locked."""
-    return FileLatches(settings.kill_dir, partial(identity, settings), partial(known_kills, settings))
+    return FileLatches(settings.kill_dir, partial(identity, settings), partial(known_kills, settings),
+                       Epochs(settings.repos_dir).floor)  # fmt: skip
 
 
 def known_kills(settings: Settings) -> tuple[Latch, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evoguard import kill
 from evoguard.adapters import keys, latch_files
+from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
@@ -110,6 +111,8 @@ def _parts(settings: Settings) -> kill.KillParts:
 def _epoch_floor(settings: Settings) -> int:
     """Return the highest epoch that any repository was raised to: a deleted latch file must not reset the count."""
     highest = 0
+    with suppress(EvoguardError):
+        highest = Epochs(settings.repos_dir).floor()
     for ref in settings.repos_dir.glob("*.git/refs/evoguard/epoch"):
         with suppress(OSError, ValueError, subprocess.SubprocessError):
             command = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evoguard.adapters import latch_files, state_folder
 from evoguard.adapters.artifacts import FileArtifacts
 from evoguard.adapters.clock import SystemClock
+from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.latches import FileLatches
 from evoguard.adapters.sqlite import db, event_log
 from evoguard.adapters.sqlite.inbox import SqliteInbox
@@ -49,6 +50,8 @@ def open_state(settings: Settings, *, busy_s: float = 5.0) -> Opened:
         queries=queries,
         inbox=SqliteInbox(con, clock),
         registry=registry,
-        latches=FileLatches(settings.kill_dir, queries.identity_now, registry.known_kills),
+        latches=FileLatches(
+            settings.kill_dir, queries.identity_now, registry.known_kills, Epochs(settings.repos_dir).floor
+        ),
         artifacts=FileArtifacts(settings.state / "artifacts"),
     )

@@ -223,3 +223,15 @@ async def test_a_base_that_is_not_the_release_tip_is_refused_before_anything_run
     refused = (await house.queries.events(f"change/{change}"))[-1].event
     assert refused.body["findings"][0]["code"] == "release.base_not_tip"
     assert house.sandbox.runs == 0
+
+
+async def test_the_first_release_of_an_agent_needs_two_people(house: House) -> None:
+    house.forge.tip = house.forge.known_good = ""
+    change = await house.submit()
+    await house.drive(change)
+    await house.vote(change, "alice")
+    await house.drive(change)
+    assert await house.status(change) == "waiting for approval"
+    await house.vote(change, "bob")
+    await house.drive(change)
+    assert await house.status(change) == "rolling out"
