@@ -24,4 +24,4 @@ demo: setup      ## carry six proposals through the guard, on real parts
 	@.venv/bin/evoguard demo
 
 clean:           ## remove what the build made here (the tool cache stays)
-	rm -rf .venv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,3 @@ class House:
             if done.outcome:
                 return done
         return done
-
-    def with_policies(self, **changes: object) -> None:
-        self.policies.__dict__.update(replace(self.policies, **changes).__dict__)

@@ -89,6 +89,12 @@ class RealHouse:
                 house, self.pens[name], change=change, digest=digest, person=name, verdict="approve", reason=""
             )
 
+    async def roll_out(self, change: str) -> None:
+        """Carry a change to its first stage, with a worker running."""
+        await self.until(change, "waiting for approval")
+        await self.approve(change)
+        await self.until(change, "rolling out")
+
     async def status(self, change: str) -> str:
         """Return a change's status."""
         row = await self.opened.queries.change(change)

@@ -58,9 +58,7 @@ async def _healthy(real: RealHouse, change: str) -> None:
 async def test_a_good_change_goes_from_proposal_to_known_good_and_a_stranger_can_verify_it(real: RealHouse) -> None:
     change = await real.propose("p1")
     async with real.worker():
-        await real.until(change, "waiting for approval")
-        await real.approve(change)
-        await real.until(change, "rolling out")
+        await real.roll_out(change)
         await _healthy(real, change)
     story = await real.story(change)
     assert story[-1] == "change.known_good"
@@ -107,9 +105,7 @@ async def test_a_cheat_is_refused_where_it_must_be_and_named(real: RealHouse, na
 async def test_a_worse_candidate_is_reverted_in_git_by_evidence(real: RealHouse) -> None:
     change = await real.propose("p1")
     async with real.worker():
-        await real.until(change, "waiting for approval")
-        await real.approve(change)
-        await real.until(change, "rolling out")
+        await real.roll_out(change)
         known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring")
         for number in range(40):
             real.post(change, number, units=200, percent=10, bad=(9, 5))
@@ -135,9 +131,7 @@ async def test_a_worse_candidate_is_reverted_in_git_by_evidence(real: RealHouse)
 async def test_a_kill_works_while_another_process_holds_the_database(real: RealHouse) -> None:
     change = await real.propose("p1")
     async with real.worker():
-        await real.until(change, "waiting for approval")
-        await real.approve(change)
-        await real.until(change, "rolling out")
+        await real.roll_out(change)
     known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring^{tree}")
     other = sqlite3.connect(real.settings.database, isolation_level=None)
     other.execute("begin exclusive")
@@ -159,15 +153,11 @@ async def test_a_kill_command_that_died_after_its_latch_is_finished_by_the_worke
     """Only the latch was written: the component is killed, and others are not kept from releasing."""
     change = await real.propose("p1")
     async with real.worker():
-        await real.until(change, "waiting for approval")
-        await real.approve(change)
-        await real.until(change, "rolling out")
+        await real.roll_out(change)
         latch_files.write_latch(real.settings.kill_dir, Latch("", 0, "component", "scoring", "died early", "alice", 1))
         await real.until(change, "killed")
         other = await real.propose("p2")
-        await real.until(other, "waiting for approval")
-        await real.approve(other)
-        await real.until(other, "rolling out")
+        await real.roll_out(other)
     known_good = _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring^{tree}")
     assert _git(real.repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
 
@@ -175,9 +165,7 @@ async def test_a_kill_command_that_died_after_its_latch_is_finished_by_the_worke
 async def test_a_kill_whose_latch_was_taken_away_before_anybody_saw_it_is_still_in_force(real: RealHouse) -> None:
     change = await real.propose("p1")
     async with real.worker():
-        await real.until(change, "waiting for approval")
-        await real.approve(change)
-        await real.until(change, "rolling out")
+        await real.roll_out(change)
     report = await run_kill(real.settings, scope="all", name="", reason="test", by="alice")
     (real.settings.kill_dir / f"{report.latch.id}.json").unlink()
     real.opened.close()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from evoguard.domain.canonical import canonical
 from evoguard.domain.events import Event
 from evoguard.domain.verdict import findings_json
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
@@ -30,6 +29,5 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
     )  # fmt: skip
     facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored}
     if not passed:
-        raw = json.dumps(findings_json(evidence.findings[:SHOWN_FINDINGS]), sort_keys=True).encode()
-        facts |= {"refused": True, "at_step": "check", "refusal": await ports.artifacts.put(raw)}
+        facts |= await refusal("check", evidence.findings[:SHOWN_FINDINGS], ports)
     return StepResult(facts, (seen,))

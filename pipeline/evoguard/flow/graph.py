@@ -28,12 +28,10 @@ from evoguard.flow.refuse import refuse
 from evoguard.flow.release import release
 from evoguard.flow.revert import revert
 from evoguard.flow.sign import sign
-from evoguard.flow.state import FlowState, StepResult, Update
+from evoguard.flow.state import UNREADABLE, FlowState, StepResult, Update
 from evoguard.flow.watch import watch
 from evoguard.ports import Ports
 
-UNREADABLE = "unreadable-latch"
-"""What kills when no latch says so: a file in the kill folder that cannot be read."""
 Step: TypeAlias = Callable[[FlowState, Ports], Awaitable[StepResult]]
 App: TypeAlias = CompiledStateGraph[FlowState, Ports, FlowState, FlowState]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from evoguard.domain.canonical import Json, canonical, digest_of
 from evoguard.domain.component import FILE_NAME, parse
 from evoguard.domain.events import Event
-from evoguard.domain.verdict import Finding, findings_json
+from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
@@ -30,6 +29,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     if refs is not None and refs.tip not in ("", proposal.base) and not refs.rollout:
         text = f"the base is not the tip of {component.release_branch} ({refs.tip[:12]}); rebase onto it and resubmit"
         return await _refusal(Finding("release.base_not_tip", text, component.release_branch, refs.tip), ports)
+    first = refs is not None and not refs.tip
     facts: Json = {
         "files": [f.as_json() for f in diff.files],
         "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
@@ -45,7 +45,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "change.mapped",
         {"component": component.name, "flag": component.flag, "files": len(diff.files) + diff.omitted,
          "added": diff.added, "deleted": diff.deleted, "impact": stored,
-         "first_release": refs is not None and not refs.tip},
+         "first_release": first},
     )  # fmt: skip
     return StepResult(
         {
@@ -54,15 +54,14 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
             "branch": component.release_branch,
             "plan": digest_of(component.as_json()),
             "impact": stored,
-            "first": refs is not None and not refs.tip,
+            "first": first,
         },
         (mapped,),
     )
 
 
 async def _refusal(finding: Finding, ports: Ports) -> StepResult:
-    digest = await ports.artifacts.put(json.dumps(findings_json([finding]), sort_keys=True).encode())
-    return StepResult({"refused": True, "refusal": digest, "at_step": "impact"})
+    return StepResult(await refusal("impact", [finding], ports))
 
 
 async def _supersede(change: str, component: str, ports: Ports) -> None:

@@ -7,8 +7,9 @@ import json
 from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.change import ActorKind, Author, CommitId, Proposal, TreeId, is_object_id
 from evoguard.domain.events import Event
-from evoguard.domain.verdict import Finding, findings_json
+from evoguard.domain.verdict import Finding
 from evoguard.errors import AuthError, InputError
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
@@ -39,7 +40,7 @@ async def intake(state: FlowState, ports: Ports) -> StepResult:
         "at_step": "intake",
     }
     if findings:
-        facts["refusal"] = await ports.artifacts.put(json.dumps(findings_json(findings), sort_keys=True).encode())
+        facts |= await refusal("intake", findings, ports)
     return StepResult(facts, (submitted,))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.domain.change import approval_digest
 from evoguard.domain.events import Event
 from evoguard.domain.verdict import findings_json
 from evoguard.flow.question import ask
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
@@ -33,8 +32,7 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         "bundle": ports.policies.digest,
     }
     if not decision.allow:
-        raw = json.dumps(findings_json(decision.deny), sort_keys=True).encode()
-        facts |= {"refused": True, "at_step": "judge", "refusal": await ports.artifacts.put(raw)}
+        facts |= await refusal("judge", decision.deny, ports)
         return StepResult(facts, (judged,))
     asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
     requested = Event("approval.requested", {"digest": asked, "quorum": quorum})

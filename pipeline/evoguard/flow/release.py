@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 from langgraph.types import interrupt
 
 from evoguard.domain.attestation import check_vsa
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.domain.events import Event
-from evoguard.domain.verdict import Finding, findings_json
+from evoguard.domain.verdict import Finding
 from evoguard.errors import FencedError
 from evoguard.flow.approve import ended, late
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.forge import Publication
@@ -33,7 +32,7 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
         return StepResult({"queued": True}, (queued,))
     doubts = await _doubts(state, ports)
     if doubts:
-        return await _refusal(doubts, ports)
+        return StepResult(await refusal("release", doubts, ports))
     # The epoch that this decision was made under: a kill from here on makes the publication impossible.
     what = publication_of(state, epoch=ports.latches.board().epoch)
     try:
@@ -42,7 +41,7 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
         if err.code != "fenced.base_moved":
             raise
         moved = Finding("release.base_moved", "the release branch moved since the approval", path=state["branch"])
-        return await _refusal([moved], ports)
+        return StepResult(await refusal("release", [moved], ports))
     refs = await ports.forge.refs(state["repo"], state["component"], state["branch"])
     published = Event("release.published", {"commit": commit, "known_good": refs.known_good, "branch": state["branch"]})
     return StepResult({"commit": commit, "percent": 0, "refused": False}, (published,))
@@ -72,8 +71,3 @@ async def _doubts(state: FlowState, ports: Ports) -> list[Finding]:
         statement, tree=state["tree"], policy=Digest(state["bundle"]), verifier=ports.verifier,
         now_s=ports.clock.now_ms() // 1000,
     )  # fmt: skip
-
-
-async def _refusal(doubts: list[Finding], ports: Ports) -> StepResult:
-    raw = json.dumps(findings_json(doubts), sort_keys=True).encode()
-    return StepResult({"refused": True, "at_step": "release", "refusal": await ports.artifacts.put(raw)})

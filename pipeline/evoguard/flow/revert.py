@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evoguard.domain.canonical import Json
 from evoguard.domain.events import Event
-from evoguard.flow.state import FlowState, StepResult
+from evoguard.flow.state import UNREADABLE, FlowState, StepResult
 from evoguard.ports import Ports
 
 
@@ -24,15 +24,13 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
     if author := state.get("author"):
         # a hold needs an id that two people can lift; an unreadable latch has none
-        own = not killed or killed == "unreadable-latch"
+        own = not killed or killed == UNREADABLE
         held: dict[str, Json] = {"author": author, "kill": f"abort-{state['change']}" if own else killed}
         events.append(Event("author.held", held, reason=reason))
     end = "killed" if killed else "reverted"
     messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]
     cause = f"inbox/{messages[0].id}" if messages else ""
-    events.append(
-        Event(f"change.{'killed' if killed else 'reverted'}", {"kill": killed}, reason=reason, causation=cause)
-    )
+    events.append(Event(f"change.{end}", {"kill": killed}, reason=reason, causation=cause))
     return StepResult({"outcome": end}, tuple(events))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from evoguard.domain.attestation import vsa_statement
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.domain.events import Event
@@ -11,6 +9,7 @@ from evoguard.domain.verdict import Finding, findings_json
 from evoguard.flow.approve import votes_in
 from evoguard.flow.judge import what_people_approve
 from evoguard.flow.question import ask
+from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
@@ -27,8 +26,7 @@ async def sign(state: FlowState, ports: Ports) -> StepResult:
         "change.admitted", {"allow": decision.allow, "decision": stored, "deny": findings_json(doubts[:50])}
     )
     if not decision.allow or doubts:
-        raw = json.dumps(findings_json(doubts), sort_keys=True).encode()
-        return StepResult({"refused": True, "at_step": "sign", "refusal": await ports.artifacts.put(raw)}, (admitted,))
+        return StepResult(await refusal("sign", doubts, ports), (admitted,))
     attestation = await ports.effects.once(f"attest/{state['change']}", lambda: attest(state, ports, "PASSED", stored))
     return StepResult(
         {"attestation": attestation, "refused": False, "decided_at": ports.clock.now_ms() // 1000},

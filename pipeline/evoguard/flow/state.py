@@ -15,6 +15,10 @@ GRAPH_VERSION = 1
 """A change finishes on the version it began with; another version is refused, never guessed."""
 
 
+UNREADABLE = "unreadable-latch"
+"""What kills when no latch says so: a file in the kill folder that cannot be read."""
+
+
 class FlowState(TypedDict, total=False):
     """The bookmark of one change. Everything larger lives in the artifact store, by digest."""
 

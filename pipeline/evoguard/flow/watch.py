@@ -110,9 +110,8 @@ async def _renew(
     if stored is None or not stored.enabled or stored.change != state["change"]:
         raise FencedError("the flag is no longer this rollout's", code="fenced.flag")
     left_ms = stored.lease_until * 1000 - ports.clock.wall_ms()
-    if (
-        not 0 <= left_ms - ports.pace.lease_s * 667 <= ports.pace.lease_s * 1000
-    ):  # short, or from a clock that was ahead
+    # a third is used up, or it was written by a clock that was ahead
+    if not ports.pace.lease_s * 667 <= left_ms <= ports.pace.lease_s * 1667:
         await ports.flags.write(await flag_state(state, ports, percent=state["percent"], lease=True))
 
 

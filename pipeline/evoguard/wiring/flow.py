@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,7 @@ def signer(settings: Settings) -> LocalSigner:
 
 def verifier(opened: Opened) -> str:
     """Return the id that this installation's attestations carry."""
-    row = opened.con.execute("select value from meta where name='verifier'").fetchone()
-    return str(row[0]) if row else "evoguard:unnamed"
+    return opened.verifier() or "evoguard:unnamed"
 
 
 def app(opened: Opened) -> App:
@@ -130,26 +129,12 @@ def worker(settings: Settings) -> Iterator[Worker]:
 
 def stock_graph(schema: type, steps: int, con: sqlite3.Connection) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Return a graph of empty steps over LangGraph's own SQLite saver: the baseline of `bench guard`."""
-    from langgraph.checkpoint.sqlite import SqliteSaver
-    from langgraph.graph import END, START, StateGraph
-
-    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema)
-    names = [f"step_{n}" for n in range(steps)]
-    for name in names:
-        graph.add_node(name, lambda _: {"n": 1})
-    for before, after in zip([START, *names], [*names, END], strict=True):
-        graph.add_edge(before, after)
-    saver = SqliteSaver(con)
-    saver.setup()
-    return graph.compile(checkpointer=saver)
+    return _stock(schema, steps, con, lambda _: lambda _: {"n": 1})
 
 
 def stock_effects(con: sqlite3.Connection, thread: str, log: str) -> None:
     """Run (or resume) a stock graph whose steps append to a file: the baseline of `bench crash`."""
     import time
-
-    from langgraph.checkpoint.sqlite import SqliteSaver
-    from langgraph.graph import END, START, StateGraph
 
     def step(name: str) -> Any:  # noqa: ANN401  (LangGraph takes any callable)
         def work(_: Any) -> dict[str, int]:  # noqa: ANN401
@@ -160,14 +145,25 @@ def stock_effects(con: sqlite3.Connection, thread: str, log: str) -> None:
 
         return work
 
-    graph: StateGraph[Any, Any, Any, Any] = StateGraph(dict)
-    names = [f"step_{n}" for n in range(7)]
+    app = _stock(dict, 7, con, step)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    begun = app.get_state(config).created_at is not None
+    app.invoke(None if begun else {"n": 0}, config, durability="sync")
+
+
+def _stock(
+    schema: type, steps: int, con: sqlite3.Connection, step: Callable[[str], Any]
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return a chain of steps over LangGraph's own SQLite saver; `step` makes each node from its name."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+    from langgraph.graph import END, START, StateGraph
+
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(schema)
+    names = [f"step_{n}" for n in range(steps)]
     for name in names:
         graph.add_node(name, step(name))
     for before, after in zip([START, *names], [*names, END], strict=True):
         graph.add_edge(before, after)
     saver = SqliteSaver(con)
     saver.setup()
-    config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    begun = saver.get_tuple(config) is not None
-    graph.compile(checkpointer=saver).invoke(None if begun else {"n": 0}, config, durability="sync")
+    return graph.compile(checkpointer=saver)

@@ -110,18 +110,13 @@ def _parts(settings: Settings) -> kill.KillParts:
 
 def _epoch_floor(settings: Settings) -> int:
     """Return the highest epoch that any repository was raised to: a deleted latch file must not reset the count."""
+    with suppress(EvoguardError):  # raised before any repository is, so it answers for all of them
+        return Epochs(settings.repos_dir).floor()
     highest = 0
-    with suppress(EvoguardError):
-        highest = Epochs(settings.repos_dir).floor()
     for ref in settings.repos_dir.glob("*.git/refs/evoguard/epoch"):
         with suppress(OSError, ValueError, subprocess.SubprocessError):
-            command = [
-                "git",
-                f"--git-dir={ref.parents[2]}",
-                "cat-file",
-                "blob",
-                ref.read_text(encoding="ascii").strip(),
-            ]
+            blob = ref.read_text(encoding="ascii").strip()
+            command = ["git", f"--git-dir={ref.parents[2]}", "cat-file", "blob", blob]
             raw = subprocess.run(command, capture_output=True, check=True, timeout=0.5, env={"PATH": os.defpath}).stdout
             highest = max(highest, int(raw.split()[-1]))
     return highest

@@ -89,9 +89,8 @@ async def claim_of(settings: Settings, change: str) -> Claim:
             found |= {k: str(item.event.body[k]) for k in ("tree", "bundle", "attestation") if item.event.body.get(k)}
         if "attestation" not in found:
             raise InputError(f"{change} has no attestation", code="verify.none", fix=f"see `evoguard show {change}`")
-        row = opened.con.execute("select value from meta where name='verifier'").fetchone()
         bundle = await opened.artifacts.get(as_digest(found["attestation"]))
-        return Claim(bundle, found.get("tree", ""), found.get("bundle", ""), str(row[0]) if row else "", change)
+        return Claim(bundle, found.get("tree", ""), found.get("bundle", ""), opened.verifier(), change)
     finally:
         opened.close()
 

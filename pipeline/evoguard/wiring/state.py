@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from evoguard.adapters import latch_files, state_folder
+from evoguard.adapters import state_folder
 from evoguard.adapters.artifacts import FileArtifacts
 from evoguard.adapters.clock import SystemClock
 from evoguard.adapters.git.epochs import Epochs
@@ -15,8 +15,6 @@ from evoguard.adapters.sqlite.inbox import SqliteInbox
 from evoguard.adapters.sqlite.queries import SqliteQueries
 from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.settings import Settings
-
-__all__ = ["Opened", "latch_files", "open_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,11 @@ class Opened:
     registry: SqliteRegistry
     latches: FileLatches
     artifacts: FileArtifacts
+
+    def verifier(self) -> str:
+        """Return the id that this installation's attestations carry, or an empty text."""
+        row = self.con.execute("select value from meta where name='verifier'").fetchone()
+        return str(row[0]) if row else ""
 
     def close(self) -> None:
         """Close the connection."""

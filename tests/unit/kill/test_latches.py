@@ -14,13 +14,6 @@ from unit.signing.people import Actor, Registry, an_actor
 
 
 @pytest.fixture
-def ada(plant: Plant) -> Actor:
-    actor = an_actor("ada")
-    plant.registry.add(actor)
-    return actor
-
-
-@pytest.fixture
 def bob(plant: Plant) -> Actor:
     actor = an_actor("bob.b")
     plant.registry.add(actor)

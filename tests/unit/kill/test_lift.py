@@ -15,20 +15,6 @@ def latch(plant: Plant) -> Latch:
     return write_latch(plant.folder, an_order())
 
 
-@pytest.fixture
-def ada(plant: Plant) -> Actor:
-    actor = an_actor("ada")
-    plant.registry.add(actor)
-    return actor
-
-
-@pytest.fixture
-def bob(plant: Plant) -> Actor:
-    actor = an_actor("bob")
-    plant.registry.add(actor)
-    return actor
-
-
 def still_killed(plant: Plant) -> bool:
     return plant.latches().board().killed(component="scoring", flag="")
 
