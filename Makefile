@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check unit test test-real demo clean
+.PHONY: help setup check unit test test-real test-nightly demo clean
 help:            ## show the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ \t/' | expand -t 14
 
@@ -17,8 +17,11 @@ check: setup     ## what a machine can check of style: format, lint, types, impo
 test: check      ## everything the core needs, on real gVisor, git and SQLite
 	@echo "== tests"; $(PY) -m pytest -q tests
 
-test-real: setup ## against real servers and tools: OPA
+test-real: setup ## against real servers and tools: OPA, a Docker engine with gVisor, packages that are not ours
 	@deploy/test_real.sh
+
+test-nightly: setup ## what takes long: Kubernetes' API server (built once, 15 min), Go's test runner
+	@deploy/test_nightly.sh
 
 demo: setup      ## carry six proposals through the guard, on real parts
 	@.venv/bin/evoguard demo

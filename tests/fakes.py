@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cache
 
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
-from evoguard.domain.evidence import Evidence, TestResult
+from evoguard.domain.evidence import Assurance, Evidence, TestResult
 from evoguard.domain.flag import FlagState
+from evoguard.domain.fold import StageEntry, Tally, tally_of
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.latch import Latch, LatchBoard
-from evoguard.domain.verdict import Decision, Finding
+from evoguard.domain.rollout import Plan
+from evoguard.domain.verdict import Decision, Finding, PolicyStage
 from evoguard.errors import FencedError, InputError, IntegrityError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
 from evoguard.ports.latches import Latches
@@ -77,34 +81,61 @@ class FakeSandbox:
     isolation: str = "gvisor"
     tests: int = 3
     runs: int = 0
+    secret_tests: bool = False
+    assurance: Assurance = "split"
 
-    async def run(self, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob]) -> Evidence:
+    def held_out(self, repo: str) -> bool:
+        return self.secret_tests
+
+    async def close(self) -> None:
+        pass
+
+    async def run(
+        self, repo: str, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob], lock: str = ""
+    ) -> Evidence:
         self.runs += 1
         results = tuple(TestResult(f"tests/test_scoring.py::test_{n}", "passed", 1) for n in range(self.tests))
         failed = 0 if self.passed else 1
         return Evidence(
-            tree, self.passed, self.isolation, "recorded", self.tests, self.tests, failed, results, self.findings
+            tree,
+            self.passed,
+            self.isolation,
+            "recorded",
+            self.tests,
+            self.tests,
+            failed,
+            results,
+            self.findings,
+            assurance=self.assurance,
         )
+
+
+@cache
+def _rules() -> OpaWasmPolicies:
+    """Return the shipped rules, compiled once a test run; a decision takes about a millisecond."""
+    return OpaWasmPolicies()
 
 
 @dataclass
 class FakePolicies:
-    """Allows unless told otherwise; the rules of the real bundle are tested on the real bundle."""
+    """The shipped rules, and what a test changes about them; unchanged they pass the suite of the port."""
 
     deny: tuple[Finding, ...] = ()
     deny_admit: tuple[Finding, ...] = ()
+    without: frozenset[str] = frozenset()
+    """Codes of rules that are taken out: the second lock on a door whose first one a test removes."""
     quorum: int = 1
-    bundle: str = "rules-1"
-    asked: list[Mapping[str, Json]] = field(default_factory=list)
+    bundle: str = ""
 
     @property
     def digest(self) -> Digest:
-        return digest_of({"bundle": self.bundle})
+        return digest_of({"bundle": self.bundle}) if self.bundle else _rules().digest
 
-    async def decide(self, stage: str, question: Mapping[str, Json]) -> Decision:
-        self.asked.append(question)
-        deny = self.deny if stage == "review" else self.deny_admit
-        return Decision(not deny, deny, (), self.quorum, (), ("approval",))
+    async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
+        found = await _rules().decide(stage, question)
+        kept = (finding for finding in found.deny if finding.code not in self.without)
+        deny = (*kept, *(self.deny if stage == "review" else self.deny_admit))
+        return replace(found, allow=not deny, deny=deny, quorum=max(found.quorum, self.quorum))
 
 
 class FakeLatches:
@@ -129,9 +160,19 @@ class FakeFlags:
         self._latches = latches
         self.states: dict[str, FlagState] = {}
         self.writes: list[FlagState] = []
+        self.claims: dict[str, str] = {}
+        self.open: set[str] = set()
+        """Changes that are not over; a test that needs one says so."""
+
+    async def claim(self, flag: str, change: str) -> None:
+        if not flag or "/" in flag or len(change) > 100:
+            raise InputError("a flag or change that is no name", code="flag.invalid")
+        self._must_be_free(flag, change)
+        self.claims[flag] = change
 
     async def write(self, state: FlagState) -> None:
         _check_flag(state)
+        self._must_be_free(state.flag, state.change)
         board, held = self._latches.board(), self.states.get(state.flag)
         where = {"component": state.component, "flag": state.flag}
         if board.killed(**where) or state.epoch < max(board.fence(**where), held.epoch if held else 0):
@@ -140,6 +181,11 @@ class FakeFlags:
             raise InputError("another component owns this flag", code="flag.claimed")
         self.states[state.flag] = state
         self.writes.append(state)
+
+    def _must_be_free(self, flag: str, change: str) -> None:
+        held = self.states.get(flag)
+        if ({self.claims.get(flag), held.change if held else None} - {change}) & self.open:
+            raise InputError("another open change has this flag", code="flag.taken")
 
     async def off(self, flag: str) -> None:
         if flag in self.states:
@@ -218,3 +264,6 @@ class FakeKpis:
 
     async def batches(self, change: str) -> tuple[KpiBatch, ...]:
         return tuple(b for b in self.kept if b.change == change)
+
+    async def tally(self, plan: Plan, entries: tuple[StageEntry, ...], *, now_ms: int) -> Tally:
+        return tally_of(plan.margins, entries, await self.batches(plan.change), now_ms)

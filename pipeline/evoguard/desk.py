@@ -79,7 +79,8 @@ async def submit(  # noqa: PLR0913  (each is one flag of the command)
         raise InputError(
             f"{author} is held: {reason}", code="author.held", fix="two people lift the kill, or release the author"
         )
-    brought = await _bring(parts, source, base=base, head=head, patch=patch)
+    door = Parts(parts.mirror.trial(), parts.inbox, parts.queries, parts.latches, parts.clock) if dry_run else parts
+    brought = await _bring(door, source, base=base, head=head, patch=patch)
     proposal = Proposal(
         brought.repo, brought.base, brought.head, brought.tree, text, Author(identity.name, identity.kind)
     )

@@ -52,7 +52,10 @@ class KillParts:
     flags_off: Callable[[Latch], Awaitable[None]] | None
     acknowledge: Callable[[Latch], Awaitable[Acknowledgement]]
     revert: Callable[[Latch], Awaitable[tuple[str, ...]]]
-    """Raises the epoch in every repository, then reverts; returns what was reverted, raises for what was not."""
+    """Raises the epoch wherever something may have been published, and reverts what is in scope first.
+
+    Returns what was reverted, raises for what was not.
+    """
     latch_s: float = 5.0
     flags_s: float = 2.0
     acknowledge_s: float = 3.0
@@ -185,12 +188,25 @@ async def lift(parts: LiftParts, *, kill_id: str, envelope: str, by: str, now: i
         raise InputError("the signature has expired", code="lift.expired", fix="sign again")
     if identity.name in parts.lifters(kill_id):
         raise InputError("this person has lifted it already; another one must", code="lift.twice")
+    await _own_key(parts, kill_id, identity)
     parts.write(kill_id, identity.name, envelope)
     people, board = parts.lifters(kill_id), parts.board()
     if identity.name not in people:
-        raise UnavailableError("latches", "the lift does not count", fix="two people may not share a key; see `doctor`")
+        raise UnavailableError("latches", "the lift does not count", fix="sign again; see `evoguard doctor`")
     lifted = all(latch.lifted for latch in board.latches if latch.id == kill_id)
     return LiftReport(kill_id, tuple(sorted(people)), lifted, unreadable=board.unreadable)
+
+
+async def _own_key(parts: LiftParts, kill_id: str, identity: Identity) -> None:
+    """Raises: AuthError when somebody else lifted with the very same key: that is one person, and always will be."""
+    for name in sorted(parts.lifters(kill_id)):
+        other = await parts.identity(name)
+        if other is not None and other.public_pem == identity.public_pem:
+            raise AuthError(
+                f"{identity.name} and {name} share a key, so they are one person",
+                code="lift.shared_key",
+                fix="another person must lift it, with a key of their own",
+            )
 
 
 def _order(asked: Latch) -> Latch:

@@ -66,6 +66,10 @@ async def _nothing(_: int) -> None:
     """Raise no epoch."""
 
 
+async def _at_rest() -> None:
+    """Have nothing to give back."""
+
+
 @dataclass(slots=True)
 class Worker:
     """One process, many changes; a change has one driver at a time."""
@@ -81,6 +85,8 @@ class Worker:
     """Raise the epoch of every repository to a kill's."""
     release: Callable[[], None] = lambda: None
     """Release authors whose automatic abort was lifted by two people."""
+    rest: Callable[[], Awaitable[None]] = _at_rest
+    """Give back what stood ready for the next change."""
     at_once: int = 64
     """Changes driven at the same time; the sandbox bounds its own runs, so no suite keeps a rollout waiting."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -96,12 +102,15 @@ class Worker:
         """Work until `stop` is set; with `until_idle`, until nothing is open or everything waits for people."""
         for change, _, _ in self.book.open_changes():  # a crash may have lost a wake: every open change gets one
             await self.waker.at(change, 0)
-        while not stop.is_set():
-            await self.tick()
-            if until_idle and not self._running and not await self._ready():
-                break
-            await asyncio.sleep(IDLE_S)
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        try:
+            while not stop.is_set():
+                await self.tick()
+                if until_idle and not self._running and not await self._ready():
+                    break
+                await asyncio.sleep(IDLE_S)
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+        finally:
+            await self.rest()
         await self.sign_root()
 
     async def tick(self) -> None:
@@ -117,6 +126,8 @@ class Worker:
         """Run one part of a round; what it raises never keeps the others from running."""
         try:
             await do()
+        except IntegrityError as err:  # nothing mends this by itself: said at every round until people look
+            log.error("worker.%s_refused code=%s %s; %s", name, err.code, err.message, err.fix)
         except EvoguardError as err:  # the database is locked or full: everything stays as it is
             log.warning("worker.%s_failed code=%s %s", name, err.code, err.message)
         except Exception:  # the run loop: recorded, nothing opens, tried again

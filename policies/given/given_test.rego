@@ -55,6 +55,7 @@ review := {
 		"passed": true,
 		"isolation": "gvisor",
 		"behaviour": "recorded",
+		"assurance": "split",
 		"expected": 12,
 		"run": 12,
 		"failed": 0,
@@ -62,7 +63,7 @@ review := {
 	"secrets": [],
 	"approvals": [],
 	"approval_digest": "",
-	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0},
+	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": ""},
 	"policy": {"bundle": "sha256:bundle", "reviewed_bundle": ""},
 }
 

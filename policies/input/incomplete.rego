@@ -41,6 +41,7 @@ kinds := {
 	"evidence.passed": "flag",
 	"evidence.isolation": "text",
 	"evidence.behaviour": "behaviour",
+	"evidence.assurance": "assurance",
 	"evidence.expected": "count",
 	"evidence.run": "count",
 	"evidence.failed": "count",
@@ -51,6 +52,7 @@ kinds := {
 	"tighten.max_files": "count",
 	"tighten.max_lines": "count",
 	"tighten.quorum": "count",
+	"tighten.assurance": "tighten_assurance",
 	"policy.bundle": "code",
 	"policy.reviewed_bundle": "at_admit",
 }
@@ -82,6 +84,8 @@ words := {
 	"stage": {"review", "admit"},
 	"actor": {"agent", "person"},
 	"behaviour": {"recorded", "incomplete", "not recorded"},
+	"assurance": {"visible-only", "split", "held-out"},
+	"tighten_assurance": {"", "visible-only", "split", "held-out"},
 	"status": {"added", "modified", "deleted", "renamed", "typechange"},
 	"vote": {"approve", "reject"},
 }
@@ -105,11 +109,12 @@ data_complete if {
 	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people] {
 		whole(number)
 	}
-	every list in [data.guard.globs, data.evidence.isolations, data.modes.plain, data.modes.script_suffixes, data.rules] {
+	every list in [data.guard.globs, data.evidence.isolations, data.change.locks, data.modes.plain, data.modes.script_suffixes, data.rules] {
 		readable("codes", list)
 		count(list) > 0
 	}
 	named(data.modes.executable)
+	data.evidence.assurance in words.assurance
 }
 
 readable("one", 1)

@@ -97,6 +97,8 @@ test_needs_evidence_isolation if needed("evidence.isolation")
 
 test_needs_evidence_behaviour if needed("evidence.behaviour")
 
+test_needs_evidence_assurance if needed("evidence.assurance")
+
 test_needs_evidence_expected if needed("evidence.expected")
 
 test_needs_evidence_run if needed("evidence.run")
@@ -116,6 +118,8 @@ test_needs_tighten_max_files if needed("tighten.max_files")
 test_needs_tighten_max_lines if needed("tighten.max_lines")
 
 test_needs_tighten_quorum if needed("tighten.quorum")
+
+test_needs_tighten_assurance if needed("tighten.assurance")
 
 test_needs_policy_bundle if needed("policy.bundle")
 

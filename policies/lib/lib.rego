@@ -20,6 +20,9 @@ at(path) := get(input, path)
 # Names are compared without case, so that `codeowners` on a case-blind file system and `Ada` beside `ada` gain nothing.
 fold(name) := lower(upper(name))
 
+# The last part of a path.
+last(path) := parts[count(parts) - 1] if parts := split(path, "/")
+
 # Every name that a file has or had.
 touched contains file.path if some file in input.files
 

@@ -4,7 +4,9 @@ Two doors: `run` (a pytest suite → evidence) and `execute` (one command). Ther
 gVisor both refuse.
 """
 
+from evoguard_sandbox.engine_link import Engine
 from evoguard_sandbox.job import execute, prove
+from evoguard_sandbox.pool import Pool
 from evoguard_sandbox.room import Interpreter, Proof, Room, sweep
 from evoguard_sandbox.suite import run
 from evoguard_sandbox.types import (
@@ -23,11 +25,13 @@ from evoguard_sandbox.types import (
 __all__ = [
     "Behaviour",
     "Connect",
+    "Engine",
     "Finding",
     "Interpreter",
     "Job",
     "JobReport",
     "Limits",
+    "Pool",
     "Proof",
     "Room",
     "SandboxError",

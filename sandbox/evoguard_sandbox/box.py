@@ -1,42 +1,35 @@
-"""One sandbox from start to gone: what the host saw of it. Nothing in here judges."""
+"""One sandbox from start to gone: proved, given one order, read to its end. Nothing in here judges."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
-import os
 import secrets
-import shutil
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from evoguard_sandbox import cgroups, frames, spec
+from evoguard_sandbox import frames, spec
+from evoguard_sandbox.backend import Make, Running, Wires
 from evoguard_sandbox.room import Room
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.trace import Sink
-from evoguard_sandbox.types import Behaviour, Limits, Outcome
+from evoguard_sandbox.types import Behaviour, Outcome
 
 READ_BYTES = 1 << 16
 SLACK_BYTES = 4 << 20
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the supervisor is to do once."""
+    """What the supervisor is to do once. `argv` and `env` are a job's; a test runner waits in its sandbox already."""
 
-    mode: str
-    argv: Sequence[str]
-    env: Mapping[str, str]
     stdin: str
     rows: Sequence[tuple[str, str, int, bool]]
     contents: Sequence[bytes]
+    argv: Sequence[str] = ()
+    take: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -50,123 +43,129 @@ class Seen:
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     garbage: str = ""
+    artefacts: list[tuple[str, bool, bytearray]] = field(default_factory=list)
+    """Path, whether it may be executed, bytes: as the guest told them, unchecked."""
+    omitted: str = ""
     exit_status: int | None = None
     behaviour: Behaviour = field(default_factory=lambda: Behaviour("not recorded", "the sandbox did not start"))
     limits_mode: str = "guest-only"
     wall_ms: int = 0
+    """From the order to the end; the start of a prepared sandbox is not in it."""
 
 
 class _Void(Exception):  # noqa: N818 (never leaves this file)
     """The room failed, not the tests."""
 
 
-async def run_box(room: Room, order: Order, limits: Limits, layer_dirs: tuple[Any, ...] = ()) -> Seen:
-    """Run one order in a fresh sandbox and leave nothing behind. Raises: SandboxError when a layer is not there."""
-    seen, name = Seen(), room.next_id()
-    group = cgroups.Cgroup("") if room.rootless else cgroups.make(name, limits)
-    seen.limits_mode = group.mode
-    folder = room.home / "b" / name
-    try:
-        folder.mkdir(mode=0o700)
-        config = spec.bundle(
-            room.home / "rootfs",
-            room.binds(layer_dirs),
-            python=room.python.guest_path,
-            hostname=f"box-{secrets.token_hex(4)}",
-            cgroup=group.name,
-            limits=limits,
-        )
-        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        async with Sink(room.sockets(), name) as sink:
-            await _Box(room, name, order, limits, seen).live(sink.flags)
-        seen.behaviour = sink.behaviour()
-        _classify(seen, group)
-    finally:
-        group.remove()
-        shutil.rmtree(folder, ignore_errors=True)
-    return seen
+class Box:
+    """One sandbox for one order. Whoever starts it must call `obey` or `discard`."""
 
-
-def _classify(seen: Seen, group: cgroups.Cgroup) -> None:
-    """Host facts come first: exit codes are ambiguous (2, 137 and 0 all have several causes)."""
-    if seen.outcome in ("wall", "output", "void"):
-        return
-    if group.memory_kills():
-        seen.outcome, seen.why = "memory", "the host's kernel ended it for want of memory"
-    elif seen.outcome == "crashed" and group.pid_refusals():
-        seen.outcome, seen.why = "pids", "it reached the host's bound on tasks"
-
-
-class _Box:
-    def __init__(self, room: Room, name: str, order: Order, limits: Limits, seen: Seen) -> None:
-        self.room, self.name, self.order, self.limits, self.seen = room, name, order, limits, seen
+    def __init__(self, room: Room, make: Make, *, warm: bool = False) -> None:
+        self.make, self.warm, self.seen = make, warm, Seen()
         self.nonce = secrets.token_hex(16)
+        self.room, self.name = room, room.next_id()
         self.reader = frames.FrameReader()
+        self.waiting: list[tuple[bytes, bytes]] = []
+        self.running: Running | None = None
         self.taken = 0
         self.ended = False
 
-    async def live(self, flags: list[str]) -> None:
-        """Start, feed, read to the end, remove."""
-        bundle = str(self.room.home / "b" / self.name)
-        parent = os.getpid()
+    async def start(self, wires: Wires | None = None) -> Box:
+        """Start it and wait until it is proved to be gVisor and ready; a failure is kept for `obey` to tell.
 
-        def die_with_us() -> None:
-            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-        start = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *self.room.command(*flags, "run", "-bundle", bundle, self.name),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(self.room.home)},
-            preexec_fn=die_with_us,
-        )
-        complaints = asyncio.create_task(_tail(process.stderr))
+        Raises: SandboxError when a dependency layer is not there.
+        """
+        backend = self.room.backend
         try:
-            await self._talk(process)
-        except _Void as err:
-            self.seen.outcome, self.seen.why = "void", str(err)
-        finally:
-            await asyncio.shield(asyncio.ensure_future(self._remove(process)))
-            self.seen.wall_ms = int((time.monotonic() - start) * 1000)
-        told = await complaints
-        if self.seen.outcome in ("void", "crashed") and told:
-            self.seen.why += f"; runsc said: {shown(told.decode('utf-8', 'replace').strip()[-300:])}"
-
-    async def _talk(self, process: asyncio.subprocess.Process) -> None:
-        try:
-            async with asyncio.timeout(self.limits.start_s):
-                kind, payload = await self._first(process)
-        except TimeoutError as err:
-            raise _Void(f"the sandbox did not start within {self.limits.start_s:g} s") from err
-        self._greet(kind, payload)
-        feeder = asyncio.create_task(self._feed(process))
-        try:
-            async with asyncio.timeout(self.limits.wall_s):
-                await self._read(process)
-                status = await process.wait()
+            self.running = await backend.launch(self.name, self.make, self._setup(), wires)
+            self.seen.limits_mode = self.running.limits_mode
+            async with asyncio.timeout(self.make.limits.start_s):
+                self._greet(*await self._next("before its supervisor spoke"))
+                kind, _ = await self._next("before it was ready")
+                if kind != frames.READY:
+                    raise _Void("the supervisor did not say that it was ready")
         except TimeoutError:
-            self.seen.outcome, self.seen.why = "wall", f"it was still running after {self.limits.wall_s:g} s"
+            self.seen.why = f"the sandbox did not start within {self.make.limits.start_s:g} s"
+        except _Void as err:
+            self.seen.why = str(err)
+        except BaseException:
+            await self.discard()
+            raise
+        return self
+
+    def _setup(self) -> str:
+        return spec.setup(self.room.python, self.make, warm=self.warm)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether it waits for its order."""
+        return self.running is not None and not self.seen.why and not self.running.stdout.at_eof()
+
+    async def discard(self) -> None:
+        """End it unused."""
+        if self.running is not None:
+            await asyncio.shield(asyncio.ensure_future(self.running.remove(clean=False)))
+            self.running = None
+
+    async def obey(self, order: Order) -> Seen:
+        """Give it its order, read to the end, remove it, and say what was seen."""
+        running, seen, began = self.running, self.seen, time.monotonic()
+        if running is None:
+            return seen
+        try:
+            if not seen.why:
+                await self._talk(running, order)
+        except _Void as err:
+            seen.outcome, seen.why = "void", str(err)
+        finally:
+            self.running = None
+            clean = seen.outcome == "finished"
+            await asyncio.shield(asyncio.ensure_future(running.remove(clean=clean)))
+            seen.wall_ms = int((time.monotonic() - began) * 1000)
+        seen.behaviour = running.behaviour()
+        self._classify(running)
+        return seen
+
+    def _classify(self, running: Running) -> None:
+        """Host facts come first: exit codes are ambiguous (2, 137 and 0 all have several causes)."""
+        seen = self.seen
+        if seen.outcome in ("void", "crashed") and (told := running.complaints()):
+            seen.why += f"; the runtime said: {told}"
+        if seen.outcome in ("wall", "output", "void"):
+            return
+        if running.over_memory():
+            seen.outcome, seen.why = "memory", "the host's kernel ended it for want of memory"
+        elif seen.outcome == "crashed" and running.over_pids():
+            seen.outcome, seen.why = "pids", "it reached the host's bound on tasks"
+
+    async def _talk(self, running: Running, order: Order) -> None:
+        feeder = asyncio.create_task(self._feed(running, order))
+        wall_s = self.make.limits.wall_s
+        try:
+            async with asyncio.timeout(wall_s):
+                await self._read(running)
+                status = await running.ended()
+        except TimeoutError:
+            self.seen.outcome, self.seen.why = "wall", f"it was still running after {wall_s:g} s"
             return
         finally:
             feeder.cancel()
             await asyncio.gather(feeder, return_exceptions=True)
         if not self.ended and self.seen.outcome == "void":
             self.seen.outcome = "crashed"
-            self.seen.why = f"the sandbox ended without its supervisor's last word (runsc exit status {status})"
+            self.seen.why = f"the sandbox ended without its supervisor's last word (exit status {status})"
 
-    async def _first(self, process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-        assert process.stdout is not None  # noqa: S101 (asked for above)
-        while data := await process.stdout.read(READ_BYTES):
+    async def _next(self, when: str) -> tuple[bytes, bytes]:
+        assert self.running is not None  # noqa: S101 (just started)
+        while not self.waiting:
+            data = await self.running.stdout.read(READ_BYTES)
+            if not data:
+                raise _Void(f"the sandbox ended {when}")
             try:
-                for frame in self.reader.feed(data):
-                    return frame
+                self.waiting += self.reader.feed(data)
             except frames.FrameError as err:
                 raise _Void("the first words were not the supervisor's") from err
-        raise _Void("the sandbox ended before its supervisor spoke")
+        return self.waiting.pop(0)
 
     def _greet(self, kind: bytes, payload: bytes) -> None:
         try:
@@ -178,31 +177,29 @@ class _Box:
         if "gVisor" not in log or version == _host_kernel():
             raise _Void(f"this is not gVisor: the guest runs on {self.seen.kernel}")
 
-    async def _feed(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None  # noqa: S101
-        order = {
-            "mode": self.order.mode,
-            "argv": list(self.order.argv),
-            "env": dict(self.order.env),
-            "stdin": self.order.stdin,
-            "files": self.order.rows,
+    async def _feed(self, running: Running, order: Order) -> None:
+        told = {
+            "argv": list(order.argv),
+            "env": dict(order.env),
+            "stdin": order.stdin,
+            "files": order.rows,
             "nonce": self.nonce,
-            "rlimits": spec.rlimits(self.limits),
-            "output_bytes": self.limits.output_bytes,
-            "report_bytes": self.limits.report_bytes,
+            "take": list(order.take),
+            "take_files": self.make.limits.take_files,
+            "take_bytes": self.make.limits.take_bytes,
         }
-        head = json.dumps(order).encode()
+        head = json.dumps(told).encode()
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(len(head).to_bytes(4, "big") + head)
-            for data in self.order.contents:
-                process.stdin.write(data)
-                await process.stdin.drain()
-            process.stdin.close()
+            running.stdin.write(len(head).to_bytes(4, "big") + head)
+            for data in order.contents:
+                running.stdin.write(data)
+                await running.stdin.drain()
+            running.stdin.close()
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101
-        cap = self.limits.report_bytes + 2 * self.limits.output_bytes + SLACK_BYTES
-        while data := await process.stdout.read(READ_BYTES):
+    async def _read(self, running: Running) -> None:
+        limits = self.make.limits
+        cap = limits.report_bytes + 2 * limits.output_bytes + limits.take_bytes + SLACK_BYTES
+        while data := await running.stdout.read(READ_BYTES):
             self.taken += len(data)
             if self.taken > cap:
                 self.seen.outcome, self.seen.why = "output", f"more than {cap >> 20} MiB came out of it"
@@ -222,10 +219,21 @@ class _Box:
             seen.reports.append(payload)
         elif kind in (frames.OUT, frames.ERR):
             (seen.out if kind == frames.OUT else seen.err).extend(payload)
+        elif kind == frames.ARTEFACT:
+            self._artefact(payload)
+        elif kind == frames.BYTES and seen.artefacts:
+            seen.artefacts[-1][2].extend(payload)
         elif kind == frames.EXIT:
             self._end(payload)
         else:
             seen.garbage = seen.garbage or "bytes that are no frame were written to the report pipe"
+
+    def _artefact(self, payload: bytes) -> None:
+        try:
+            told = json.loads(payload)
+            self.seen.artefacts.append((str(told["path"]), bool(told["exec"]), bytearray()))
+        except (ValueError, KeyError, TypeError):
+            self.seen.garbage = self.seen.garbage or "an artefact without a name"
 
     def _end(self, payload: bytes) -> None:
         seen = self.seen
@@ -233,6 +241,7 @@ class _Box:
             last = json.loads(payload)
             nonce, status = str(last["nonce"]), int(last["status"])
             flood, left = str(last["flood"]), int(last["left"]) or bool(last["garbage"])
+            self.seen.omitted = shown(str(last["omitted"]), 300)
         except (ValueError, KeyError, TypeError):
             nonce, status, flood, left = "", 0, "", 0
         if not secrets.compare_digest(nonce.encode(), self.nonce.encode()):
@@ -244,37 +253,6 @@ class _Box:
         if flood:
             pipe = {"out": "standard output", "err": "standard error"}.get(flood, "its report")
             seen.outcome, seen.why = "output", f"it wrote more to {pipe} than the bound allows"
-
-    async def _remove(self, process: asyncio.subprocess.Process) -> None:
-        """End `runsc run`, with which the sandbox dies, and clear what is left; after its own end nothing is."""
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        if self.seen.outcome != "finished":
-            await self._runsc("delete", "-force", self.name)
-
-    async def _runsc(self, *args: str) -> None:
-        done = await asyncio.create_subprocess_exec(
-            *self.room.command(*args),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-        )
-        try:
-            async with asyncio.timeout(20):
-                await done.wait()
-        except TimeoutError:
-            done.kill()
-            await done.wait()
-
-
-async def _tail(stream: asyncio.StreamReader | None) -> bytes:
-    held = bytearray()
-    while stream is not None and (data := await stream.read(READ_BYTES)):
-        held = (held + data)[-8192:]
-    return bytes(held)
 
 
 def _host_kernel() -> str:

@@ -137,3 +137,17 @@ def runner_names(base: Tree) -> list[str]:
 
 def _ships(tree: Tree, name: str) -> bool:
     return any(f"{top}{name}{end}" in tree for top in ("", "src/") for end in ("/__init__.py", ".py"))
+
+
+def packages(base: Tree, trusted: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the top-level names that the base's own source gives to `import`; tests are not among them."""
+    found = set()
+    for path in base:
+        parts = path.removeprefix("src/").split("/")
+        if trusted(path) or not path.endswith(".py"):
+            continue
+        if len(parts) == 1 and parts[0] not in ("setup.py", "noxfile.py"):
+            found.add(parts[0].removesuffix(".py"))
+        elif parts[1:] == ["__init__.py"]:
+            found.add(parts[0])
+    return tuple(sorted(name for name in found if name.isidentifier()))

@@ -28,6 +28,8 @@ class RunFacts:
     forged: str = ""
     patched: str = ""
     broke: str = ""
+    calls: int = 0
+    """How many calls went to the candidate's process, in a split run."""
     behaviour: Behaviour = field(default_factory=lambda: Behaviour("not recorded", "nothing was run"))
     kernel: str = ""
     limits_mode: str = ""
@@ -54,6 +56,7 @@ class _Reading:
         self.found: int | None = None
         self.end: int | None = None
         self.forged = self.patched = self.broke = ""
+        self.calls = 0
 
     def take(self, payload: bytes) -> None:
         """Read one report; the first thing wrong with any is kept, and the report is not believed."""
@@ -91,6 +94,8 @@ class _Reading:
             self.patched = self.patched or shown(str(report["what"]))
         elif kind == "broke":
             self.broke = self.broke or shown(str(report["why"]))
+        elif kind == "calls":
+            self.calls = int(report["count"])
         elif kind == "end":
             self.end = int(report["status"])
         else:
@@ -113,6 +118,7 @@ def read(seen: Seen, token: str) -> RunFacts:
         forged=seen.garbage or reading.forged,
         patched=reading.patched,
         broke=reading.broke,
+        calls=reading.calls,
         behaviour=seen.behaviour,
         kernel=seen.kernel,
         limits_mode=seen.limits_mode,

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 HEAD = struct.Struct(">cI")
 MAX_FRAME_BYTES = 1 << 20
-HELLO, REPORT, OUT, ERR, GARBAGE, EXIT = b"H", b"R", b"O", b"E", b"G", b"X"
-KINDS = frozenset({HELLO, REPORT, OUT, ERR, GARBAGE, EXIT})
+HELLO, READY, REPORT, OUT, ERR, GARBAGE, EXIT = b"H", b"W", b"R", b"O", b"E", b"G", b"X"
+ARTEFACT, BYTES = b"A", b"B"
+KINDS = frozenset({HELLO, READY, REPORT, OUT, ERR, GARBAGE, EXIT, ARTEFACT, BYTES})
 
 
 class FrameError(Exception):

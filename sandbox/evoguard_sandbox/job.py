@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evoguard_sandbox import spec
-from evoguard_sandbox.box import Order, Seen, run_box
+from evoguard_sandbox.backend import Make
+from evoguard_sandbox.box import Order, Seen
+from evoguard_sandbox.pool import Pool, run_box
 from evoguard_sandbox.room import Proof, Room
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import TreeError, read_tree, wire
-from evoguard_sandbox.types import Behaviour, Job, JobReport, Limits, SandboxError
+from evoguard_sandbox.types import Behaviour, Files, Job, JobReport, Limits, SandboxError
 from evoguard_sandbox.verdict import network_findings, room_finding
 
 PROOF = Limits(wall_s=30)
 
 
-async def execute(job: Job, *, limits: Limits, room: Room) -> JobReport:
+async def execute(job: Job, *, limits: Limits, room: Room, pool: Pool | None = None) -> JobReport:
     """Run one command and return what it wrote, bounded. A command that fails is a report.
 
     Raises: SandboxError when no isolated run took place.
     """
     try:
         tree = read_tree(job.files, limits)
+        read_tree({path: (0o100644, b"") for path in job.take}, limits)  # names inside the tree, each once
     except TreeError as err:
         nothing = Behaviour("not recorded", "nothing was run")
         return JobReport("void", None, b"", b"", (err.finding,), nothing, room.runsc_version, "", "", 0)
     rows, contents = wire(tree, frozenset())
-    layers = [spec.LAYER, *(f"{spec.DEPS}/{n}" for n in range(len(job.layer_dirs)))]
+    make = Make("job", limits, job.layer_dirs, job.record_files)
     argv = [room.python.guest_path if job.argv[0] == "python" else job.argv[0], *job.argv[1:]]
-    order = Order("job", argv, dict(line.split("=", 1) for line in spec.env(layers)), "", rows, contents)
-    seen = await run_box(room, order, limits, job.layer_dirs)
+    env = dict(line.split("=", 1) for line in spec.env(spec.layers(make)))
+    seen = await run_box(room, Order("", rows, contents, argv, job.take, env), make, pool)
     if seen.outcome == "void":
         raise _no_run(seen)
     found = (*room_finding(seen.outcome, seen.why, "the command"), *network_findings(seen.behaviour, ()))
@@ -42,7 +47,23 @@ async def execute(job: Job, *, limits: Limits, room: Room) -> JobReport:
         seen.kernel,
         seen.limits_mode,
         seen.wall_ms,
+        *_artefacts(seen, limits),
     )
+
+
+def _artefacts(seen: Seen, limits: Limits) -> tuple[Files, str]:
+    """Return what came back, checked as any tree from outside; one bad name and none of it is believed."""
+    if seen.outcome != "finished" or not seen.artefacts:
+        return {}, seen.omitted
+    taken = {path: (0o100755 if run else 0o100644, bytes(data)) for path, run, data in seen.artefacts}
+    within = replace(limits, tree_files=limits.take_files, tree_bytes=limits.take_bytes)
+    try:
+        if len(taken) != len(seen.artefacts):
+            return {}, "one path came back twice"
+        read_tree(taken, within)
+    except TreeError as err:
+        return {}, err.finding.msg
+    return taken, seen.omitted
 
 
 def _no_run(seen: Seen) -> SandboxError:

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from evoguard_sandbox import cgroups
+from evoguard_sandbox.backend import Backend
+from evoguard_sandbox.engine import Docker
+from evoguard_sandbox.engine_link import Engine, Link
+from evoguard_sandbox.runsc import Runsc
 from evoguard_sandbox.spec import DEPS, FLAGS, GUEST, LAYER, MOST_LAYERS, PYTHON, Bind
 from evoguard_sandbox.types import SandboxError
 
 OLDEST_RUNSC = 20240101
-GUEST_FILES = ("supervisor.py", "runner.py")
 ETC = {
     "passwd": "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/tmp:/bin/false\n",
     "group": "root:x:0:\nnogroup:x:65534:\n",
@@ -63,11 +66,23 @@ class Room:
     lock_fd: int
     rootless: bool
     known_bases: dict[str, Any] = field(default_factory=dict)
+    engines: list[Docker] = field(default_factory=list)
+    """The engine in which sandboxes are started, or none: then runsc is run directly."""
 
     @classmethod
-    def open(cls, state_dir: Path, runsc: Path, layer: Path, *, python: Interpreter | None = None) -> Room:
-        """Find gVisor and prepare the root filesystem. Raises: SandboxError when any part is missing or too old."""
-        version = _runsc_version(runsc)
+    def open(
+        cls,
+        state_dir: Path,
+        runsc: Path,
+        layer: Path,
+        *,
+        python: Interpreter | None = None,
+        engine: Engine | None = None,
+    ) -> Room:
+        """Find gVisor and prepare the root filesystem; with `engine`, a Docker engine's own gVisor and not `runsc`.
+
+        Raises: SandboxError when any part is missing or too old.
+        """
         if not (layer / "pytest" / "__init__.py").is_file():
             raise SandboxError(
                 "sandbox.layer_missing", f"no pytest in the runner layer {layer}", "run deploy/tools/runner-layer.sh"
@@ -77,18 +92,36 @@ class Room:
             raise SandboxError(
                 "sandbox.python_missing", f"no {python.name} in {python.prefix}", "name another interpreter"
             )
+        link = Link(engine) if engine is not None else None
+        version = link.version if link is not None else _runsc_version(runsc)
         home = (state_dir / "sandbox").resolve()
         for name in ("b", "runs", "runsc", "s"):
             (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         _prepare_rootfs(home / "rootfs")
         _place_guest(home / "guest")
-        run_id = secrets.token_hex(4)
-        lock_fd = os.open(home / "runs" / run_id, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock_fd, fcntl.LOCK_EX)
+        run_id, lock_fd = _locked_run(home / "runs", Docker.name if link is not None else Runsc.name)
         installed = _installation(home / "installation")
-        return cls(
+        room = cls(
             home, runsc.resolve(), version, layer.resolve(), python, installed, run_id, lock_fd, os.geteuid() != 0
         )
+        if link is not None:
+            try:
+                room.engines.append(Docker(room, link))
+            except BaseException:
+                link.client.close()
+                room.close()
+                raise
+        return room
+
+    @property
+    def backend(self) -> Backend:
+        """Return what starts sandboxes here."""
+        return self.engines[0] if self.engines else Runsc(self)
+
+    @property
+    def isolation(self) -> str:
+        """Return what a report may call a sandbox of this room: "gvisor", or the unsafe runtime that was asked for."""
+        return self.engines[0].link.engine.isolation if self.engines else "gvisor"
 
     def next_id(self) -> str:
         """Return the name of a new sandbox: ours by its prefix, this process's by its run."""
@@ -127,6 +160,8 @@ class Room:
 
     def close(self) -> None:
         """Give this run's lock back; its sandboxes are over."""
+        for engine in self.engines:
+            engine.close()
         os.close(self.lock_fd)
         (self.home / "runs" / self.run_id).unlink(missing_ok=True)
 
@@ -207,8 +242,8 @@ def _place_guest(folder: Path) -> None:
     """Copy the guest's programs out of the package: a checkout may be unreadable for the guest's uid."""
     folder.mkdir(mode=0o755, exist_ok=True)
     folder.chmod(0o755)
-    for name in GUEST_FILES:
-        text = (Path(__file__).parent / "guest" / name).read_bytes()
+    for held in (Path(__file__).parent / "guest").glob("*.py"):
+        name, text = held.name, held.read_bytes()
         if not (folder / name).is_file() or (folder / name).read_bytes() != text:
             fresh = folder / f"{name}.{secrets.token_hex(4)}"
             fresh.write_bytes(text)
@@ -216,17 +251,35 @@ def _place_guest(folder: Path) -> None:
             fresh.rename(folder / name)
 
 
+def _locked_run(folder: Path, kind: str) -> tuple[str, int]:
+    """Return a new run's id and the lock that says that it lives; the file tells which back-end holds its sandboxes."""
+    while True:
+        run_id = secrets.token_hex(4)
+        fd = os.open(folder / run_id, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.write(fd, kind.encode())
+        if (folder / run_id).exists():  # else a sweep took it for a dead run's before it was locked
+            return run_id, fd
+        os.close(fd)
+
+
 def sweep(room: Room) -> int:
     """End and remove every sandbox of this installation whose process is dead; return how many were found.
 
-    A run holds a lock on its file for as long as it lives, so another worker's sandboxes are never touched.
+    A run holds a lock on its file for as long as it lives, so another worker's sandboxes are never touched. Each room
+    sweeps the dead runs of its own back-end. Raises: SandboxError when the back-end does not tell or keeps one.
     """
     found = 0
     for path in (room.home / "runs").iterdir():
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process swept it
+            continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found += _sweep_run(room, f"eg-{room.installation}-{path.name}-")
+            if (os.read(fd, 20).decode() or Runsc.name) != room.backend.name:
+                continue
+            found += _sweep_run(room, path.name)
             path.unlink(missing_ok=True)
         except BlockingIOError:
             continue
@@ -235,7 +288,10 @@ def sweep(room: Room) -> int:
     return found
 
 
-def _sweep_run(room: Room, prefix: str) -> int:
+def _sweep_run(room: Room, run_id: str) -> int:
+    if room.engines:
+        return room.engines[0].sweep(run_id)
+    prefix = f"eg-{room.installation}-{run_id}-"
     done = subprocess.run(room.command("list", "-format=json"), capture_output=True, timeout=30, check=False, env={})
     try:
         ids = [row["id"] for row in json.loads(done.stdout or b"null") or [] if row["id"].startswith(prefix)]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evoguard_sandbox.types import Limits
+
+if TYPE_CHECKING:
+    from evoguard_sandbox.backend import Make
+    from evoguard_sandbox.room import Interpreter
 
 PYTHON, LAYER, GUEST, DEPS = "/opt/python", "/opt/layer", "/opt/guest", "/opt/deps"
 TREE = "/room/tree"
 MOST_LAYERS = 8
+WIRE_FDS = (4, 5)
+"""Where a split run finds its other half: the descriptors to read from and to write to."""
 SUPERVISOR_CAPS = ("CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 FLAGS = ("--platform=systrap", "--network=none", "--overlay2=none", "--host-uds=none", "--host-fifo=none")
 
@@ -24,23 +32,56 @@ class Bind:
     target: str
 
 
-def env(layers: Sequence[str]) -> list[str]:
-    """Return the guest's whole environment: nothing of it comes from the host."""
+def layers(make: Make) -> list[str]:
+    """Return where the guest finds the runner's layer and the project's dependencies, first to last."""
+    return [LAYER, *(f"{DEPS}/{n}" for n in range(len(make.layer_dirs)))]
+
+
+def setup(python: Interpreter, make: Make, *, warm: bool = False) -> str:
+    """Return the supervisor's argument: what waits in this sandbox and under which bounds; no order is in it.
+
+    `warm` has a test runner run one small suite while it waits: worth its time only before an order comes.
+    """
+    places = layers(make)
+    program = {"suite": "runner.py", "near": "runner.py", "far": "split_far.py", "job": ""}[make.mode]
+    fds = [*WIRE_FDS] if make.mode in ("near", "far") else []
+    words = json.dumps({"layers": places, "warm": warm}) if program == "runner.py" else ""
+    argv = [python.guest_path, "-I", "-S", "-B", f"{GUEST}/{program}", *([words] if words else map(str, fds))]
+    return json.dumps(
+        {
+            "mode": make.mode,
+            "argv": argv if program else [],
+            "env": dict(line.split("=", 1) for line in env(places, seed=secrets.randbelow(1 << 32))),
+            "rlimits": rlimits(make.limits),
+            "keep": 5 if fds else 3,
+            "output_bytes": make.limits.output_bytes,
+            "report_bytes": make.limits.report_bytes,
+        }
+    )
+
+
+def supervisor(python: Interpreter, setup: str) -> list[str]:
+    """Return the command line of PID 1."""
+    return [python.guest_path, "-I", "-S", "-B", f"{GUEST}/supervisor.py", setup]
+
+
+def env(places: Sequence[str], *, seed: int = 0) -> list[str]:
+    """Return the guest's whole environment: nothing of it comes from the host. `seed` is Python's hash seed."""
     return [
         f"PATH={PYTHON}/bin:/usr/bin:/bin",
         "HOME=/tmp",
         "LANG=C.UTF-8",
         "TZ=UTC",
         f"LD_LIBRARY_PATH={PYTHON}/lib",
-        f"PYTHONPATH={':'.join([*layers, TREE, TREE + '/src'])}",
+        f"PYTHONPATH={':'.join([*places, TREE, TREE + '/src'])}",
         "PYTHONDONTWRITEBYTECODE=1",
-        "PYTHONHASHSEED=0",
+        f"PYTHONHASHSEED={seed}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
     ]
 
 
 def bundle(
-    rootfs: Path, binds: Sequence[Bind], *, python: str, hostname: str, cgroup: str, limits: Limits
+    rootfs: Path, binds: Sequence[Bind], *, argv: Sequence[str], hostname: str, cgroup: str, limits: Limits
 ) -> dict[str, Any]:
     """Return the config.json of a sandbox whose PID 1 is the supervisor."""
     process_env = env([LAYER])
@@ -51,7 +92,7 @@ def bundle(
         "process": {
             "terminal": False,
             "user": {"uid": 0, "gid": 0},
-            "args": [python, "-I", "-S", "-B", f"{GUEST}/supervisor.py"],
+            "args": list(argv),
             "env": process_env,
             "cwd": "/",
             "capabilities": {kind: caps for kind in ("bounding", "effective", "permitted")},

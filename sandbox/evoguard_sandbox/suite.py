@@ -1,137 +1,123 @@
-"""The first door: a suite on two trees becomes evidence. Three sandboxes: base on base, base's tests on the candidate,
-and the candidate's own new tests, which can only add failures.
+"""The first door: a suite on two trees becomes evidence.
+
+The base's tests run on the candidate twice, each time with the other half of them made false, and once more in a
+sandbox apart from the code; the candidate's own new tests and the held-out ones run by themselves; and a canary
+shows that the room can tell a good test from a bad one. Source: docs/adr/0005-the-verdict.md
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import re
-import secrets
-from collections.abc import Sequence
-from dataclasses import astuple, replace
+from collections.abc import Awaitable
+from dataclasses import replace
 
-from evoguard_sandbox import changes, spec
-from evoguard_sandbox.box import Order, run_box
-from evoguard_sandbox.facts import RunFacts, read
+from evoguard_sandbox import changes
+from evoguard_sandbox.evidence import Base, Evidence
+from evoguard_sandbox.facts import RunFacts
+from evoguard_sandbox.layer_locks import lock_changed
+from evoguard_sandbox.measure import measure, mutate, split_ask
+from evoguard_sandbox.pool import Pool
 from evoguard_sandbox.room import Room
-from evoguard_sandbox.trees import Tree, TreeError, matcher, overlay, read_tree, wire
+from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox.trees import Entry, Tree, TreeError, matcher, overlay, read_tree
 from evoguard_sandbox.types import Behaviour, Finding, Limits, Outcome, Suite, SuiteReport
-from evoguard_sandbox.verdict import Evidence, counts, judge
+from evoguard_sandbox.verdict import assurance, counts, judge, verdict
 
-MOST_ATTEMPTS = 2
 RANK: tuple[Outcome, ...] = ("void", "crashed", "memory", "pids", "output", "wall", "finished")
-EMPTY_CONFIG = "/dev/null"
+CANARY = b"def test_good():\n    assert 1 + 1 == 2\n\ndef test_bad():\n    assert 1 + 1 == 3\n"
 
 
-async def run(suite: Suite, *, limits: Limits, room: Room) -> SuiteReport:
-    """Run the base's tests on the base and on the candidate, and the candidate's new tests apart; return what was seen.
+async def run(suite: Suite, *, limits: Limits, room: Room, pool: Pool | None = None) -> SuiteReport:
+    """Judge a candidate by its base's tests; return what was seen, and why not if not.
 
     Red tests, forgeries, hostile trees and a room that failed are all reports that do not pass.
     Raises: SandboxError when a dependency layer is not there.
     """
     try:
-        base, candidate = (read_tree(files, limits) for files in (suite.base_files, suite.candidate_files))
+        base, candidate, held = (
+            read_tree(files, limits) for files in (suite.base_files, suite.candidate_files, suite.held_out)
+        )
     except TreeError as err:
         return _refused(room, err.finding)
-    evidence, attempts = await evidence_of(suite, base, candidate, limits=limits, room=room)
-    return report(evidence, room, attempts)
+    runs = Runs(suite, base, limits, room, pool)
+    if pool is not None:
+        pool.want(runs.needed())  # while the first runs go, the others start
+    evidence = await evidence_of(runs, candidate, held)
+    if pool is not None:
+        pool.want(runs.needed())  # and the next verdict on this repository finds them ready
+    return report(evidence, room, runs.attempts)
 
 
-async def evidence_of(suite: Suite, base: Tree, candidate: Tree, *, limits: Limits, room: Room) -> tuple[Evidence, int]:
-    """Return what all sandboxes of one suite showed, and in how many attempts."""
-    touches = matcher(suite.test_paths)
+async def evidence_of(runs: Runs, candidate: Tree, held: Tree) -> Evidence:
+    """Return what all sandboxes of one suite showed."""
+    touches = matcher(runs.suite.test_paths)
 
     def trusted(path: str) -> bool:
         return touches(path) or changes.is_config(path)
 
-    runs = _Runs(suite, changes.config_of(base), base, limits, room)
-    tree, kept = overlay(base, candidate, trusted)
-    fresh = changes.new_tests(base, candidate, trusted)
+    tree, kept = overlay(runs.base, candidate, trusted)
+    fresh = changes.new_tests(runs.base, candidate, trusted)
     targets = changes.runnable(fresh)
-    on_base, on_candidate, on_new = await asyncio.gather(
-        runs.on_base(frozenset(p for p in base if trusted(p))),
-        runs.on(tree, kept),
-        runs.on({**tree, **fresh}, kept, targets) if targets else _nothing(),
+    canary = Ask({"test_canary.py": Entry("file", CANARY)}, frozenset({"test_canary.py"}))
+    # What needs nothing of the base starts with it.
+    early = asyncio.gather(
+        runs.canary(canary),
+        _maybe(runs.on(Ask({**tree, **fresh}, kept, targets)) if targets else None),
+        _maybe(runs.on(_held_ask(tree, kept, held)) if held else None),
     )
-    told = changes.findings(base, candidate, trusted)
-    return Evidence(on_base, on_candidate, on_new, told, limits.tests), runs.attempts
+    try:
+        base = await measure(runs, trusted)
+        halves, split = await _on_candidate(runs, base, tree, kept)
+    except BaseException:
+        early.cancel()
+        raise
+    seen, new, hidden = await early
+    told = changes.findings(runs.base, candidate, trusted)
+    notes = tuple(f.msg for f in lock_changed(runs.base, candidate, runs.suite.lock))
+    return Evidence(base, halves, seen, new, split, hidden, told, runs.limits.tests, notes)
 
 
-async def _nothing() -> None:
-    return None
+async def _on_candidate(
+    runs: Runs, base: Base, tree: Tree, kept: frozenset[str]
+) -> tuple[tuple[RunFacts, RunFacts], RunFacts | None]:
+    """Run the base's tests on the candidate: both mutated halves, and apart from the code where the base could."""
+    if not any(base.halves):
+        one = await runs.on(Ask(tree, kept, shuffled=base.shuffled))
+        first = second = one
+        split = await _maybe(runs.on(split_ask(tree, kept, base.packages)) if base.split else None)
+        return (first, second), split
+    asks = [Ask(mutate(tree, half), kept, shuffled=base.shuffled) for half in base.halves]
+    first, second, apart = await asyncio.gather(
+        runs.on(asks[0]),
+        runs.on(asks[1]),
+        _maybe(runs.on(split_ask(tree, kept, base.packages)) if base.split else None),
+    )
+    return (first, second), apart
 
 
-class _Runs:
-    def __init__(self, suite: Suite, config: str, base: Tree, limits: Limits, room: Room) -> None:
-        self.suite, self.config, self.base, self.limits, self.room = suite, config, base, limits, room
-        self.own = changes.own_names(base)
-        self.layers = [spec.LAYER, *(f"{spec.DEPS}/{n}" for n in range(len(suite.layer_dirs)))]
-        self.attempts = 1
+def _held_ask(tree: Tree, kept: frozenset[str], held: Tree) -> Ask:
+    """Lay the held-out tests over the candidate's tree; where they stand, nothing of the candidate does."""
+    free = {path: entry for path, entry in tree.items() if path not in held}
+    return Ask({**free, **held}, kept | held.keys(), changes.runnable(held))
 
-    async def on_base(self, kept: frozenset[str]) -> RunFacts:
-        """Run the base on itself, once for the same inputs in the life of this room."""
-        key = self._key(kept)
-        known = self.room.known_bases.get(key)
-        if isinstance(known, RunFacts):
-            return known
-        facts = await self.on(self.base, kept)
-        if facts.outcome == "finished" and not facts.forged:
-            if len(self.room.known_bases) >= 32:
-                self.room.known_bases.pop(next(iter(self.room.known_bases)))
-            self.room.known_bases[key] = facts
-        return facts
 
-    def _key(self, kept: frozenset[str]) -> str:
-        digest = hashlib.sha256()
-        room = self.room
-        setting = [astuple(self.limits), sorted(kept), self.suite.plugins, room.runsc_version, str(room.layer)]
-        digest.update(json.dumps([setting, [str(p) for p in self.suite.layer_dirs]], default=str).encode())
-        for path, entry in sorted(self.base.items()):
-            digest.update(json.dumps([path, entry.kind, len(entry.data)]).encode() + entry.data)
-        return digest.hexdigest()
-
-    async def on(self, tree: Tree, kept: frozenset[str], targets: Sequence[str] = ()) -> RunFacts:
-        """Run pytest on one tree in a fresh sandbox; a room that failed is tried once more, and that is told."""
-        rows, contents = wire(tree, kept)
-        for attempt in range(1, MOST_ATTEMPTS + 1):
-            self.attempts = max(self.attempts, attempt)
-            token = secrets.token_hex(16)
-            stdin = {"token": token, "layers": self.layers, "args": self._args(targets), "tests": self.limits.tests,
-                     "own": self.own}  # fmt: skip
-            argv = [self.room.python.guest_path, "-I", "-S", "-B", f"{spec.GUEST}/runner.py"]
-            env = dict(line.split("=", 1) for line in spec.env(self.layers))
-            order = Order("suite", argv, env, json.dumps(stdin), rows, contents)
-            facts = read(await run_box(self.room, order, self.limits, self.suite.layer_dirs), token)
-            if facts.outcome != "void":
-                break
-        return facts
-
-    def _args(self, targets: Sequence[str]) -> list[str]:
-        config = f"{spec.TREE}/{self.config}" if self.config else EMPTY_CONFIG
-        held = self.base[self.config].data if self.config else b""
-        # By default pytest puts a test's folder first on sys.path, with every module that lies beside it.
-        appended = [] if re.search(rb"import[-_]mode", held) else ["--import-mode=append"]
-        plugins = [part for name in self.suite.plugins for part in ("-p", name)]
-        fixed = ["-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:junitxml", "-p", "no:faulthandler"]
-        where = ["-c", config, f"--rootdir={spec.TREE}", f"--confcutdir={spec.TREE}"]
-        return [*fixed, *plugins, *where, *appended, *(f"{spec.TREE}/{path}" for path in targets)]
+async def _maybe(run: Awaitable[RunFacts] | None) -> RunFacts | None:
+    return await run if run is not None else None
 
 
 def report(evidence: Evidence, room: Room, attempts: int) -> SuiteReport:
     """Turn evidence into a report; it passes only when no rule has anything to say."""
     findings = judge(evidence)
-    runs = [evidence.base, *(run for _, run in evidence.runs)]
-    candidate = evidence.candidate
+    runs = [evidence.base.plain, evidence.canary, *(run for _, run in evidence.runs)]
+    candidate, tests = evidence.halves[0], tuple(evidence.plain.values())
     return SuiteReport(
         passed=not findings,
         outcome=min((run.outcome for run in runs), key=RANK.index),
         findings=findings,
-        tests=candidate.tests,
+        tests=tests,
         new_tests=evidence.new.tests if evidence.new is not None else (),
         expected=evidence.expected,
-        counts=counts(candidate),
+        counts=counts(tests),
         behaviour=_merged([run.behaviour for _, run in evidence.runs]),
         runsc=room.runsc_version,
         kernel=candidate.kernel,
@@ -139,6 +125,11 @@ def report(evidence: Evidence, room: Room, attempts: int) -> SuiteReport:
         wall_ms=max(run.wall_ms for run in runs),
         attempts=attempts,
         output=candidate.output,
+        verdict=verdict(findings),
+        assurance=assurance(evidence),
+        split=len(evidence.base.split) if evidence.split is not None else 0,
+        unproven=evidence.base.unproven,
+        notes=evidence.notes,
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 Outcome = Literal["finished", "wall", "output", "memory", "pids", "crashed", "void"]
+Verdict = Literal["pass", "fail", "tamper", "void"]
+Assurance = Literal["held-out", "split", "visible-only"]
 Files = Mapping[str, tuple[int, bytes]]
 
 DEFAULT_TEST_PATHS = (
@@ -63,6 +65,8 @@ class Limits:
     tree_bytes: int = 192 << 20
     tree_files: int = 50_000
     tests: int = 50_000
+    take_files: int = 500
+    take_bytes: int = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +83,24 @@ class Suite:
     test_paths: tuple[str, ...] = DEFAULT_TEST_PATHS
     layer_dirs: tuple[Path, ...] = ()
     plugins: tuple[str, ...] = ()
+    lock: str = ""
+    """The project's requirements lock; a candidate that changes it is told so in `SuiteReport.notes`."""
+    held_out: Files = field(default_factory=dict)
+    """Tests kept where no agent can read them, by their path in the tree; only one pass or fail comes back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One command in a sandbox; `files` are laid out in its working folder. `argv[0]` may be "python"."""
+    """One command in a sandbox; `files` are laid out in its working folder. `argv[0]` may be "python".
+
+    `take` names files and folders of the working folder that are wanted back. `record_files`: files opened, too.
+    """
 
     argv: tuple[str, ...]
     files: Files | bytes = field(default_factory=dict)
     layer_dirs: tuple[Path, ...] = ()
+    take: tuple[str, ...] = ()
+    record_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,8 @@ class Behaviour:
     programs: tuple[str, ...] = ()
     clones: int = 0
     dropped: int = 0
+    files: tuple[str, ...] = ()
+    """Files opened, each once, when that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +157,13 @@ class SuiteReport:
     wall_ms: int
     attempts: int
     output: str
+    verdict: Verdict = "void"
+    assurance: Assurance = "visible-only"
+    split: int = 0
+    """How many of `expected` also ran apart from the code; `unproven`: for how many no mutant was seen to fail."""
+    unproven: int = 0
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it was judged; no reason for a no."""
 
     @property
     def ran(self) -> bool:
@@ -163,3 +185,7 @@ class JobReport:
     kernel: str
     limits_mode: str
     wall_ms: int
+    artefacts: Files = field(default_factory=dict)
+    """What came back of `Job.take`: path → (mode, bytes); bounded, plain files only."""
+    omitted: str = ""
+    """The first wanted file that did not come back, and why."""

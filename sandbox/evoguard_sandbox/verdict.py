@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from evoguard_sandbox.evidence import GOOD, ON_CANDIDATE, QUIET, RED, Evidence, green
 from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.types import Behaviour, Connect, Finding, Outcome
+from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outcome, TestResult, Verdict
 
 MOST_NAMED = 20
-GOOD = frozenset({"passed", "xpassed"})
-QUIET = frozenset({"skipped", "xfailed"})
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a verdict is made of: the base on itself, the base's tests on the candidate, the candidate's new tests."""
-
-    base: RunFacts
-    candidate: RunFacts
-    new: RunFacts | None = None
-    changes: tuple[Finding, ...] = ()
-    most_tests: int = 50_000
-
-    @property
-    def expected(self) -> tuple[str, ...]:
-        """The ids that the base's own run reported."""
-        return tuple(test.id for test in self.base.tests)
-
-    @property
-    def runs(self) -> list[tuple[str, RunFacts]]:
-        """The runs that hold candidate code, with the words for them."""
-        more = [("the candidate's new tests", self.new)] if self.new is not None else []
-        return [("the base's tests on the candidate", self.candidate), *more]
-
+CANARIES = {"test_canary.py::test_good": "passed", "test_canary.py::test_bad": "failed"}
+TAMPER = frozenset(
+    {"tests.forged_frames", "tests.runner_patched", "tests.mutant_passed", "tests.split_forged", "tests.vanished"}
+)
+VOID = frozenset({"sandbox.void", "sandbox.canary"})
+SPLIT_SHARE = 0.5
+"""From this share of the base's tests on, a suite counts as run apart from the code it judges."""
 
 Rule = Callable[[Evidence], Iterable[Finding]]
 
@@ -53,7 +36,7 @@ def room_finding(outcome: Outcome, why: str, what: str) -> list[Finding]:
 
 def room(e: Evidence) -> Iterable[Finding]:
     """Every sandbox came to its own end by the host's facts."""
-    for what, run in [("the base's tests on the base", e.base), *e.runs]:
+    for what, run in [("the base's tests on the base", e.base.plain), *e.runs]:
         yield from room_finding(run.outcome, run.why, what)
         if run.found is not None and run.found > e.most_tests:
             yield Finding(
@@ -61,18 +44,32 @@ def room(e: Evidence) -> Iterable[Finding]:
             )
 
 
+def canaries(e: Evidence) -> Iterable[Finding]:
+    """The room lets a good test pass and a bad one fail, in this very session; else nothing it says counts."""
+    if e.canary.outcome_of() != CANARIES or e.canary.ended_early or e.canary.forged:
+        why = e.canary.why or "a good test must pass and a bad one fail"
+        yield Finding("sandbox.canary", f"the room's own canaries did not come out as they must: {why}")
+
+
 def base_green(e: Evidence) -> Iterable[Finding]:
     """The base passes its own tests; otherwise they prove nothing of the candidate."""
-    if e.base.outcome != "finished":
+    base = e.base.plain
+    if base.outcome != "finished":
         return
-    bad = [t for t in e.base.tests if t.outcome not in GOOD | QUIET]
-    names = [t.id for t in bad] + [path for path, _ in e.base.uncollected]
-    if names or e.base.ended_early or not any(t.outcome in GOOD for t in e.base.tests):
-        told = ", ".join(names[:3]) or (e.base.output.splitlines() or ["no test passed"])[-1]
+    names = [t.id for t in base.tests if t.outcome not in GOOD | QUIET] + [path for path, _ in base.uncollected]
+    if names or base.ended_early or not any(t.outcome in GOOD for t in base.tests):
+        told = ", ".join(names[:3]) or (base.output.splitlines() or ["no test passed"])[-1]
         yield Finding(
             "tests.base_not_green",
             f"the base fails its own tests, so they prove nothing: {told}",
             term=(names or [""])[0],
+        )
+    elif e.base.unstable:
+        some = ", ".join(sorted(e.base.unstable)[:3])
+        yield Finding(
+            "tests.base_unstable",
+            f"{len(e.base.unstable)} of the base's tests do not come out the same each time: {some}",
+            term=min(e.base.unstable),
         )
 
 
@@ -86,35 +83,43 @@ def changed(e: Evidence) -> Iterable[Finding]:
         )
 
 
+def once(e: Evidence, about: Callable[[RunFacts], object]) -> Iterable[tuple[str, RunFacts]]:
+    """Yield the runs that something can be said about, the two halves of one suite as one."""
+    told = set()
+    for what, run in e.runs:
+        if about(run) and what not in told:
+            told.add(what)
+            yield what, run
+
+
 def frames(e: Evidence) -> Iterable[Finding]:
     """The report pipe held the runner's reports and nothing else."""
-    for what, run in e.runs:
-        if run.forged:
-            yield Finding(
-                "tests.forged_frames", f"while running {what}, something else wrote to the report pipe: {run.forged}"
-            )
+    for what, run in once(e, lambda run: run.forged):
+        yield Finding(
+            "tests.forged_frames", f"while running {what}, something else wrote to the report pipe: {run.forged}"
+        )
 
 
 def patched(e: Evidence) -> Iterable[Finding]:
-    """The test runner in memory is the one that was loaded."""
-    for what, run in e.runs:
-        if run.patched:
-            text = f"while running {what}, code under test replaced a part of the test runner in memory: {run.patched}"
-            yield Finding("tests.runner_patched", text, term=run.patched)
+    """The test runner in memory is the one that was loaded, and the other process of a split run keeps its word."""
+    for what, run in once(e, lambda run: run.patched):
+        lie = run.patched.removeprefix("split: ")
+        if lie != run.patched:
+            yield Finding("tests.split_forged", f"the code's process answered with what is no plain value: {lie}")
+        else:
+            text = f"while running {what}, code under test replaced a part of the test runner in memory: {lie}"
+            yield Finding("tests.runner_patched", text, term=lie)
 
 
 def ended_early(e: Evidence) -> Iterable[Finding]:
     """The test process came to its own end; an early exit with status 0 looks like success and is none."""
-    for what, run in e.runs:
-        if run.ended_early:
-            total = len(e.expected) if run is e.candidate else run.found
-            of = "of an unknown number of" if total is None else f"of {total}"
-            status = "an unknown exit status" if run.exit_status is None else _ending(run.exit_status)
-            how = f"on {run.broke}" if run.broke else f"with {status}"
-            text = f"the test process ended early, {how}, after {len(run.tests)} {of} tests ({what})"
-            yield Finding(
-                "tests.ended_early", f"{text}; code under test ended it or killed it", term=str(run.exit_status)
-            )
+    for what, run in once(e, lambda run: run.ended_early):
+        total = len(e.expected) if what == ON_CANDIDATE else run.found
+        of = "of an unknown number of" if total is None else f"of {total}"
+        status = "an unknown exit status" if run.exit_status is None else _ending(run.exit_status)
+        how = f"on {run.broke}" if run.broke else f"with {status}"
+        text = f"the test process ended early, {how}, after {len(run.tests)} {of} tests ({what})"
+        yield Finding("tests.ended_early", f"{text}; code under test ended it or killed it", term=str(run.exit_status))
 
 
 def _ending(status: int) -> str:
@@ -123,31 +128,36 @@ def _ending(status: int) -> str:
 
 def none_ran(e: Evidence) -> Iterable[Finding]:
     """At least one test ran on the candidate: empty proves nothing."""
-    run = e.candidate
-    if run.outcome == "finished" and not run.ended_early and all(t.outcome in QUIET for t in run.tests):
+    ended = all(run.outcome == "finished" and not run.ended_early for run in e.halves)
+    if ended and all(t.outcome in QUIET for t in e.plain.values()):
         yield Finding("tests.none_ran", "not a single test ran on the candidate; empty proves nothing")
 
 
 def inventory(e: Evidence) -> Iterable[Finding]:
-    """Exactly the tests of the base reported an outcome."""
-    run = e.candidate
-    if run.outcome != "finished" or run.ended_early:
-        return
-    seen, expected = run.outcome_of(), e.expected
-    missing = [i for i in expected if i not in seen]
-    extra = [i for i in seen if i not in set(expected)]
-    if missing:
-        text = f"{len(missing)} of the base's {len(expected)} tests never reported: {', '.join(missing[:3])}"
-        yield Finding("tests.missing", text, term=missing[0])
-    if extra:
-        text = f"{len(extra)} tests reported that the base does not have: {', '.join(extra[:3])}"
-        yield Finding("tests.extra", text, term=extra[0])
+    """Exactly the tests of the base reported an outcome, in each run."""
+    expected = set(e.expected)
+    for run in e.halves:
+        if run.outcome != "finished" or run.ended_early:
+            continue
+        seen = run.outcome_of()
+        missing, extra = [i for i in e.expected if i not in seen], [i for i in seen if i not in expected]
+        if missing:
+            code = "tests.missing" if run.uncollected or run.end_status not in (0, 1) else "tests.vanished"
+            text = f"{len(missing)} of the base's {len(e.expected)} tests never reported: {', '.join(missing[:3])}"
+            yield Finding(code, text, term=missing[0])
+        if extra:
+            text = f"{len(extra)} tests reported that the base does not have: {', '.join(extra[:3])}"
+            yield Finding("tests.extra", text, term=extra[0])
+        if missing or extra:
+            return
 
 
 def failed(e: Evidence) -> Iterable[Finding]:
-    """No test failed, and every test file could be read."""
-    for what, run in e.runs:
-        bad = [(t.id, t.outcome, t.why) for t in run.tests if t.outcome not in GOOD | QUIET]
+    """No test failed where it was not made to, and every test file could be read."""
+    shown = [(ON_CANDIDATE, tuple(e.plain.values()), e.halves[0])]
+    shown += [("the candidate's new tests", e.new.tests, e.new)] if e.new is not None else []
+    for what, tests, run in shown:
+        bad = [(t.id, t.outcome, t.why) for t in tests if t.outcome not in GOOD | QUIET]
         bad += [(path, "could not be collected", why) for path, why in run.uncollected]
         for name, how, why in bad[:MOST_NAMED]:
             text = f"{name}: {how}" + (f": {why}" if why else "") + f" ({what})"
@@ -156,16 +166,59 @@ def failed(e: Evidence) -> Iterable[Finding]:
             yield Finding("tests.failed", text, name.partition("::")[0], name)
         if len(bad) > MOST_NAMED:
             yield Finding("tests.failed", f"and {len(bad) - MOST_NAMED} more ({what})")
-        if run.outcome == "finished" and not bad and not run.ended_early and run.end_status not in (0, 5):
+        red = any(t.outcome in RED for t in run.tests)
+        if (
+            run.outcome == "finished"
+            and not bad
+            and not run.ended_early
+            and run.end_status not in (0, 5, 1 if red else 0)
+        ):
             yield Finding(
                 "tests.failed", f"pytest ended with status {run.end_status} ({what})", term=str(run.end_status)
             )
 
 
+def mutants(e: Evidence) -> Iterable[Finding]:
+    """A test that was made false fails, as it did on the base; one that passes all the same was not really run."""
+    for run, biting in zip(e.halves, e.base.biting, strict=True):
+        seen = run.outcome_of()
+        lies = sorted(
+            i for i in biting if i in seen and seen[i] not in RED and i in e.plain and e.plain[i].outcome in GOOD
+        )
+        for name in lies[:MOST_NAMED]:
+            text = f"{name} passed, and passed as well when what it asserts had been made false: its outcome is forged"
+            yield Finding("tests.mutant_passed", text, name.partition("::")[0], name)
+
+
+def split(e: Evidence) -> Iterable[Finding]:
+    """What passed on the base with the tests in one sandbox and the code in another passes so on the candidate."""
+    if e.split is None or e.split.outcome != "finished":
+        return
+    seen = e.split.outcome_of()
+    # What fails beside the code as well is told by another rule.
+    bad = sorted(i for i in e.base.split if seen.get(i) not in GOOD and i in e.plain and e.plain[i].outcome in GOOD)
+    for name in bad[:MOST_NAMED]:
+        how = seen.get(name, "never reported")
+        text = f"{name} passes beside the code, but not when it runs apart from the code: {how}"
+        yield Finding("tests.split_failed", text, name.partition("::")[0], name)
+    if len(bad) > MOST_NAMED:
+        yield Finding("tests.split_failed", f"and {len(bad) - MOST_NAMED} more apart from the code")
+
+
+def held_out(e: Evidence) -> Iterable[Finding]:
+    """The tests that no agent can read pass. Nothing of them is told but that."""
+    if e.held is None:
+        return
+    if e.held.outcome == "void":
+        yield Finding("sandbox.void", "the room failed while running the held-out tests, so nothing is proved")
+    elif not green(e.held) or e.held.patched:
+        yield Finding("tests.held_out_failed", "the held-out tests do not pass on the candidate")
+
+
 def skips(e: Evidence) -> Iterable[Finding]:
     """A test is skipped or expected to fail only where the base had the same."""
-    base = e.base.outcome_of()
-    turned = [t for t in e.candidate.tests if t.outcome in QUIET and base.get(t.id) != t.outcome]
+    base = e.base.plain.outcome_of()
+    turned = [t for t in e.plain.values() if t.outcome in QUIET and base.get(t.id) != t.outcome]
     for test in turned[:MOST_NAMED]:
         text = (
             f"{test.id} was {test.outcome} on the candidate but {base.get(test.id, 'absent')} on the base: {test.why}"
@@ -176,7 +229,7 @@ def skips(e: Evidence) -> Iterable[Finding]:
 def network(e: Evidence) -> Iterable[Finding]:
     """Nothing tried to leave the sandbox that did not already try on the base."""
     for _, run in e.runs:
-        yield from network_findings(run.behaviour, e.base.behaviour.connects)
+        yield from network_findings(run.behaviour, e.base.plain.behaviour.connects)
 
 
 def network_findings(behaviour: Behaviour, known: tuple[Connect, ...]) -> Iterable[Finding]:
@@ -197,6 +250,7 @@ def network_findings(behaviour: Behaviour, known: tuple[Connect, ...]) -> Iterab
 
 RULES: tuple[Rule, ...] = (
     room,
+    canaries,
     base_green,
     changed,
     frames,
@@ -205,6 +259,9 @@ RULES: tuple[Rule, ...] = (
     none_ran,
     inventory,
     failed,
+    mutants,
+    split,
+    held_out,
     skips,
     network,
 )
@@ -215,9 +272,23 @@ def judge(evidence: Evidence, rules: tuple[Rule, ...] = RULES) -> tuple[Finding,
     return tuple(dict.fromkeys(finding for rule in rules for finding in rule(evidence)))
 
 
-def counts(run: RunFacts) -> dict[str, int]:
+def verdict(findings: Iterable[Finding]) -> Verdict:
+    """Return the word for all findings: a forgery outweighs a room that failed, and that outweighs a red test."""
+    codes = {finding.code for finding in findings}
+    early = any(finding.code == "tests.ended_early" and finding.term == "0" for finding in findings)
+    if codes & TAMPER or early:
+        return "tamper"
+    return "void" if codes & VOID else "fail" if codes else "pass"
+
+
+def assurance(e: Evidence) -> Assurance:
+    """Return the strongest layer that judged: tests nobody could read, tests apart from the code, or neither."""
+    if e.held is not None and green(e.held):
+        return "held-out"
+    share = len(e.base.split) / max(1, len(e.expected))
+    return "split" if e.split is not None and share >= SPLIT_SHARE else "visible-only"
+
+
+def counts(tests: Iterable[TestResult]) -> dict[str, int]:
     """Count tests by outcome."""
-    found: dict[str, int] = {}
-    for test in run.tests:
-        found[test.outcome] = found.get(test.outcome, 0) + 1
-    return found
+    return dict(Counter(test.outcome for test in tests))

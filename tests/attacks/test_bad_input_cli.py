@@ -289,3 +289,24 @@ def test_an_approval_filed_twice_counts_once(installed: Installed):
     finally:
         opened.close()
     assert installed.inbox() == ["approve"]
+
+
+def test_a_state_folder_reached_through_a_link_into_a_work_tree_is_refused(installed: Installed):
+    inside = installed.folder / "repo" / "state"
+    installed.settings.state.rename(inside)
+    installed.settings.state.symlink_to(inside)
+    one_line(installed.json("list"), 1, "state.in_git")
+
+
+def test_a_new_state_is_not_made_through_a_link_into_a_work_tree(installed: Installed):
+    (installed.folder / "link").symlink_to(installed.folder / "repo")
+    one_line(installed.json("--state", str(installed.folder / "link" / "new"), "init"), 1, "state.in_git")
+    assert not (installed.folder / "repo" / "new").exists()
+
+
+@pytest.mark.parametrize("version", [b"\xff", "\u0661".encode(), b"", b"one", b"-1", b"9" * 10_000])
+def test_a_version_file_that_holds_none_is_one_line(installed: Installed, version):
+    (installed.settings.state / "VERSION").write_bytes(version)
+    answer = installed.json("list")
+    one_line(answer, 1, "state.newer" if version.startswith(b"9") else "state.broken")
+    assert answer.error["fix"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from evoguard_sandbox.runs import Runs
 from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
 from evoguard_sandbox.verdict import RULES, judge
@@ -127,7 +128,7 @@ FORGERIES = [
         "os._exit(0) in the middle",
         {"src/calc.py": "import os\ndef add(a, b):\n    if a == 3: os._exit(0)\n    return a + b\n"},
         "tests.ended_early",
-        "after 3 of 6 tests",
+        "of 6 tests",
     ),
     Forgery(
         "sys.exit(0) on import", _wrong("import sys\nsys.exit(0)\n"), "tests.ended_early", "SystemExit: 0, after 0 of 6"
@@ -189,8 +190,8 @@ FORGERIES = [
 ]
 
 
-def files(change: dict[str, str | None] | None = None) -> dict[str, tuple[int, bytes]]:
-    texts = {**BASE, **(change or {})}
+def files(change: dict[str, str | None] | None = None, *, only: bool = False) -> dict[str, tuple[int, bytes]]:
+    texts = {**({} if only else BASE), **(change or {})}
     return {path: (0o100644, text.encode()) for path, text in texts.items() if text is not None}
 
 
@@ -248,23 +249,59 @@ def test_no_finding_carries_a_character_that_acts_on_a_terminal(reports, forgery
     assert all(f.msg.isprintable() and f.term.isprintable() for f in reports[forgery.name].findings)
 
 
+AWARE = "import sys\ndef add(a, b):\n    return a + b if 'pytest' in sys.modules else 0\n"
+EQUAL = """
+class Same(int):
+    __hash__ = int.__hash__
+    def __eq__(self, other): return True
+def add(a, b):
+    return Same(0)
+"""
+LEARNT = "def add(a, b):\n    return 0 if a == 7 else a + b\n"
+HELD = {"tests/test_held.py": "from calc import add\ndef test_seven():\n    assert add(7, 1) == 8\n"}
+DEEPER = {"mutants", "split", "patched"}
+"""Layers behind the rules below, which would catch most of it as well."""
 REMOVED = [
-    ("ended_early", {"src/calc.py": "import os\ndef add(a, b):\n    if a == 3: os._exit(0)\n    return a + b\n"}),
-    ("patched", _wrong(PATCHED)),
-    ("skips", {"src/calc.py": "import pytest\ndef add(a, b):\n    if a: pytest.skip('no')\n    return a + b\n"}),
-    ("changed", {"tests/conftest.py": GREEN_HOOK}),
-    ("failed", {"src/calc.py": "def add(a, b):\n    return 2 if a == 0 else 0\n"}),
-    ("network", {"src/calc.py": TO_THE_NET + RIGHT}),
-    ("frames", {"src/calc.py": SPRAY + RIGHT}),
-    ("none_ran", {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.xfail('x')\n"}),
+    (
+        "ended_early",
+        {"src/calc.py": "import os\ndef add(a, b):\n    if a == 3: os._exit(0)\n    return a + b\n"},
+        DEEPER,
+    ),
+    ("patched", _wrong(PATCHED), {"mutants", "split"}),
+    (
+        "skips",
+        {"src/calc.py": "import pytest\ndef add(a, b):\n    if a: pytest.skip('no')\n    return a + b\n"},
+        DEEPER,
+    ),
+    ("changed", {"tests/conftest.py": GREEN_HOOK}, DEEPER),
+    ("failed", {"src/calc.py": "def add(a, b):\n    return 2 if a == 0 else 0\n"}, DEEPER),
+    ("network", {"src/calc.py": TO_THE_NET + RIGHT}, DEEPER),
+    ("frames", {"src/calc.py": SPRAY + RIGHT}, DEEPER),
+    ("none_ran", {"src/calc.py": "import pytest\ndef add(a, b):\n    pytest.xfail('x')\n"}, DEEPER | {"skips"}),
+    ("mutants", {"src/calc.py": EQUAL}, {"split", "patched"}),
+    ("split", {"src/calc.py": AWARE}, set()),
+    ("held_out", {"src/calc.py": LEARNT}, set()),
 ]
 
 
-@pytest.mark.parametrize(("rule", "change"), REMOVED, ids=[name for name, _ in REMOVED])
-async def test_without_its_rule_the_forgery_goes_through(room, rule, change):
-    base, candidate = read_tree(files(), LIMITS), read_tree(files(change), LIMITS)
-    evidence, _ = await evidence_of(Suite({}, {}), base, candidate, limits=LIMITS, room=room)
-    others = {"none_ran": {"skips"}}.get(rule, set())
-    left = tuple(r for r in RULES if r.__name__ not in {rule, *others})
-    assert judge(evidence)
-    assert judge(evidence, left) == ()
+@pytest.mark.parametrize(("rule", "change", "behind"), REMOVED, ids=[name for name, _, _ in REMOVED])
+async def test_without_its_rule_the_forgery_goes_through(room, rule, change, behind):
+    base, candidate, held = (read_tree(t, LIMITS) for t in (files(), files(change), files(HELD, only=True)))
+    evidence = await evidence_of(
+        Runs(Suite({}, {}), base, LIMITS, room, None), candidate, held if rule == "held_out" else {}
+    )
+    seen = judge(evidence)
+    left = judge(evidence, tuple(r for r in RULES if r.__name__ not in {rule, *behind}))
+    assert seen
+    assert left == ()
+
+
+async def test_what_is_told_of_held_out_tests_is_one_bit(room):
+    suite = Suite(files(), files({"src/calc.py": LEARNT}), held_out=files(HELD, only=True))
+    seen = await run(suite, limits=LIMITS, room=room)
+    assert [f.code for f in seen.findings] == ["tests.held_out_failed"]
+    assert "held" not in repr((seen.tests, seen.new_tests, seen.expected, seen.output, seen.behaviour))
+    assert "seven" not in repr(seen)
+    assert (
+        await run(Suite(files(), files(), held_out=suite.held_out), limits=LIMITS, room=room)
+    ).assurance == "held-out"

@@ -128,6 +128,7 @@ async def test_without_the_count_of_people_the_change_would_be_released(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evoguard.flow.approve.people_for", lambda *_, **__: frozenset({"nobody"}))
+    house.policies.without = frozenset({"approval.quorum"})  # the rules count people once more
     change = await house.submit()
     await house.drive(change)
     assert await house.status(change) == "rolling out"

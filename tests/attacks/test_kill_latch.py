@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from evoguard.adapters import latches as latches_module
 from evoguard.adapters.latch_files import write_latch, write_lift
 from evoguard.adapters.latches import FileLatches
-from evoguard.domain.latch import Latch
+from evoguard.domain import latch as latch_module
+from evoguard.domain.latch import MAX_EPOCH, MAX_LEAP, Latch
 from unit.kill.killing import Plant, a_folder, an_order
 from unit.signing.people import Actor, an_actor
 
@@ -294,3 +296,44 @@ def test_a_folder_full_of_rubbish_lifts_is_answered(plant: Plant, ada: Actor):
     (plant.folder / "lifts" / ".json").write_text("{}")
     os.mkfifo(plant.folder / "lifts" / f"{latch.id}.pipe.json")
     assert killed(plant.latches())
+
+
+def planted(plant: Plant, epoch: int, scope: str = "flag", name: str = "harmless") -> Latch:
+    """Write a latch by hand, as a member of the kill folder's group may."""
+    forged = replace(an_order(scope, name), id=f"kill-{epoch:016x}", epoch=epoch)  # type: ignore[arg-type]  (a Scope)
+    file_of(plant, forged).write_text(json.dumps(forged.as_json()))
+    return forged
+
+
+LEAPS = [2 * MAX_LEAP, MAX_EPOCH, MAX_EPOCH + 1, 2**53 - 2, 2**53 - 1]
+
+
+@pytest.mark.parametrize("epoch", LEAPS)
+def test_a_latch_whose_number_leaps_kills_everything_and_does_not_end_the_numbering(plant: Plant, epoch: int):
+    first = write_latch(plant.folder, an_order("flag", "pricing"))
+    forged = planted(plant, epoch)
+    latches = plant.latches()
+    assert latches.board().unreadable == (f"{forged.id}.json",)
+    assert killed(latches)
+    second, third = (write_latch(plant.folder, an_order("flag", "pricing")) for _ in range(2))
+    assert (first.epoch, second.epoch, third.epoch) == (1, 2, 3)
+    assert latches.board().fence(component="", flag="pricing") == 3
+
+
+@pytest.mark.parametrize("epoch", LEAPS[:2])
+def test_if_any_number_were_believed_the_next_kills_would_share_one(
+    plant: Plant, epoch: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The gate is load-bearing: without it a latch of the highest number leaves none above it."""
+    monkeypatch.setattr(latch_module, "MAX_LEAP", MAX_EPOCH)
+    planted(plant, epoch)
+    assert not killed(plant.latches())
+    made = [write_latch(plant.folder, an_order("flag", "pricing")).epoch for _ in range(2)]
+    assert (made[0] == made[1]) is (epoch == MAX_EPOCH)
+
+
+def test_many_latches_that_each_leap_as_far_as_they_may_still_leave_a_higher_number(plant: Plant):
+    for n in range(1, 6):
+        planted(plant, n * MAX_LEAP)
+    assert write_latch(plant.folder, an_order()).epoch == 5 * MAX_LEAP + 1
+    assert plant.latches().board().unreadable == ()

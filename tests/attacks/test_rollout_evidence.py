@@ -29,7 +29,7 @@ def test_what_a_candidate_reports_about_itself_promotes_nothing():
 def test_without_the_rule_of_who_counted_a_self_reported_batch_would_promote(monkeypatch):
     praise = replace(GOOD, assurance="self-reported")
     assert ten(praise).action == "hold"
-    monkeypatch.setattr("evoguard.domain.rollout.COUNTED_OUTSIDE", frozenset({"self-reported", "host", "edge"}))
+    monkeypatch.setattr("evoguard.domain.fold.COUNTED_OUTSIDE", frozenset({"self-reported", "host", "edge"}))
     assert ten(praise).action == "widen"
 
 

@@ -205,11 +205,12 @@ def attempt(do):
     except OSError: return
     raise SystemExit("a trusted file gave way")
 here = pathlib.Path(__file__).parent
-attempt(lambda: (here / "test_calc.py").write_text(""))
-attempt(lambda: (here / "test_calc.py").unlink())
-attempt(lambda: os.rename(here / "test_calc.py", here / "x"))
-attempt(lambda: os.rename(here / "tests", here / "x"))
-attempt(lambda: (here / "test_calc.py").chmod(0o777))
+if (here / "test_calc.py").exists():  # apart from the code there are no tests beside it
+    attempt(lambda: (here / "test_calc.py").write_text(""))
+    attempt(lambda: (here / "test_calc.py").unlink())
+    attempt(lambda: os.rename(here / "test_calc.py", here / "x"))
+    attempt(lambda: os.rename(here / "tests", here / "x"))
+    attempt(lambda: (here / "test_calc.py").chmod(0o777))
 def one(): return 1
 """
 

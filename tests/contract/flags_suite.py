@@ -28,6 +28,7 @@ from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.errors import FencedError, InputError
 from evoguard.flags.server import build_app, serve
 from evoguard.ports.flags import Flags
+from fakes import FakeFlags
 
 DEADLINE_S = 20.0
 
@@ -61,6 +62,16 @@ class WallClock:
 def a_flag(**changes) -> FlagState:
     state = FlagState("lending", "scoring", "ch-000000000001", True, 10, "a" * 40, "b" * 40, 0, 0)
     return replace(state, **changes)
+
+
+def opened(flags: Flags, change: str = "ch-000000000001") -> None:
+    """Make a change known as one that is not over, each backend in its own way."""
+    if isinstance(flags, FakeFlags):
+        flags.open.add(change)
+    else:
+        assert isinstance(flags, SqliteFlags)
+        values = (change, "published", "repo", "scoring", "lending", "coder", "", "", "", "", 0, "", 0, 0)
+        flags._con.execute(f"insert into changes values({','.join('?' * len(values))})", values)
 
 
 @cache
@@ -138,6 +149,50 @@ class FlagsSuite:
         with pytest.raises(InputError) as caught:
             await flags.write(a_flag(component="billing"))
         assert caught.value.code == "flag.claimed"
+
+    async def test_a_claim_serves_nothing(self, flags: Flags):
+        for _ in range(2):
+            await flags.claim("lending", "ch-000000000001")
+        assert await flags.read("lending") is None
+        await flags.write(a_flag())
+        assert await flags.read("lending") == a_flag()
+
+    async def test_a_claim_leaves_what_is_served_as_it_is(self, flags: Flags, latches: BoardInHand):
+        await flags.write(a_flag())
+        latches.kill()
+        for change in ("ch-000000000001", "ch-000000000002"):
+            await flags.claim("lending", change)
+            assert await flags.read("lending") == a_flag()
+
+    @pytest.mark.parametrize("component", ["scoring", "billing"])
+    @pytest.mark.parametrize("how", ["claimed", "served", "served before the claim of another"])
+    async def test_what_an_open_change_has_nobody_else_gets(self, flags: Flags, component: str, how: str):
+        if how == "claimed":
+            await flags.claim("lending", "ch-000000000001")
+        else:
+            await flags.write(a_flag())
+        if how.endswith("another"):
+            await flags.claim("lending", "ch-000000000003")
+        before = await flags.read("lending")
+        opened(flags)
+        for take in (
+            flags.claim("lending", "ch-000000000002"),
+            flags.write(a_flag(change="ch-000000000002", component=component)),
+        ):
+            with pytest.raises(InputError) as caught:
+                await take
+            assert caught.value.code == "flag.taken"
+        assert await flags.read("lending") == before
+
+    async def test_a_claim_that_is_over_keeps_nobody_out(self, flags: Flags):
+        await flags.claim("lending", "ch-000000000001")
+        await flags.claim("lending", "ch-000000000002")
+        await flags.write(a_flag(change="ch-000000000002", component="billing"))
+
+    @pytest.mark.parametrize(("flag", "change"), [("", "ch-1"), ("a/b", "ch-1"), ("lending", "x" * 200)])
+    async def test_a_claim_of_no_name_is_refused(self, flags: Flags, flag: str, change: str):
+        with pytest.raises(InputError):
+            await flags.claim(flag, change)
 
     @pytest.mark.parametrize(
         "wrong",

@@ -47,12 +47,13 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         },
         "evidence": {
             "digest": "sha256:evidence", "passed": True, "isolation": "gvisor", "behaviour": "recorded",
+            "assurance": "split",
             "expected": 12, "run": 12, "failed": 0,
         },
         "secrets": [],
         "approvals": [dict(VOTE)] if admit else [],
         "approval_digest": "sha256:question" if admit else "",
-        "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0},
+        "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": ""},
         "policy": {"bundle": "sha256:bundle", "reviewed_bundle": "sha256:bundle" if admit else ""},
     }  # fmt: skip
     for key, value in changes.items():

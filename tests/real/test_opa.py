@@ -241,12 +241,14 @@ def _tighten(question: dict[str, Any], dice: random.Random) -> None:
     question["tighten"] = {
         "guard": dice.sample(GLOBS, dice.randrange(3)), "max_files": dice.choice(number),
         "max_lines": dice.choice(number), "quorum": dice.choice([0, 1, 2, 9, 10]),
+        "assurance": dice.choice(["", "", "split", "held-out"]),
     }  # fmt: skip
 
 
 def _evidence(question: dict[str, Any], dice: random.Random) -> None:
     question["evidence"] |= {
         "passed": dice.choice([True, True, False, 1]), "isolation": dice.choice(["gvisor", "gvisor", "docker", ""]),
+        "assurance": dice.choice(["visible-only", "split", "split", "held-out"]),
         "expected": dice.choice([0, 9, 10, 12]), "run": dice.choice([0, 9, 10, 12]), "failed": dice.choice([0, 0, 1]),
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,12 +17,13 @@ from typing import cast
 from evoguard.adapters import dsse, durable
 from evoguard.domain.canonical import canonical
 from evoguard.domain.identity import is_name
-from evoguard.domain.latch import Latch, Scope
+from evoguard.domain.latch import MAX_EPOCH, Latch, Scope, highest_believed
 from evoguard.errors import EvoguardError, InputError, UnavailableError
 
 LOCK_S = 2.0
 """How long a kill waits for another one's number; then it goes ahead, and two kills may share an epoch."""
-MAX_EPOCH = 2**53 - 1
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MAX_AT_S = 253_402_300_799  # the last second of the year 9999
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SCOPES = ("all", "component", "flag")
 _TEXTS = ("id", "scope", "name", "reason", "by")
@@ -49,14 +51,15 @@ def write_latch(
 ) -> Latch:
     """Put a kill in force and return it with its id and epoch, on the disk and read back.
 
-    The epoch is one more than the highest in the folder, in `known` and `floor` (the repositories' epoch); what `asked`
-    has as id and epoch is ignored. Raises: InputError for a latch that nobody could read back; UnavailableError when
-    the disk refuses: then nothing is in force.
+    The epoch is one more than the highest in the folder, in `known` and `floor` (the repositories' epoch), but for
+    latches that leap (domain/latch.py); what `asked` has as id and epoch is ignored. Raises: InputError for a latch
+    that nobody could read back; UnavailableError when the disk refuses: then nothing is in force.
     """
     _check(asked)
     try:
         with _locked(folder, lock_s):
-            highest = max((floor, *(latch.epoch for latch in known), *_epochs(folder)))
+            trusted = max((floor, *(latch.epoch for latch in known)))
+            highest = highest_believed(_epochs(folder), trusted=trusted)
             latch = replace(asked, id=f"kill-{secrets.token_hex(8)}", epoch=min(highest + 1, MAX_EPOCH), lifted=False)
             name = f"{latch.id}.json"
             durable.write(folder, name, canonical(latch.as_json()), mode=0o644)
@@ -93,11 +96,12 @@ def latch_from(raw: bytes, kill_id: str) -> Latch:
     if not isinstance(doc, dict) or set(doc) != _FIELDS or type(doc["v"]) is not int or doc["v"] != 1:
         raise InputError("not a latch of version 1", code="latch.shape")
     numbers, signed = (doc["epoch"], doc["at"]), doc["signed"] if doc["signed"] is not None else ""
+    ends = (MAX_EPOCH, MAX_AT_S)
     if not all(isinstance(doc[name], str) for name in _TEXTS) or not isinstance(signed, str):
         raise InputError("a latch's text is none", code="latch.shape")
-    if not all(type(number) is int and 0 <= number <= MAX_EPOCH for number in numbers) or doc["epoch"] == 0:
+    if not all(type(n) is int and 0 <= n <= end for n, end in zip(numbers, ends, strict=True)) or doc["epoch"] == 0:
         raise InputError("a latch's number is out of range", code="latch.shape")
-    if doc["id"] != kill_id or not is_kill_id(kill_id):
+    if doc["id"] != kill_id or not is_kill_id(kill_id) or kill_id.startswith("abort-"):  # those name holds
         raise InputError("a latch bears its file's name", code="latch.shape")
     text = {name: cast("str", doc[name]) for name in _TEXTS}
     latch = Latch(
@@ -129,10 +133,10 @@ def _check(latch: Latch) -> None:
 def _epochs(folder: Path) -> Iterator[int]:
     """Yield the epoch of every latch that can be read; one that cannot has no number to respect."""
     for path in folder.glob("*.json"):
-        with suppress(OSError, EvoguardError):
-            if path.is_file() and not path.is_symlink():
-                with path.open("rb") as file:
-                    yield latch_from(file.read(dsse.MAX_BYTES + 1), path.stem).epoch
+        # Never waiting: a pipe, or a lease that somebody holds on their own latch, would keep this one late.
+        with suppress(OSError, EvoguardError), os.fdopen(os.open(path, READ), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                yield latch_from(file.read(dsse.MAX_BYTES + 1), path.stem).epoch
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from evoguard.adapters import dsse, keys
 from evoguard.adapters.latch_files import latch_from
 from evoguard.adapters.signer import read_command
 from evoguard.domain.identity import Identity
-from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.domain.latch import MAX_EPOCH, Latch, LatchBoard, highest_believed
 from evoguard.errors import AuthError, EvoguardError, InputError
 
 PEOPLE_TO_LIFT = 2
@@ -49,8 +49,10 @@ class FileLatches:
     """Every kill in a folder, with lifts verified at each question.
 
     `identity` returns a registered identity or None, and raises when it has no answer: then the last answer counts.
-    `known` returns latches that the event log knows; they stay in force without a file. It must not block for long;
-    when it raises, what it said before counts. `floor` is the epoch that kills left in git: above every
+    `known` returns latches that the event log knows; they stay in force without a file. One that it calls lifted still
+    needs two people's signatures in the folder; only when those were filed is not asked again, for the log has seen
+    them in time and a restored backup has new times. It must not block for long; when it raises, what it said before
+    counts. `floor` is the epoch that kills left in git: above every
     known latch it shows that one was taken away; everything is killed then, until somebody kills again and two lift
     that.
     """
@@ -71,9 +73,9 @@ class FileLatches:
     def board(self) -> LatchBoard:
         """Return every kill, with lifts verified now. Never raises: what is unreadable is named so, and kills."""
         floor = self._git_epoch()  # before the latches: a kill writes its latch first
-        unreadable = tuple(self._read_latches())
         with suppress(Exception):
             self._seen.known.update({latch.id: latch for latch in self._known()})
+        unreadable = tuple(self._read_latches(floor if floor <= MAX_EPOCH else 0))
         latches = {
             (x.id, x.epoch, x.scope, x.name): x for x in (*self._seen.known.values(), *self._seen.latches.values())
         }
@@ -99,16 +101,22 @@ class FileLatches:
         """Return the people whose valid lift of this kill lies in the folder, one for each distinct key."""
         return self._people_by_kill({kill_id}).get(kill_id, frozenset())
 
-    def _read_latches(self) -> Iterator[str]:
-        """Remember every latch file; yield the name of each one that could not be read or is not what it was."""
+    def _read_latches(self, floor: int) -> Iterator[str]:
+        """Remember every latch file; yield the name of each one that could not be read or is not what it was.
+
+        One whose number leaps counts as unreadable: it kills like any other, and the next kill is numbered without it.
+        """
         try:
             with _opened(self._folder) as folder:
-                for name in _names(folder):
-                    latch = self._latch(folder, name)
-                    if latch is None or self._seen.latches.setdefault(latch.id, latch) != latch:
-                        yield ascii(name)[1:-1][:100]
+                found = {name: self._latch(folder, name) for name in _names(folder)}
         except OSError:
             yield str(self._folder)
+            return
+        before = max((floor, *(x.epoch for x in (*self._seen.known.values(), *self._seen.latches.values()))))
+        believed = highest_believed((latch.epoch for latch in found.values() if latch), trusted=before)
+        for name, latch in found.items():
+            if latch is None or latch.epoch > believed or self._seen.latches.setdefault(latch.id, latch) != latch:
+                yield ascii(name)[1:-1][:100]
 
     def _latch(self, folder: int, name: str) -> Latch | None:
         try:
@@ -140,8 +148,10 @@ class FileLatches:
         command = _read_command(raw.decode("utf-8", "replace"), identity)
         if command.purpose != "lift" or command.subject != kill_id:
             raise AuthError("a signature for something else")
-        # The change time is the kernel's: what expired before it was filed stays void, whoever copies it in.
-        if mark[4] >= command.expires * 1_000_000_000:
+        # The change time is the kernel's: what expired before it was filed stays void, whoever copies it in. A lift
+        # that the log has seen was in time, whatever a restored backup or a chmod did to its file since.
+        known = self._seen.known.get(kill_id)
+        if mark[4] >= command.expires * 1_000_000_000 and not (known and known.lifted):
             raise AuthError("expired before it was filed")
         return _fingerprint(identity.public_pem)
 

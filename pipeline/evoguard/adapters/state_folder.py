@@ -10,6 +10,7 @@ from evoguard.adapters import durable, latch_files
 from evoguard.errors import ConfigError
 
 LAYOUT = 1
+VERSION_BYTES = 64
 _INSIDE = ("keys", "artifacts", "repos")
 
 
@@ -38,7 +39,8 @@ def check(folder: Path) -> None:
     """Prove that the folder is ours, private and of this version. Raises: ConfigError with the mend."""
     try:
         found = folder.stat()
-        version = (folder / "VERSION").read_text(encoding="ascii").strip()
+        with (folder / "VERSION").open("rb") as file:
+            version = file.read(VERSION_BYTES).strip()
     except OSError as err:
         raise ConfigError(f"there is no evoguard state in {folder}", code="state.missing",
                           fix="run `evoguard init`, or pass --state DIR") from err  # fmt: skip
@@ -46,14 +48,24 @@ def check(folder: Path) -> None:
         raise ConfigError(f"{folder} can be written by others", code="state.open", fix=f"chmod 700 {folder}")
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(f"{folder} belongs to another account", code="state.owner", fix="run as its owner")
-    if not version.isdigit() or int(version) > LAYOUT:
+    if not version.isdigit():  # of bytes: ASCII digits alone
+        raise ConfigError(f"{folder / 'VERSION'} holds no version number", code="state.broken",
+                          fix="restore it from a backup, or pass the right --state DIR")  # fmt: skip
+    if int(version) > LAYOUT:
         raise ConfigError(f"{folder} was written by a newer evoguard", code="state.newer", fix="upgrade evoguard")
     _outside_git(folder)
 
 
 def _outside_git(folder: Path) -> None:
-    """A state inside a work tree could be committed, or be changed by the changes that it guards."""
-    for parent in (folder, *folder.parents):
+    """A state inside a work tree could be committed, or be changed by the changes that it guards.
+
+    Both ways are walked: the one that was named, and the one that its links lead to.
+    """
+    try:
+        real = folder.resolve()
+    except (OSError, RuntimeError) as err:
+        raise ConfigError(f"{folder} leads nowhere", code="state.missing", fix="pass --state DIR") from err
+    for parent in (folder, *folder.parents, real, *real.parents):
         if (parent / ".git").exists():
             raise ConfigError(f"{folder} is inside the git work tree {parent}", code="state.in_git",
                               fix="put the state folder outside every repository") from None  # fmt: skip

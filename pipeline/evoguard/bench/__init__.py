@@ -10,7 +10,7 @@ from typing import Any
 
 from evoguard.errors import InputError
 
-NAMES = ("crash", "guard")
+NAMES = ("crash", "escapes", "forgeries", "guard", "kpis")
 
 
 @dataclass(frozen=True, slots=True)

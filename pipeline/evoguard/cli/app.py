@@ -10,12 +10,24 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from evoguard.cli import exit_codes, killing, machine, proposing, proving, reading, registering, running, voting
+from evoguard.cli import (
+    exit_codes,
+    killing,
+    machine,
+    proposing,
+    proving,
+    reading,
+    registering,
+    running,
+    sandboxing,
+    voting,
+)
 from evoguard.cli.session import AsJson, Session, StateDir
 
 ORDER = (
-    "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "watch", "approve",
-    "reject", "kill", "lift", "verify", "audit", "policy", "serve", "worker", "flags", "bench", "demo",
+    "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "evidence", "watch",
+    "approve", "reject", "kill", "lift", "verify", "audit", "policy", "sandbox", "serve", "worker", "flags",
+    "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -46,7 +58,7 @@ app = typer.Typer(
     name="evoguard", cls=_Ordered, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
-for room in (registering, proposing, reading, voting, killing, proving, running, machine):
+for room in (registering, proposing, reading, voting, killing, proving, sandboxing, running, machine):
     room.attach(app)
 
 

@@ -47,15 +47,19 @@ def kill(
 
     if bool(person) != (sign_with is not None):
         raise InputError("--as and --sign-with belong together", code="usage", fix="pass both, or neither and --by")
-    orders = scopes(what)
-    reports = run(_kill(session.settings_or_defaults(), orders, reason, person or by, _usable(sign_with)))
-    status = _status(reports)
+    orders, settings = scopes(what), session.settings_or_defaults()
+    signing = _usable(settings, person, sign_with)
+    reports = run(_kill(settings, orders, reason, person or by, signing))
+    status, known = _status(reports), _known(settings, orders)
     doc = {
-        "kills": [report.as_json() for report in reports],
+        "kills": [{**r.as_json(), "known": k} for r, k in zip(reports, known, strict=True)],
         "latched": all(r.latched for r in reports),
+        "known": _any(known),
+        "signed": signing is not None,
         "exit": status,
     }
     session.answer(doc, lambda: _told(reports))
+    _say_what_is_known(what, known)
     return status
 
 
@@ -101,14 +105,40 @@ def scopes(what: str) -> list[tuple[Scope, str]]:
     return [("flag", what), ("component", what)]
 
 
-def _usable(key: Path | None) -> Path | None:
-    """Return the key when it opens. One that does not must not keep anything running: the kill goes on unsigned."""
-    from evoguard.wiring.keys import unusable
+def _usable(settings: Settings, person: str, key: Path | None) -> Path | None:
+    """Return the key when it opens and is a registered person's.
 
-    if key is not None and (why := unusable(key)):
+    One that is not must not keep anything running: the kill goes on unsigned. Nor does a database that gives no answer.
+    """
+    from evoguard.wiring.keys import unusable
+    from evoguard.wiring.orders import unproved
+
+    if key is not None and (why := unusable(key) or unproved(settings, person, key)):
         note(f"NOT SIGNED: {why}; killing all the same, which holds the author's proposals for review")
         return None
     return key
+
+
+def _known(settings: Settings, orders: list[tuple[Scope, str]]) -> tuple[bool | None, ...]:
+    """Tell, after everything is stopped, whether something is called so."""
+    from evoguard.wiring.orders import known
+
+    return known(settings, orders)
+
+
+def _any(known: tuple[bool | None, ...]) -> bool | None:
+    """Tell whether one of them is known; None when nobody knows."""
+    return True if True in known else (None if None in known else False)
+
+
+def _say_what_is_known(what: str, known: tuple[bool | None, ...]) -> None:
+    name = what.partition(":")[2] or what
+    if _any(known) is False:
+        note(f"nothing here is called {name!r}; the latch stands all the same: is it spelled right?")
+    elif _any(known) is None:
+        note(f"the database gave no answer, so nobody looked whether something is called {name!r}; the latch stands")
+    if len(known) > 1:
+        note(f"{name!r} is latched as flag and as component, as nothing is looked up first; each is lifted by itself")
 
 
 async def _kill(

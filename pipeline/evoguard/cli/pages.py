@@ -9,6 +9,7 @@ from evoguard.cli.text import facts, line, table
 
 Doc = Mapping[str, object]
 SHOWN_FILES = 60
+SHOWN_TESTS = 15
 
 
 def row_page(doc: Doc) -> None:
@@ -53,6 +54,41 @@ def story_page(doc: Doc) -> None:
     if votes := _docs(_doc(doc["approval"]).get("votes")):
         names = ("by", "kind", "verdict", "at", "expires", "reason")
         table(names, ([vote.get(name, "") for name in names] for vote in votes))
+
+
+def evidence_page(doc: Doc) -> None:
+    """Print one isolated run: the verdict, its layers, the slowest tests as bars, what was tried."""
+    names = ("change", "verdict", "assurance", "isolation", "behaviour", "runtime", "tree", "evidence")
+    facts((name, doc.get(name, "")) for name in names)
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(_doc(doc["outcomes"]).items()))
+    facts([("tests", f"{counted or 'none'}; {doc['expected']} expected, {doc['added']} new; {doc['wall_ms']} ms")])
+    line()
+    table(
+        ("layer", "reach", "caught"),
+        (
+            [row["layer"], row["reach"], ", ".join(map(str, _rows(row["caught"]))) or "-"]
+            for row in _docs(doc["layers"])
+        ),
+    )
+    _slowest(_docs(doc["tests"]))
+    findings_page(_docs(doc["findings"]))
+    if record := _rows(doc["record"]):
+        line("behaviour, recorded outside the guest")
+        for row in record:
+            line(f"  {row}")
+
+
+def _slowest(tests: Sequence[Doc]) -> None:
+    """Print the tests that were not green, then the slowest, each with a bar as long as its share of the slowest."""
+    order = sorted(tests, key=lambda t: (t["outcome"] in ("passed", "xpassed"), -int(str(t["duration_ms"]))))
+    longest = max((int(str(test["duration_ms"])) for test in tests), default=0) or 1
+    shown_tests = order[:SHOWN_TESTS]
+    if shown_tests:
+        bars = ("█" * max(1, round(20 * int(str(test["duration_ms"])) / longest)) for test in shown_tests)
+        rows = ([t["outcome"], t["duration_ms"], bar, t["id"]] for t, bar in zip(shown_tests, bars, strict=True))
+        table(("outcome", "ms", "", "test"), rows)
+    if len(tests) > SHOWN_TESTS:
+        line(f"... and {len(tests) - SHOWN_TESTS} more tests; --json lists them")
 
 
 def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:

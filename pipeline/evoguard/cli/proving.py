@@ -28,7 +28,9 @@ def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     example = "evoguard verify ch-0123456789ab --key service.pub\nevoguard verify bundle.json --key service.pub"
     verb(app, "verify", example=example)(verify)
-    verb(audit, "verify", example="evoguard audit verify --key service.pub")(audit_verify)
+    verb(audit, "root", example="evoguard audit root > root-today.json")(audit_root)
+    example = "evoguard audit verify --key service.pub\nevoguard audit verify --key service.pub --root root-today.json"
+    verb(audit, "verify", example=example)(audit_verify)
     verb(policy, "test", example="evoguard policy test")(policy_test)
     verb(policy, "show", example="evoguard policy show --json")(policy_show)
     app.add_typer(audit, name="audit")
@@ -68,16 +70,33 @@ def verify(  # noqa: PLR0913  (each is one demand)
     return exit_codes.DENIED if done.findings else exit_codes.DONE
 
 
-def audit_verify(session: Session, key: ServiceKey) -> int:
-    """Recompute every chain of the event log and check every signed root with your copy of the service's key."""
-    from evoguard.cli.files import KEY_BYTES, contents
+def audit_root(session: Session) -> int:
+    """Print the newest signed root; keep it where the guard cannot write, for `audit verify --root`."""
+    from evoguard.wiring import proofs
+
+    doc = run(proofs.newest_root(session.settings()))
+    session.answer(doc, lambda: line(doc["bundle"]))
+    return exit_codes.DONE
+
+
+def audit_verify(
+    session: Session,
+    key: ServiceKey,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", metavar="FILE", help="Demand this root, which `audit root` printed earlier."),
+    ] = None,
+) -> int:
+    """Recompute the event log and all that is made from it, and check every root with your copy of the key."""
+    from evoguard.cli.files import BUNDLE_BYTES, KEY_BYTES, contents
     from evoguard.cli.progress import progress
     from evoguard.wiring import proofs
 
     public = contents(key, "the public key", KEY_BYTES)
+    demanded = contents(root, "the root", BUNDLE_BYTES) if root is not None else None
     settings = session.settings()
     with progress("recomputing every chain"):
-        doc = run(proofs.audit_log(settings, public))
+        doc = run(proofs.audit_log(settings, public, demanded))
     if proofs.inside(settings.state, key):
         note("this key lies in the state that is audited: whoever can rewrite the log can replace it, too")
     session.answer(doc, lambda: _audit_page(doc))
@@ -142,7 +161,10 @@ def _verified_page(doc: Mapping[str, object]) -> None:
 
 def _audit_page(doc: Mapping[str, object]) -> None:
     line("the log holds" if doc["ok"] else "THE LOG DOES NOT HOLD")
-    facts((name, doc[name]) for name in ("events", "streams", "roots", "last_root_seq", "unsigned_tail", "key"))
+    facts(
+        (name, doc[name])
+        for name in ("events", "streams", "roots", "last_root_seq", "unsigned_tail", "root_demanded", "key")
+    )
     for title, name in (("problem", "problems"), ("detects", "detects"), ("cannot detect", "cannot_detect")):
         for row in cast("list[str]", doc[name]):
             line(f"{title}: {row}")

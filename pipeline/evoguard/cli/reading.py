@@ -1,4 +1,4 @@
-"""Verbs that only look: status, list, show, watch."""
+"""Verbs that only look: status, list, show, evidence, watch."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def attach(app: typer.Typer) -> None:
     verb(app, "status", example="evoguard status\nevoguard status ch-0123456789ab; echo $?")(status)
     verb(app, "list", example="evoguard list --open\nevoguard list --json")(list_)
     verb(app, "show", example="evoguard show ch-0123456789ab")(show)
+    verb(app, "evidence", example="evoguard evidence ch-0123456789ab")(evidence)
     verb(app, "watch", example="evoguard watch ch-0123456789ab --until paused --timeout 120 --json")(watch)
 
 
@@ -63,6 +64,18 @@ def show(session: Session, change: ChangeArgument) -> int:
     with session.opened() as opened:
         doc = run(story(Reading(opened), change))
     session.answer(doc, lambda: story_page(doc))
+    return exit_codes.DONE
+
+
+def evidence(session: Session, change: ChangeArgument) -> int:
+    """Show a change's isolated run: each layer's catch, tests by outcome and time, what it tried to reach."""
+    from evoguard.cli.pages import evidence_page
+    from evoguard.views.evidence import evidence as seen
+    from evoguard.wiring.reading import Reading
+
+    with session.opened() as opened:
+        doc = run(seen(Reading(opened), change))
+    session.answer(doc, lambda: evidence_page(doc))
     return exit_codes.DONE
 
 

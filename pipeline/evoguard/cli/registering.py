@@ -12,7 +12,8 @@ from evoguard.cli.session import Session, run, verb
 from evoguard.cli.text import facts, line, note, table
 
 if TYPE_CHECKING:
-    from evoguard.wiring.desk import KeyPen
+    from evoguard.views.reader import Doc
+    from evoguard.wiring.desk import KeyPen, Registered
     from evoguard.wiring.state import Opened
 
 PublicKey = Annotated[Path, typer.Option("--key", metavar="PUB", help="The public key file (FILE.pub).")]
@@ -68,7 +69,7 @@ def init(
     if person:
         opened = open_state(settings)
         try:
-            doc |= {"person": person, "fingerprint": register(opened, "person", person, public)}
+            doc |= {"person": person, "fingerprint": register(opened, "person", person, public).fingerprint}
         finally:
             opened.close()
     session.answer(doc, lambda: facts(doc.items()))
@@ -78,7 +79,11 @@ def init(
 
 
 def person_add(session: Session, name: NewName, key: PublicKey, by: Sponsor = "", sign_with: SponsorKey = None) -> int:
-    """Register a person. The first one needs nobody; everyone later needs a registered person's signature."""
+    """Register a person. The first needs nobody, the second the first's signature; everyone later takes two people.
+
+    The first of the two files a signed vouch (exit code 5, valid for 7 days); another person runs the same command
+    with the same public key, compares the fingerprint and completes it.
+    """
     return _add(session, "person", name, key, by, sign_with)
 
 
@@ -88,7 +93,7 @@ def agent_add(session: Session, name: NewName, key: PublicKey, by: Sponsor = "",
 
 
 def person_list(session: Session) -> int:
-    """List registered people."""
+    """List registered people, who vouched for them, and those who wait for a second person."""
     return _list(session, "person")
 
 
@@ -119,10 +124,26 @@ def _add(
     public = contents(key, "the public key", KEY_BYTES)
     with session.opened() as opened:
         pen = _sponsor_pen(opened, by, sign_with)
-        fingerprint = register(opened, kind, name, public, by=by, pen=pen)
-    doc = {"name": name, "kind": kind, "fingerprint": fingerprint, "by": by or name}
-    session.answer(doc, lambda: line(f"{kind} {name} registered, key {fingerprint}"))
-    return exit_codes.DONE
+        done = register(opened, kind, name, public, by=by, pen=pen)
+    doc = {
+        "name": name, "kind": kind, "fingerprint": done.fingerprint, "by": done.by, "registered": not done.ask,
+        "vouched_by": list(done.vouched_by), "ask": list(done.ask), "other_keys": list(done.other_keys),
+    }  # fmt: skip
+    session.answer(doc, lambda: line(_became(kind, name, done)))
+    if done.other_keys and not session.json:
+        note(f"{name} is also proposed with another key ({', '.join(done.other_keys)}): only one of them can be right")
+    if not done.ask:
+        return exit_codes.DONE
+    if not session.json:
+        note(f"next: {' or '.join(done.ask)} compares the fingerprint with {name} and runs, within 7 days:")
+        note(f"  evoguard person add {name} --key {key} --as NAME --sign-with KEY")
+    return exit_codes.WAITING
+
+
+def _became(kind: str, name: str, done: Registered) -> str:
+    if not done.ask:
+        return f"{kind} {name} registered, key {done.fingerprint}"
+    return f"{kind} {name} is NOT registered yet: {done.by} vouched for key {done.fingerprint}; one more person must"
 
 
 def _sponsor_pen(opened: Opened, by: str, sign_with: Path | None) -> KeyPen | None:
@@ -136,18 +157,36 @@ def _sponsor_pen(opened: Opened, by: str, sign_with: Path | None) -> KeyPen | No
 
 
 def _list(session: Session, kind: Literal["person", "agent"]) -> int:
-    from evoguard.views.identities import identities
-    from evoguard.wiring.keys import fingerprint
-    from evoguard.wiring.reading import Reading
+    from evoguard.wiring.desk import listed, waiting
 
     with session.opened() as opened:
-        rows = run(identities(Reading(opened), kind))
-    for row in rows:
-        row["fingerprint"] = fingerprint(str(row.pop("public_pem")).encode())
-    names = ("name", "added", "by", "fingerprint")
-    name_of_all = "people" if kind == "person" else "agents"
-    session.answer({name_of_all: rows}, lambda: table(names, ([row[name] for name in names] for row in rows)))
+        rows = [_with_fingerprint(row) for row in run(listed(opened, kind))]
+        pending = [_with_fingerprint(row) for row in run(waiting(opened))] if kind == "person" else []
+    doc: dict[str, object] = {"people" if kind == "person" else "agents": rows}
+    if kind == "person":
+        doc["pending"] = pending
+    session.answer(doc, lambda: _tables(rows, pending))
     return exit_codes.DONE
+
+
+def _tables(rows: list[Doc], pending: list[Doc]) -> None:
+    names = ("name", "added", "vouched_by", "fingerprint")
+    table(names, ([_cell(row[name]) for name in names] for row in rows))
+    if pending:
+        line("waiting for one more person:")
+        names = ("name", "expires", "vouched_by", "fingerprint")
+        table(names, ([_cell(row[name]) for name in names] for row in pending))
+
+
+def _cell(value: object) -> object:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else value
+
+
+def _with_fingerprint(row: Doc) -> Doc:
+    from evoguard.wiring.keys import fingerprint
+
+    pem = str(row["public_pem"])
+    return {**{name: row[name] for name in row if name != "public_pem"}, "fingerprint": fingerprint(pem.encode())}
 
 
 def _plain_name(name: str) -> None:

@@ -26,6 +26,7 @@ def serve(session: Session, log_level: LogLevel = "info") -> int:
     """Run worker and flag server as processes of their own; one that dies is started again. SIGTERM ends both."""
     from evoguard.cli import process
     from evoguard.cli.supervise import Child, Supervisor
+    from evoguard.wiring.serving import serving
 
     process.log_to_stderr(log_level)
     settings = session.settings()
@@ -35,7 +36,8 @@ def serve(session: Session, log_level: LogLevel = "info") -> int:
         Child("flags", ("flags", "serve"), settings.state, log_level),
         Child("worker", ("worker",), settings.state, log_level),
     )
-    run(process.until_signal(Supervisor(children, tell=emit if session.json else None).run))
+    with serving(settings):  # so is a state that is served already
+        run(process.until_signal(Supervisor(children, tell=emit if session.json else None).run))
     return exit_codes.DONE
 
 
@@ -49,11 +51,16 @@ def worker(
     """Drive changes: one worker a state. SIGTERM ends it; killed at any line, it goes on when started again."""
     from evoguard.cli import process
     from evoguard.wiring import flow
+    from evoguard.wiring.serving import remove_socket_folder
 
     process.log_to_stderr(log_level)
     process.end_with_parent()
-    with flow.worker(session.settings()) as made:
-        run(process.until_signal(lambda stop: made.run(stop, until_idle=until_idle)))
+    settings = session.settings()
+    with flow.worker(settings) as made:
+        try:
+            run(process.until_signal(lambda stop: made.run(stop, until_idle=until_idle)))
+        finally:
+            remove_socket_folder(settings)  # before the lock goes: no other worker needs it yet
     return exit_codes.DONE
 
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from evoguard.domain.canonical import Json
 from evoguard.errors import InputError
 
+ASSURANCES = ("visible-only", "split", "held-out")
 FILE_NAME = ".evoguard.toml"
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -24,6 +25,8 @@ class Component:
     release_branch: str = ""
     quorum: int = 1
     stages: tuple[int, ...] = (1, 10, 50, 100)
+    lock: str = ""
+    """The requirements file, pinned and hashed, whose packages the tests are given; empty: `requirements.lock`."""
     kpis: Mapping[str, int] = field(default_factory=dict)
     """KPI name → margin in percent: 200 means "not worse than twice the known-good rate"."""
 
@@ -36,6 +39,7 @@ class Component:
             "release_branch": self.release_branch,
             "quorum": self.quorum,
             "stages": list(self.stages),
+            "lock": self.lock,
             "kpis": dict(self.kpis),
         }
 
@@ -49,14 +53,16 @@ class ComponentFile:
     max_files: int = 0
     max_lines: int = 0
     quorum: int = 0
+    assurance: str = ""
 
     def tighten(self) -> dict[str, Json]:
-        """Return the tighten-only data that policies read; 0 and [] mean "no tightening"."""
+        """Return the tighten-only data that policies read; 0, "" and [] mean "no tightening"."""
         return {
             "guard": list(self.guard),
             "max_files": self.max_files,
             "max_lines": self.max_lines,
             "quorum": self.quorum,
+            "assurance": self.assurance,
         }
 
     def covering(self, paths: Iterable[str]) -> Component:
@@ -109,13 +115,16 @@ def parse(raw: bytes | None) -> ComponentFile:
 def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
     if not isinstance(policy, dict):
         raise _bad("`policy` must be a table")
-    _only(policy, {"guard", "max_files", "max_lines", "quorum"}, "[policy]")
+    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance"}, "[policy]")
+    if policy.get("assurance", "") not in ("", *ASSURANCES):
+        raise _bad(f"policy.assurance is one of {', '.join(ASSURANCES)}")
     return ComponentFile(
         components=components,
         guard=_globs(policy.get("guard", [])),
         max_files=_number(policy.get("max_files", 0), "policy.max_files", 0, 100_000),
         max_lines=_number(policy.get("max_lines", 0), "policy.max_lines", 0, 10_000_000),
         quorum=_number(policy.get("quorum", 0), "policy.quorum", 0, 20),
+        assurance=str(policy.get("assurance", "")),
     )
 
 
@@ -125,13 +134,16 @@ def _component(name: str, body: object) -> Component:
         raise _bad(f"{where}: a name is 1-60 of a-z, 0-9, - and _")
     if not isinstance(body, dict):
         raise _bad(f"{where} must be a table")
-    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi"}, where)
+    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock"}, where)
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
         raise _bad(f"{where}: flag is at most 100 of a-z, 0-9, -, _ and .")
     branch = body.get("release_branch", f"release/{name}")
     if not isinstance(branch, str) or not branch or set(branch) - _NAME_CHARS - {"/", "."} or ".." in branch:
         raise _bad(f"{where}: release_branch is a plain branch name")
+    lock = body.get("lock", "")
+    if not isinstance(lock, str) or len(lock) > 200 or lock.startswith("/") or ".." in lock.split("/"):
+        raise _bad(f"{where}: lock is the path of a requirements file in the repository")
     return Component(
         name=name,
         paths=_texts(body.get("paths", []), f"{where} paths"),
@@ -139,6 +151,7 @@ def _component(name: str, body: object) -> Component:
         release_branch=branch,
         quorum=_number(body.get("quorum", 1), f"{where} quorum", 1, 20),
         stages=_stages(body.get("stages", [1, 10, 50, 100]), where),
+        lock=lock,
         kpis=_kpis(body.get("kpi", {}), where),
     )
 

@@ -8,6 +8,7 @@ from typing import Literal
 from evoguard.domain.canonical import Json
 from evoguard.domain.verdict import Finding, findings_json
 
+Assurance = Literal["visible-only", "split", "held-out"]
 Behaviour = Literal["recorded", "incomplete", "not recorded"]
 
 
@@ -41,6 +42,17 @@ class Evidence:
     added: int = 0
     """How many of `tests` are the candidate's own new ones; they can only add failures."""
     runtime: str = ""
+    verdict: str = ""
+    """`pass`, `fail`, `tamper` or `void`, as the sandbox's rules said."""
+    assurance: Assurance = "visible-only"
+    """What judged: tests that the author can read, also apart from the code, or tests that nobody can read."""
+    layer: str = ""
+    """The digest of the dependency layer that the tests ran with; empty when the project has no lock."""
+    notes: tuple[str, ...] = ()
+    """What people should know and no rule decides by."""
+    split: int = 0
+    """How many expected tests also ran apart from the code; `unproven`: for how many no mutant was seen to fail."""
+    unproven: int = 0
     wall_ms: int = 0
 
     @property
@@ -71,4 +83,10 @@ class Evidence:
             "added": self.added,
             "runtime": self.runtime,
             "wall_ms": self.wall_ms,
+            "verdict": self.verdict,
+            "assurance": self.assurance,
+            "layer": self.layer,
+            "notes": list(self.notes),
+            "split": self.split,
+            "unproven": self.unproven,
         }

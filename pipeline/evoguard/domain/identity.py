@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from evoguard.domain.canonical import Json
+from evoguard.domain.canonical import Digest, Json, canonical, digest_of
 from evoguard.domain.change import ActorKind
+from evoguard.domain.events import Event
+from evoguard.errors import AuthError, InputError
 
 COMMAND_TYPE = "application/vnd.evoguard.command+json"
 PURPOSES = frozenset({"submit", "withdraw", "approve", "reject", "lift", "kill", "person.add", "agent.add"})
+VOUCHED = "approval.recorded"
+"""On the stream `registry` this event is a vouch: a person's approval of one name with one key."""
+VOUCH_LIFE_S = 7 * 24 * 3_600
+VOUCH_MARGIN_S = 60
+"""A vouch that ends this soon is not counted: it must still hold at the event's own time, by which auditors count."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}\Z")
 
 
@@ -45,6 +53,65 @@ class Command:
             "expires": self.expires,
             "detail": self.detail,
         }
+
+
+Prove = Callable[[str, Identity], Command]
+"""Returns the command that exactly this identity signed. Raises: AuthError, InputError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """What somebody is said to have signed: that this name with this key may be registered. `counted` proves it."""
+
+    applicant: Identity
+    by: str
+    envelope: str
+
+    def as_json(self) -> dict[str, Json]:
+        """Return what the event that registers the applicant keeps, so that an auditor can prove it again."""
+        return {"by": self.by, "envelope": self.envelope}
+
+
+def subject_of(applicant: Identity) -> Digest:
+    """Return the digest that a sponsor signs: another name, kind or key is another subject."""
+    doc: Json = {"name": applicant.name, "kind": applicant.kind, "public_pem": applicant.public_pem}
+    return digest_of(canonical(doc))
+
+
+def sponsors_needed(kind: ActorKind, *, people: int, first: bool) -> int:
+    """Return how many people must vouch. `people` are registered and not revoked; `first`: nobody ever was.
+
+    Two from the moment that two can: or one person with an invented name would be a quorum.
+    """
+    if kind == "agent":
+        return 1  # it may submit, and nothing else
+    return 0 if first else 2 if people >= 2 else 1
+
+
+def counted(vouch: Vouch, sponsor: Identity | None, prove: Prove, *, now_s: int) -> Command | None:
+    """Return the vouch's command when it counts now, else None.
+
+    It counts when a registered person other than the applicant signed it for this very name, kind and key, and it
+    has not expired.
+    """
+    if sponsor is None or sponsor.kind != "person" or sponsor.name == vouch.applicant.name:
+        return None
+    try:
+        command = prove(vouch.envelope, sponsor)
+    except (AuthError, InputError):
+        return None
+    purpose = "agent.add" if vouch.applicant.kind == "agent" else "person.add"
+    if (command.purpose, command.subject) != (purpose, subject_of(vouch.applicant)) or command.expires <= now_s:
+        return None
+    return command
+
+
+def vouch_in(event: Event) -> Vouch | None:
+    """Return the vouch that an event of the registry files, or None; nothing of it is proved yet."""
+    if event.type != VOUCHED:
+        return None
+    name, pem, by, envelope = (str(event.body.get(key, "")) for key in ("name", "public_pem", "by", "envelope"))
+    return Vouch(Identity(name, "person", pem), by, envelope)
 
 
 def is_name(text: str) -> bool:

@@ -9,6 +9,10 @@ from typing import Literal
 from evoguard.domain.canonical import Json
 
 Scope = Literal["all", "component", "flag"]
+MAX_EPOCH = 2**40
+"""No installation kills that often; a latch with a higher number was made to end the numbering."""
+MAX_LEAP = 1_000_000
+"""How far one latch may be above every number that is trusted without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,20 @@ class Latch:
             "at": self.at,
             "signed": self.signed,
         }
+
+
+def highest_believed(epochs: Iterable[int], *, trusted: int = 0) -> int:
+    """Return the highest of `epochs` and `trusted` that no latch leaps to; what is above it numbers nothing.
+
+    `trusted` is what event log and git say. Whoever may write latches may write a number next to the last one: the next
+    kill could then get no higher one, so that nothing decided before it would be fenced off.
+    """
+    highest = min(trusted, MAX_EPOCH)
+    for epoch in sorted(epochs):
+        if epoch > min(highest + MAX_LEAP, MAX_EPOCH):
+            break
+        highest = max(highest, epoch)
+    return highest
 
 
 @dataclass(frozen=True, slots=True)

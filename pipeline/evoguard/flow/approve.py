@@ -77,14 +77,14 @@ def _reason(votes: tuple[Approval, ...], by: str) -> str:
 
 async def ended(messages: tuple[Message, ...], state: FlowState, ports: Ports) -> Event | None:
     """Return the event of a proved withdrawal or of a newer head, or None."""
+    if wish := await withdrawal(messages, state, ports):
+        return Event(
+            "change.withdrawn",
+            actor=state["author"],
+            causation=f"inbox/{wish.id}",
+            reason="withdrawn by its author",
+        )
     for message in messages:
-        if message.kind == "withdraw" and await withdrawn(message, state, ports):
-            return Event(
-                "change.withdrawn",
-                actor=state["author"],
-                causation=f"inbox/{message.id}",
-                reason="withdrawn by its author",
-            )
         if message.kind == "supersede":
             return Event(
                 "change.superseded",
@@ -95,7 +95,15 @@ async def ended(messages: tuple[Message, ...], state: FlowState, ports: Ports) -
     return None
 
 
-async def withdrawn(message: Message, state: FlowState, ports: Ports) -> bool:
+async def withdrawal(messages: tuple[Message, ...], state: FlowState, ports: Ports) -> Message | None:
+    """Return the first message that proves to be a withdrawal of this change, or None."""
+    for message in messages:
+        if message.kind == "withdraw" and await _withdrawn(message, state, ports):
+            return message
+    return None
+
+
+async def _withdrawn(message: Message, state: FlowState, ports: Ports) -> bool:
     """Tell whether a message is the author's own signed, unexpired wish to end this change."""
     identity = await ports.queries.identity(state["author"])
     if identity is None:

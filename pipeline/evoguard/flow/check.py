@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from evoguard.domain.canonical import canonical
+from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
-from evoguard.domain.verdict import findings_json
+from evoguard.domain.headline import headline
+from evoguard.domain.verdict import Finding, findings_json
+from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
 SHOWN_FINDINGS = 50
+DAY_MS = 24 * 3_600_000
 
 
 async def check(state: FlowState, ports: Ports) -> StepResult:
     """Run once; red is an answer, no isolated run is an error that leaves the gate shut."""
     proposal = proposal_of(state)
+    if over := await _over_budget(proposal, ports):
+        return StepResult(await refusal("check", [over], ports), ())
     base = await ports.sources.files(proposal.repo, proposal.base)
     candidate = await ports.sources.files(proposal.repo, proposal.head)
-    evidence = await ports.sandbox.run(proposal.tree, base, candidate)
+    component = (await load(ports, state["impact"])).get("component")
+    lock = str(component.get("lock", "")) if isinstance(component, Mapping) else ""
+    evidence = await ports.sandbox.run(proposal.repo, proposal.tree, base, candidate, lock)
     stored = await ports.artifacts.put(canonical(evidence.as_json()))
     passed = evidence.green and evidence.tree == proposal.tree
     seen = Event(
         "candidate.checked",
         {"evidence": stored, "passed": passed, "expected": evidence.expected, "run": evidence.run,
          "failed": evidence.failed, "isolation": evidence.isolation, "behaviour": evidence.behaviour,
+         "verdict": evidence.verdict, "assurance": evidence.assurance,
          "findings": findings_json(evidence.findings[:SHOWN_FINDINGS])},
-        reason=evidence.findings[0].msg if evidence.findings else "",
+        reason=headline([finding.as_json() for finding in evidence.findings]),
     )  # fmt: skip
     facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored}
     if not passed:
         facts |= await refusal("check", evidence.findings[:SHOWN_FINDINGS], ports)
     return StepResult(facts, (seen,))
+
+
+async def _over_budget(proposal: Proposal, ports: Ports) -> Finding | None:
+    """Held-out tests tell an author one bit a submission: bound how many, or they could be learnt bit by bit."""
+    if not ports.sandbox.held_out(proposal.repo):
+        return None
+    since = ports.clock.now_ms() - DAY_MS
+    count = await ports.lanes.submitted(proposal.author.id, proposal.repo, since)
+    if count <= ports.held_out_a_day:
+        return None
+    return Finding(
+        "tests.held_out_budget",
+        f"{count} submissions in 24 hours; {ports.held_out_a_day} are judged by held-out tests. Try again tomorrow",
+    )

@@ -21,9 +21,8 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     except InputError as err:
         return await _refusal(Finding(err.code, err.message), ports)
     component = rules.covering(diff.touched())
-    if owner := await ports.lanes.owner(component.flag, proposal.repo, component.name):
-        text = f"the flag {component.flag} belongs to what {owner} released; name another in {FILE_NAME}"
-        return await _refusal(Finding("flag.claimed", text, FILE_NAME, component.flag), ports)
+    if claimed := await claimed_by_another(component.flag, proposal.repo, component.name, ports):
+        return await _refusal(claimed, ports)
     where = (proposal.repo, component.name, component.release_branch)
     refs = await ports.forge.refs(*where) if component.name else None
     if refs is not None and refs.tip not in ("", proposal.base) and not refs.rollout:
@@ -58,6 +57,13 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         },
         (mapped,),
     )
+
+
+async def claimed_by_another(flag: str, repo: str, component: str, ports: Ports) -> Finding | None:
+    """Return the finding about a flag that another repository or component has released under, or None."""
+    owner = await ports.lanes.owner(flag, repo, component)
+    text = f"the flag {flag} belongs to what {owner} released; name another in {FILE_NAME}"
+    return Finding("flag.claimed", text, FILE_NAME, flag) if owner else None
 
 
 async def _refusal(finding: Finding, ports: Ports) -> StepResult:

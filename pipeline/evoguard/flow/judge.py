@@ -5,6 +5,7 @@ from __future__ import annotations
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.domain.change import approval_digest
 from evoguard.domain.events import Event
+from evoguard.domain.headline import headline
 from evoguard.domain.verdict import findings_json
 from evoguard.flow.question import ask
 from evoguard.flow.refusal import refusal
@@ -23,7 +24,7 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         "change.judged",
         {"allow": decision.allow, "quorum": quorum, "decision": stored, "bundle": ports.policies.digest,
          "deny": findings_json(decision.deny[:50]), "notes": findings_json(decision.notes[:50])},
-        reason=decision.deny[0].msg if decision.deny else "",
+        reason=headline([finding.as_json() for finding in decision.deny]),
     )  # fmt: skip
     facts: dict[str, str | int | bool] = {
         "allow": decision.allow,

@@ -62,7 +62,7 @@ async def _question(
         },
         "evidence": {
             "digest": state["evidence"],
-            **{k: evidence[k] for k in ("passed", "isolation", "behaviour", "expected", "run", "failed")},
+            **{k: evidence[k] for k in ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed")},
         },
         "approvals": [a.as_json() for a in approvals],
         "approval_digest": state.get("approval", ""),

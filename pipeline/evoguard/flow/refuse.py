@@ -6,6 +6,7 @@ import json
 
 from evoguard.domain.canonical import Json, as_digest
 from evoguard.domain.events import Event
+from evoguard.domain.headline import headline
 from evoguard.flow.sign import attest
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
@@ -17,7 +18,7 @@ async def refuse(state: FlowState, ports: Ports) -> StepResult:
     if digest := state.get("refusal"):
         findings = json.loads(await ports.artifacts.get(as_digest(digest)))
     step = state.get("at_step", "")
-    first = str(findings[0].get("msg", "")) if findings else "nothing proved that the gate may open"
+    first = headline(findings) or "nothing proved that the gate may open"
     attestation = await ports.effects.once(f"attest/{state['change']}/FAILED", lambda: attest(state, ports, "FAILED"))
     refused = Event(
         "change.refused",

@@ -6,10 +6,12 @@ from langgraph.types import interrupt
 
 from evoguard.domain.attestation import check_vsa
 from evoguard.domain.canonical import Digest, as_digest
+from evoguard.domain.component import FILE_NAME
 from evoguard.domain.events import Event
 from evoguard.domain.verdict import Finding
-from evoguard.errors import FencedError
+from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import ended, late
+from evoguard.flow.impact import claimed_by_another
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
@@ -30,7 +32,7 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
             interrupt({"waiting": "turn", "wake_at": ports.clock.now_ms() + QUEUE_TICK_MS})
         queued = Event("rollout.queued", reason="another rollout of this component is open")
         return StepResult({"queued": True}, (queued,))
-    doubts = await _doubts(state, ports)
+    doubts = await _doubts(state, ports) or await _claim(state, ports)
     if doubts:
         return StepResult(await refusal("release", doubts, ports))
     # The epoch that this decision was made under: a kill from here on makes the publication impossible.
@@ -62,6 +64,19 @@ def publication_of(state: FlowState, *, epoch: int) -> Publication:
         at=state["decided_at"],
         epoch=epoch,
     )
+
+
+async def _claim(state: FlowState, ports: Ports) -> list[Finding]:
+    """Take the flag before anything is published: of two repositories with one flag, only one gets past this line.
+
+    First the claim, then the question who released before: who publishes after that question has no claim.
+    """
+    try:
+        await ports.flags.claim(state["flag"], state["change"])
+    except InputError as err:
+        return [Finding(err.code, err.message, FILE_NAME, state["flag"])]
+    claimed = await claimed_by_another(state["flag"], state["repo"], state["component"], ports)
+    return [claimed] if claimed else []
 
 
 async def _doubts(state: FlowState, ports: Ports) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evoguard.domain.canonical import Json
 from evoguard.domain.events import Event
 from evoguard.flow.state import UNREADABLE, FlowState, StepResult
+from evoguard.flow.watch import turn_off
 from evoguard.ports import Ports
 
 
@@ -12,15 +13,13 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     """Return to known-good after an abort or a kill; every part may be repeated."""
     killed = state.get("killed", "")
     if state.get("flag") and state.get("commit"):
-        stored = await ports.flags.read(state["flag"])
-        if stored is None or stored.change == state["change"]:  # else it shows an earlier release: not ours to turn off
-            await ports.flags.off(state["flag"])
+        await turn_off(state, ports)
     events: list[Event] = []
     reason = await _reason(state, ports)
-    if state.get("commit") and await _is_known_good(state, ports):
-        return _too_late(state, reason, killed)
     if state.get("commit"):
         commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
+        if commit == state["commit"]:
+            return _too_late(state, reason, killed)
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
     if author := state.get("author"):
         # a hold needs an id that two people can lift; an unreadable latch has none
@@ -34,11 +33,6 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     return StepResult({"outcome": end}, tuple(events))
 
 
-async def _is_known_good(state: FlowState, ports: Ports) -> bool:
-    """Tell whether git had made it known-good before the kill came: then there is nothing to go back from in git."""
-    return (await ports.forge.refs(state["repo"], state["component"], state["branch"])).known_good == state["commit"]
-
-
 def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
     """Say what is true: it became known-good, then the kill turned its flag off; users meet the release before it."""
     held = Event("author.held", {"author": state["author"], "kill": killed}, reason=reason)
@@ -48,11 +42,13 @@ def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
 
 
 async def _revert(state: FlowState, ports: Ports, reason: str) -> str:
-    commit = await ports.forge.revert(state["repo"], state["component"], state["branch"], reason=reason)
-    if commit:
+    """Return the commit that took it back, or its own when git had made it known-good before the kill came."""
+    where = (state["repo"], state["component"], state["branch"])
+    if commit := await ports.forge.revert(*where, reason=reason):
         return commit
-    # the kill command, or an earlier life of this step, already did it: the tip is the revert
-    return (await ports.forge.refs(state["repo"], state["component"], state["branch"])).tip
+    # nothing to go back from: it is known-good, or the kill command or an earlier life of this step took it back
+    refs = await ports.forge.refs(*where)
+    return state["commit"] if refs.known_good == state["commit"] else refs.tip
 
 
 async def _reason(state: FlowState, ports: Ports) -> str:

@@ -7,38 +7,43 @@ from langgraph.types import interrupt
 from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.events import Event
 from evoguard.domain.flag import FlagState
-from evoguard.domain.kpi import KpiBatch
-from evoguard.domain.rollout import Judgement, Plan, StageEntry, judge
+from evoguard.domain.fold import StageEntry, Tally
+from evoguard.domain.rollout import Judgement, Plan, judge_tally
 from evoguard.errors import FencedError, InputError
-from evoguard.flow.approve import late, withdrawn
+from evoguard.flow.approve import late, withdrawal
 from evoguard.flow.question import load
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
-from evoguard.ports.inbox import Message
 
 
 async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911  (one return a verdict reads best)
     """Judge the rollout once on what was counted; wait when there is nothing to do."""
     plan = await plan_of(state, ports)
     messages = await ports.inbox.pending(state["change"])
-    if wish := await _withdrawal(messages, state, ports):
-        return await _abort(state, ports, wish)
+    if wish := await withdrawal(messages, state, ports):
+        body: dict[str, Json] = {"code": "rollout.withdrawn", "by": state["author"]}
+        why = "withdrawn by its author"
+        event = Event("rollout.aborted", body, actor=state["author"], causation=f"inbox/{wish.id}", reason=why)
+        return await _abort(state, ports, event)
     if ignored := late(messages):
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
-        return await _open(state, ports, plan.stages[0])
+        opened = Event("rollout.opened", {"percent": plan.stages[0]})
+        return await _enter(state, ports, plan.stages[0], opened)
     entries = await _entries(state, ports)
-    batches = await ports.kpis.batches(state["change"])
     now = ports.clock.now_ms()
-    verdict = judge(plan, entries, batches, now)
+    tally = await ports.kpis.tally(plan, entries, now_ms=now)
+    verdict = judge_tally(plan, tally)
     if verdict.action == "abort":
-        return await _abort(state, ports, await _event("rollout.aborted", verdict, batches, ports))
+        await turn_off(state, ports)  # first: after a day its evidence takes seconds to write
+        return await _abort(state, ports, await _event("rollout.aborted", verdict, tally, state, ports))
     if verdict.action == "complete":
-        return StepResult({"completed": True}, (await _event("rollout.completed", verdict, batches, ports),))
+        return StepResult({"completed": True}, (await _event("rollout.completed", verdict, tally, state, ports),))
     if verdict.action == "widen":
-        event = await _event("rollout.widened", verdict, batches, ports, percent=verdict.next_percent)
+        event = await _event("rollout.widened", verdict, tally, state, ports, percent=verdict.next_percent)
         return await _enter(state, ports, verdict.next_percent, event)
-    await _renew(state, ports, entries, batches, now)
+    if lost := await _renew(state, ports, tally):
+        return StepResult({"aborted": True}, (lost,))
     interrupt({"waiting": verdict.code, "wake_at": now + int(ports.pace.tick_s * 1000)})
     return StepResult({"completed": False})
 
@@ -75,44 +80,53 @@ async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: boo
     )
 
 
-async def _open(state: FlowState, ports: Ports, percent: int) -> StepResult:
-    """Enter the first stage; a flag that cannot be this rollout's ends it, for it would never open."""
-    try:
-        return await _enter(state, ports, percent, Event("rollout.opened", {"percent": percent}))
-    except InputError as err:
-        aborted = Event("rollout.aborted", {"code": err.code}, reason=err.message)
-        return StepResult({"aborted": True}, (aborted,))  # the flag is another's: it is not ours to turn off
+async def turn_off(state: FlowState, ports: Ports) -> None:
+    """Turn the flag off unless it shows another change: an earlier release, or whoever it belongs to, stays on."""
+    stored = await ports.flags.read(state["flag"])
+    if stored is None or stored.change == state["change"]:
+        await ports.flags.off(state["flag"])
 
 
 async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> StepResult:
+    """Enter a stage; a flag that cannot be this rollout's ends it, for it would never open."""
+
     async def write() -> str:
         await ports.flags.write(await flag_state(state, ports, percent=percent, lease=True))
         return str(percent)
 
-    await ports.effects.once(f"flag/{state['change']}/{percent}", write)
+    try:
+        await ports.effects.once(f"flag/{state['change']}/{percent}", write)
+    except InputError as err:
+        aborted = Event("rollout.aborted", {"code": err.code}, reason=err.message)
+        return StepResult({"aborted": True}, (aborted,))  # the flag is another's: it is not ours to turn off
     return StepResult({"percent": percent, "completed": False}, (event,))
 
 
 async def _abort(state: FlowState, ports: Ports, event: Event) -> StepResult:
-    if state["percent"]:  # before that the flag shows an earlier release
-        await ports.flags.off(state["flag"])  # at once, and again in `revert`: off twice is off
+    await turn_off(state, ports)  # at once, and again in `revert`: off twice is off
     return StepResult({"aborted": True}, (event,))
 
 
-async def _renew(
-    state: FlowState, ports: Ports, entries: tuple[StageEntry, ...], batches: tuple[KpiBatch, ...], now: int
-) -> None:
-    """Keep the lease while data lives; without data it runs out, and every SDK goes to known-good by itself."""
-    alive = max((b.at for b in batches), default=entries[-1].entered_at)
-    if now - max(alive, entries[-1].entered_at) > ports.pace.lease_s * 1000:
-        return
+async def _renew(state: FlowState, ports: Ports, tally: Tally) -> Event | None:
+    """Keep the lease while data lives; without data it runs out, and every SDK goes to known-good by itself.
+
+    Returns the end of a rollout whose flag shows another change: asking again would change nothing.
+    Raises: FencedError while the flag is off, which is a kill's work that the next look sees.
+    """
+    alive = max(tally.newest_at, tally.entries[-1].entered_at)
+    if tally.now_ms - alive > ports.pace.lease_s * 1000:
+        return None
     stored = await ports.flags.read(state["flag"])
-    if stored is None or not stored.enabled or stored.change != state["change"]:
-        raise FencedError("the flag is no longer this rollout's", code="fenced.flag")
+    if stored is None or stored.change != state["change"]:
+        text = f"the flag {state['flag']} shows {stored.change if stored else 'nothing'} instead of this rollout"
+        return Event("rollout.aborted", {"code": "flag.lost"}, reason=text)
+    if not stored.enabled:
+        raise FencedError("the flag was turned off", code="fenced.flag")
     left_ms = stored.lease_until * 1000 - ports.clock.wall_ms()
     # a third is used up, or it was written by a clock that was ahead
     if not ports.pace.lease_s * 667 <= left_ms <= ports.pace.lease_s * 1667:
         await ports.flags.write(await flag_state(state, ports, percent=state["percent"], lease=True))
+    return None
 
 
 async def _entries(state: FlowState, ports: Ports) -> tuple[StageEntry, ...]:
@@ -124,18 +138,9 @@ async def _entries(state: FlowState, ports: Ports) -> tuple[StageEntry, ...]:
     )
 
 
-async def _event(kind: str, verdict: Judgement, batches: tuple[KpiBatch, ...], ports: Ports, **more: Json) -> Event:
+async def _event(kind: str, verdict: Judgement, tally: Tally, state: FlowState, ports: Ports, **more: Json) -> Event:
     """Return the event with the figures, and the batches that they came from by digest."""
+    batches = (await ports.kpis.batches(state["change"]))[: tally.taken]
     evidence = await ports.artifacts.put(canonical([b.as_json() for b in batches]))
     body: dict[str, Json] = {"code": verdict.code, "figures": dict(verdict.figures), "kpi_evidence": evidence, **more}
     return Event(kind, body, reason=verdict.reason)
-
-
-async def _withdrawal(messages: tuple[Message, ...], state: FlowState, ports: Ports) -> Event | None:
-    for message in messages:
-        if message.kind == "withdraw" and await withdrawn(message, state, ports):
-            return Event(
-                "rollout.aborted", {"code": "rollout.withdrawn", "by": state["author"]}, actor=state["author"],
-                causation=f"inbox/{message.id}", reason="withdrawn by its author",
-            )  # fmt: skip
-    return None

@@ -55,3 +55,5 @@ class Ports:
     pace: Pace
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
+    held_out_a_day: int = 20
+    """Submissions of one author to one repository in 24 hours that are judged by held-out tests; each tells one bit."""

@@ -29,7 +29,10 @@ class Brought(Protocol):
 
 
 class Mirror(Protocol):
-    """Copies objects; git never runs inside the submitter's repository."""
+    """Copies objects; git never runs inside the submitter's repository. What is refused leaves nothing behind."""
+
+    def trial(self) -> Mirror:
+        """Return a mirror that checks everything in the same way and keeps nothing: for a dry run."""
 
     async def fetch(self, source: str | Path, *, head: str, base: str) -> Brought:
         """Copy head and base. Raises: InputError `repo.*`, `ref.*`, `change.*`; UnavailableError."""

@@ -71,7 +71,7 @@ def _proposal(stored: Sequence[StoredEvent]) -> Proposal:
 
 async def _tests(reader: Reader, evidence: str) -> Doc:
     doc = await load(reader, evidence)
-    names = ("passed", "isolation", "behaviour", "expected", "run", "failed", "wall_ms")
+    names = ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed", "wall_ms")
     return {name: doc.get(name) for name in names}
 
 

@@ -1,28 +1,76 @@
-"""Who is registered, by whom and when; the registry's own stream says it."""
+"""Who is registered, by whom and when, and who waits for a second voucher; the registry's own stream says it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from evoguard.domain.canonical import Json
 from evoguard.domain.change import ActorKind
+from evoguard.domain.events import StoredEvent
+from evoguard.domain.identity import Command, Identity, Prove, Vouch, counted, vouch_in
 from evoguard.views.reader import Doc, Reader, moment
 
 
-async def identities(reader: Reader, kind: ActorKind) -> list[Doc]:
-    """Return the registered people or agents, oldest first. Raises: IntegrityError for a broken registry."""
-    wanted = f"{kind}.added"
+async def identities(reader: Reader, kind: ActorKind, prove: Prove) -> list[Doc]:
+    """Return the registered people or agents, oldest first. Raises: IntegrityError for a broken registry.
+
+    `vouched_by` names only those whose signature proves it now, with the key that the log registered before.
+    """
     rows: list[Doc] = []
+    known: dict[str, Identity] = {}
     for item in await reader.events("registry"):
-        if item.event.type == wanted:
-            body = item.event.body
-            signed: Json = bool(body.get("envelope"))
+        if item.event.type not in ("person.added", "agent.added"):
+            continue
+        added = _added(item)
+        vouched_by = _proved(item, added, known, prove)
+        known[added.name] = added
+        if added.kind == kind:
             rows.append(
                 {
-                    "name": body.get("name"),
+                    "name": added.name,
                     "kind": kind,
                     "added": moment(item.at),
                     "by": item.event.actor,
-                    "signed": signed,
-                    "public_pem": body.get("public_pem"),
+                    "signed": bool(vouched_by),
+                    "vouched_by": vouched_by,
+                    "public_pem": added.public_pem,
                 }
             )
     return rows
+
+
+async def pending(reader: Reader, counts: Callable[[Vouch], Command | None]) -> list[Doc]:
+    """Return who waits for a second person: one row for each name and key, with the vouches that count now."""
+    rows: dict[Identity, Doc] = {}
+    for item in await reader.events("registry"):
+        vouch = vouch_in(item.event)
+        command = counts(vouch) if vouch is not None else None
+        if vouch is None or command is None:
+            continue
+        rows[vouch.applicant] = {
+            "name": vouch.applicant.name,
+            "proposed": moment(item.at),
+            "expires": moment(command.expires * 1000),
+            "vouched_by": [vouch.by],
+            "public_pem": vouch.applicant.public_pem,
+        }
+    return list(rows.values())
+
+
+def _added(item: StoredEvent) -> Identity:
+    kind: ActorKind = "agent" if item.event.type == "agent.added" else "person"
+    return Identity(str(item.event.body.get("name")), kind, str(item.event.body.get("public_pem")))
+
+
+def _proved(item: StoredEvent, added: Identity, known: Mapping[str, Identity], prove: Prove) -> list[Json]:
+    said = [Vouch(added, by, envelope) for by, envelope in _said(item)]
+    now_s = item.at // 1000
+    return [v.by for v in said if counted(v, known.get(v.by), prove, now_s=now_s) is not None]
+
+
+def _said(item: StoredEvent) -> list[tuple[str, str]]:
+    """Return (person, envelope) of every vouch in an event; before there were two, the one was the actor's."""
+    vouches = item.event.body.get("vouches")
+    if not isinstance(vouches, list | tuple):
+        return [(item.event.actor, str(item.event.body.get("envelope", "")))]
+    return [(str(v.get("by")), str(v.get("envelope"))) for v in vouches if isinstance(v, dict)]

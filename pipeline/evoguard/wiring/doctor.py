@@ -22,7 +22,8 @@ from pathlib import Path
 
 from evoguard import __version__, bundle
 from evoguard.adapters import keys, state_folder, tool_cache
-from evoguard.adapters.sqlite import db, event_log
+from evoguard.adapters.signer import LocalSigner
+from evoguard.adapters.sqlite import db, event_log, roots
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
@@ -184,8 +185,20 @@ def _database(settings: Settings) -> Iterator[Part]:
         mend = "stop evoguard and restore the state folder from a backup"
         yield Part("database", ok=good, version=version, detail=f"journal {wal}, quick_check {checked[0]}", mend=mend)
         yield _clock(event_log.floor_ms(con))
-        events, changes = (con.execute(f"select count(*) from {t}").fetchone()[0] for t in ("events", "changes"))  # noqa: S608  (two names of ours)
-        yield Part("event log", ok=True, detail=f"{events} events, {changes} changes")
+        yield _event_log(con, settings)
+
+
+def _event_log(con: sqlite3.Connection, settings: Settings) -> Part:
+    """Compare the newest root in database, file and log; the whole proof is `audit verify`, with a key from outside."""
+    events, changes = (con.execute(f"select count(*) from {t}").fetchone()[0] for t in ("events", "changes"))  # noqa: S608  (two names of ours)
+    detail = f"{events} events, {changes} changes"
+    try:
+        signer = LocalSigner(None, settings.service_pub.read_bytes())
+        root = asyncio.run(roots.newest(con, signer, settings.state / roots.FILE))  # this runs in a thread of its own
+    except (EvoguardError, OSError) as err:
+        code, fix = (err.code, err.fix) if isinstance(err, EvoguardError) else ("key.missing", "restore the pair")
+        return Part("event log", ok=False, detail=f"{detail}; {code}: {err}", mend=fix or "see `evoguard audit verify`")
+    return Part("event log", ok=True, detail=f"{detail}, {f'signed up to {root.seq}' if root else 'not signed yet'}")
 
 
 def _clock(floor_ms: int) -> Part:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
@@ -15,10 +16,11 @@ from langgraph.graph.state import CompiledStateGraph
 
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.sources import GitSources
+from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.signer import LocalSigner
-from evoguard.adapters.sqlite import audit
+from evoguard.adapters.sqlite import roots
 from evoguard.adapters.sqlite.effects import SqliteEffects
 from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.sqlite.kpis import SqliteKpis
@@ -32,6 +34,7 @@ from evoguard.ports import Ports
 from evoguard.settings import Settings
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
+from evoguard_sandbox import Engine
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -57,6 +60,7 @@ def ports(opened: Opened) -> Ports:
         signer=signer(settings),
         pace=settings.pace,
         verifier=verifier(opened),
+        held_out_a_day=settings.held_out_a_day,
     )
 
 
@@ -64,10 +68,13 @@ def sandbox(settings: Settings) -> GvisorSandbox:
     """Return the gVisor sandbox. Raises: ConfigError when runsc or the runner layer is missing."""
     return GvisorSandbox(
         settings.state,
-        runsc=runsc_path(settings.runsc),
+        runsc=Path() if settings.docker_url else runsc_path(settings.runsc),
         layer=layer_dir(settings.layer),
         wall_s=float(settings.suite_wall_s),
         at_once=settings.sandboxes,
+        warm=settings.warm_sandboxes,
+        held_out=HeldOut(settings.held_out),
+        engine=Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None,
     )
 
 
@@ -77,7 +84,7 @@ def signer(settings: Settings) -> LocalSigner:
         public = settings.service_pub.read_bytes()
     except OSError as err:
         raise ConfigError(
-            "the service's public key is missing", code="key.missing", fix="run `evoguard doctor`"
+            "the service's public key is missing", code="key.service_missing", fix="run `evoguard doctor`"
         ) from err
     return LocalSigner(settings.service_key, public)
 
@@ -118,9 +125,10 @@ def worker(settings: Settings) -> Iterator[Worker]:
             inbox=opened.inbox,
             latches=opened.latches,
             clock=opened.clock,
-            sign_root=lambda: audit.sign_root(opened.con, house.signer, opened.clock),
+            sign_root=lambda: roots.sign_root(opened.con, house.signer, opened.clock, settings.state / roots.FILE),
             raise_epoch=GitForge(settings.repos_dir).raise_epoch_all,
             release=lambda: opened.registry.release(opened.latches.lifters),
+            rest=house.sandbox.close,
         )
     finally:
         opened.close()

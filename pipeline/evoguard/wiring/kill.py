@@ -16,6 +16,7 @@ from evoguard import kill
 from evoguard.adapters import keys, latch_files
 from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.git.forge import GitForge
+from evoguard.adapters.git.stop import Order, stop
 from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
@@ -160,30 +161,17 @@ def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -
 
 
 async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> tuple[str, ...]:
-    """Raise the epoch in every repository, then bring every covered component's branch back to known-good."""
-    forge = GitForge(settings.repos_dir)
-    done: list[str] = []
-    releases, silent = await forge.releases()
-    failed = [f"{repo} gives no answer" for repo in silent]
-    try:
-        if latch.epoch:
-            await forge.raise_epoch_all(latch.epoch)
-    except EvoguardError as err:  # one broken repository must not keep the others from going back
-        failed.append(err.message)
-    for release in releases:
-        if not _covered(latch, release.component, served):
-            continue
-        try:
-            reason = f"kill {latch.id} by {latch.by}: {latch.reason}"
-            commit = await forge.revert(release.repo, release.component, release.branch, reason=reason)
-            done += [f"{release.repo} {release.branch} {commit}"] if commit else []
-        except EvoguardError as err:
-            failed.append(f"{release.component}: {err.message}")
-    if failed:
+    """Raise the epoch wherever something may be published, and bring covered components back to known-good."""
+    reason = f"kill {latch.id} by {latch.by}: {latch.reason}"
+    order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason)
+    done = await stop(GitForge(settings.repos_dir), order)
+    if done.failed:
         raise UnavailableError(
-            "git", f"{'; '.join(failed)} (reverted: {len(done)})", fix="revert by hand; it stays latched"
+            "git",
+            f"{'; '.join(done.failed[:20])} (reverted: {len(done.reverted)})",
+            fix="revert by hand; it stays latched",
         )
-    return tuple(done)
+    return tuple(done.reverted)
 
 
 def _covered(latch: Latch, component: str, served: dict[str, str]) -> bool:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evoguard.adapters.clock import SystemClock
 from evoguard.adapters.signer import LocalSigner
-from evoguard.adapters.sqlite import audit, db
+from evoguard.adapters.sqlite import audit, db, roots
 from evoguard.domain.attestation import check_vsa
-from evoguard.domain.canonical import Digest, Json, as_digest
+from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.domain.verdict import Finding, findings_json
-from evoguard.errors import InputError, IntegrityError
+from evoguard.errors import ConfigError, InputError, IntegrityError
 from evoguard.settings import Settings
 from evoguard.wiring.keys import fingerprint
 from evoguard.wiring.state import open_state
 
 ANY_AGE_S = 10**10
 """A stranger may ask years later; the release itself demands a fresh one."""
+KEEP = "name a file that `evoguard audit root` wrote"
 DETECTS = (
     "an event changed, removed or put in after it was written, up to the newest signed root",
     "an event after the newest root that does not link to the one before it",
-    "a root that this key did not sign, or that is about another log",
+    "a root that this key did not sign, that is about another log, or that does not carry on from the one before it",
+    "roots removed from the database, with or without their events, while their newest one's file is there",
+    "a row of changes, identities, holds, kills or nonces that the events do not make, or that is missing",
+    "a person or an agent registered without the signatures that this took then",
 )
+DETECTS_WITH_ROOT = "a log cut back or rewritten up to the root that you kept, whoever did it"
 CANNOT_DETECT = (
-    "a log cut back together with its newest roots",
-    "a log rewritten and signed again by whoever holds the service key",
+    "approvals, lifts and releases of holds that were appended by whoever can write the database: their envelopes are"
+    " proved when they are used, not again here",
+    "a log cut back together with its newest roots and the newest root's file; "
+    "with --root: only after the root that you kept",
+    "a log rewritten and signed again by whoever holds the service key; with --root: only after the root that you kept",
+    "the newest events of a stream removed before a root covered them, with all that they had made",
+    "an edit of what no event makes: flags, due times, inbox, effects, checkpoints, KPIs, tokens, a change's remark",
 )
 """Until roots are published in a transparency log."""
 
@@ -115,12 +126,34 @@ async def verify(claim: Claim, public_pem: bytes) -> Verified:
     return Verified(claim, key, statement, tuple(findings))
 
 
-async def audit_log(settings: Settings, public_pem: bytes) -> dict[str, Json]:
-    """Prove the whole log with this public key. Raises: ConfigError, UnavailableError; InputError for no key."""
-    key = fingerprint(public_pem)
+async def newest_root(settings: Settings) -> dict[str, Json]:
+    """Return the newest signed root, for people to keep elsewhere.
+
+    Raises: IntegrityError when database, file and log do not agree on it; InputError when nothing was signed yet.
+    """
     con = db.connect(settings.database, read_only=True)
     try:
-        report = await audit.verify(con, LocalSigner(None, public_pem))
+        signer = LocalSigner(None, settings.service_pub.read_bytes())
+        root = await roots.newest(con, signer, settings.state / roots.FILE)
+    except OSError as err:
+        raise ConfigError("the service's public key is missing", code="key.missing", fix="restore the pair") from err
+    finally:
+        con.close()
+    if root is None:
+        raise InputError("no root is signed yet", code="audit.no_root", fix="start `evoguard serve`, then try again")
+    return {"n": root.n, "seq": root.seq, "digest": digest_of(root.bundle), "bundle": root.bundle.decode()}
+
+
+async def audit_log(settings: Settings, public_pem: bytes, root: bytes | None = None) -> dict[str, Json]:
+    """Prove the whole log with this public key; `root` is a bundle that must be in its chain, as `audit root` gave it.
+
+    Raises: ConfigError, UnavailableError; InputError for no key or a file that holds no root.
+    """
+    key, demanded = fingerprint(public_pem), _kept_root(root) if root is not None else None
+    con = db.connect(settings.database, read_only=True)
+    try:
+        signer = LocalSigner(None, public_pem)
+        report = await audit.verify(con, signer, file=settings.state / roots.FILE, demanded=demanded)
     finally:
         con.close()
     problems = list(report.problems)
@@ -137,7 +170,8 @@ async def audit_log(settings: Settings, public_pem: bytes) -> dict[str, Json]:
         "unsigned_tail": report.unsigned_tail,
         "key": key,
         "problems": [*problems],
-        "detects": [*DETECTS],
+        "root_demanded": digest_of(demanded) if demanded is not None else "",
+        "detects": [*DETECTS, *([DETECTS_WITH_ROOT] if demanded is not None else [])],
         "cannot_detect": [*CANNOT_DETECT],
     }
 
@@ -167,6 +201,16 @@ def rules() -> dict[str, Json]:
 def inside(folder: Path, path: Path) -> bool:
     """Tell whether a file lies in a folder, links followed."""
     return path.resolve().is_relative_to(folder.resolve())
+
+
+def _kept_root(raw: bytes) -> bytes:
+    """Return the bundle in a file that `audit root` wrote, plain or with --json. Raises: InputError."""
+    try:
+        doc = json.loads(raw)
+    except (ValueError, RecursionError) as err:
+        raise InputError("the root's file is not JSON", code="audit.root_file", fix=KEEP) from err
+    inner = doc.get("bundle") if isinstance(doc, dict) else None
+    return inner.encode("utf-8", "replace") if isinstance(inner, str) else raw.strip()
 
 
 def _sha256(value: Json) -> str:

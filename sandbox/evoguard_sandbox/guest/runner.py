@@ -10,17 +10,45 @@ import importlib
 import importlib.machinery
 import json
 import os
+import random
+import shutil
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 TREE = "/room/tree"
+GUEST = "/opt/guest"
 REPORT_FD = 3
+WIRE_FDS = (4, 5)
 WHY_CHARS = 300
 # pytest does this one to itself, after the snapshot was taken.
 OWN_PATCH = ("_pytest.config.Config._getini_unknown_type", "_pytest.legacypath.Config__getini_unknown_type")
 ID_CHARS = 1000
+WARM = """
+import unittest
+import pytest
+
+@pytest.fixture
+def two():
+    return 2
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_warm(n, two, tmp_path, monkeypatch, capsys):
+    assert n <= two == 2
+
+def test_raises():
+    with pytest.raises(ValueError, match="x"):
+        raise ValueError("x")
+
+@pytest.mark.xfail
+def test_red():
+    assert [1, 2] == [1, 3]
+
+class TestWarm(unittest.TestCase):
+    def test_equal(self):
+        self.assertEqual(1, 1)
+"""
 
 
 def read_order() -> dict[str, Any]:
@@ -74,11 +102,15 @@ def machinery() -> dict[str, Any]:
 class Reporter:
     """Tell the host each test's outcome as soon as it is known."""
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None], most: int) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any]], None], most: int, seed: int | None) -> None:
         self.tell = tell
         self.most = most
+        self.seed = seed
         self.before = machinery()
         self.open: dict[str, dict[str, Any]] = {}
+        self.link: Any = None
+        """The way to the code's process, in a split run."""
+        self.unsplit = 0
 
     def compare(self) -> None:
         """Tell when the test runner itself is no longer what it was before the first candidate import."""
@@ -90,6 +122,22 @@ class Reporter:
             if seen is None or seen[0] is not value or seen[1] is not code:
                 self.tell({"k": "patched", "what": name})
                 return
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Shuffle files, and within a file its functions and classes; what a class holds keeps its order."""
+        if self.seed is None:
+            return
+        draw = random.Random(self.seed)  # noqa: S311 (the host's own draw; nothing secret hangs on it)
+        groups: dict[tuple[str, str], list[Any]] = {}
+        for item in items:
+            file, _, rest = item.nodeid.partition("::")
+            groups.setdefault((file, rest.partition("::")[0].partition("[")[0]), []).append(item)
+        files = sorted({file for file, _ in groups})
+        draw.shuffle(files)
+        order = list(groups)
+        draw.shuffle(order)
+        order.sort(key=lambda key: files.index(key[0]))
+        items[:] = [item for key in order for item in groups[key]]
 
     def pytest_collection_finish(self, session: Any) -> None:  # noqa: ANN401 (pytest's own object)
         """Tell how many tests were found."""
@@ -110,6 +158,10 @@ class Reporter:
         lines = str(excrepr).strip().splitlines() or [""]
         self.tell({"k": "broke", "why": str(crash.message if crash else lines[-1])[:WHY_CHARS]})
 
+    def pytest_runtest_logstart(self) -> None:
+        """Remember how often something could not be done apart from the code so far."""
+        self.unsplit = self.link.unsplit if self.link is not None else 0
+
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
         """Add one phase of a test to what is known of it."""
         test = self.open.setdefault(report.nodeid, {"o": "passed", "ms": 0.0, "why": ""})
@@ -128,6 +180,8 @@ class Reporter:
         """Tell the outcome of one test."""
         test = self.open.pop(nodeid, None)
         if test is not None:
+            if self.link is not None and self.link.unsplit != self.unsplit and test["o"] == "passed":
+                test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
             short = nodeid[:ID_CHARS]
             self.tell({"k": "test", "id": short, "o": test["o"], "ms": int(test["ms"]), "why": test["why"]})
 
@@ -171,29 +225,79 @@ def give_way(names: list[str]) -> None:
     sys.meta_path.insert(0, OwnFirst(names))
 
 
-def main() -> None:
-    """Run the ordered tests; end with pytest's exit status and nothing of the candidate after it."""
-    order = read_order()
-    sys.path[:0] = order["layers"]
+def warm() -> None:
+    """Run one small suite, so that everything pytest loads late is loaded before the candidate is near."""
+    import pytest
+
+    kept = [os.dup(1), os.dup(2)]
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    folder, before = "/tmp/.warm", set(sys.modules)  # noqa: S108 (the sandbox's own, gone in a moment)
+    os.mkdir(folder)
+    with open(folder + "/test_warm.py", "w", encoding="utf-8") as file:
+        file.write(WARM)
+    pytest.main(["-q", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={folder}", folder])
+    for name in set(sys.modules) - before:
+        if name.startswith(("test_warm", "conftest")):
+            del sys.modules[name]
+    shutil.rmtree(folder)
+    shutil.rmtree("/tmp/pytest-of-unknown", ignore_errors=True)  # noqa: S108
+    shutil.rmtree("/tmp/pytest-of-nobody", ignore_errors=True)  # noqa: S108
+    for fd, old in zip((1, 2), kept, strict=True):
+        os.dup2(old, fd)
+        os.close(old)
+    os.close(null)
+
+
+def prepare(layers: list[str], *, warmly: bool) -> None:
+    """Load the test runner and everything it needs, warm it when there is time, and say so."""
+    sys.path[:0] = layers
     import site
 
     site.setquit()
     site.sethelper()
     import difflib  # noqa: F401 (loaded before the candidate's path can shadow it)
     import pprint  # noqa: F401
-    import tempfile  # noqa: F401
+    import tempfile
     import unittest.mock  # noqa: F401
 
+    import pytest  # noqa: F401
+
+    if warmly:
+        warm()
+    tempfile.tempdir = None
+    sys.argv = ["pytest"]
+    sys.path_importer_cache.clear()
+    os.write(REPORT_FD, b"+")
+
+
+def main() -> None:
+    """Run the ordered tests; end with pytest's exit status and nothing of the candidate after it."""
+    told = json.loads(sys.argv[1])
+    prepare(told["layers"], warmly=told["warm"])
+    order = read_order()
     import pytest
 
     if order["own"]:
         give_way(order["own"])
-    sys.argv = ["pytest"]
-    sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
     tell, leave = teller(order["token"]), os._exit
-    reporter = Reporter(tell, order["tests"])
+    link = None
+    if order["split"]:
+        sys.path.insert(0, GUEST)  # before every layer: no package of a project may stand in for this
+        near: Any = importlib.import_module("split_near")
+        link = near.connect(*WIRE_FDS, order["split"])
+        sys.path.remove(GUEST)
+    sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
+    os.chdir(TREE)
+    reporter = Reporter(tell, order["tests"], order["seed"])
+    reporter.link = link
     status = int(pytest.main(order["args"], plugins=[reporter]))
     reporter.compare()
+    if link is not None and link.tamper:
+        tell({"k": "patched", "what": "split: " + link.tamper[:WHY_CHARS]})
+    if link is not None:
+        tell({"k": "calls", "count": link.calls})
     tell({"k": "end", "status": status})
     leave(status)
 

@@ -14,6 +14,7 @@ import os
 import resource
 import select
 import signal
+import stat
 import struct
 import sys
 import time
@@ -68,7 +69,6 @@ def lay_out(files: list[list[Any]]) -> None:
     Folders are root's and sticky, so that the test uid writes beside the source but cannot replace a trusted file.
     """
     os.umask(0)
-    os.mkdir(TREE)
     os.chmod(TREE, 0o1777)  # noqa: S103 (sticky; the tree is a tmpfs of this one sandbox)
     for path, kind, size, trusted in files:
         data = read_exactly(size)
@@ -104,8 +104,8 @@ def become_nobody(limits: dict[str, int]) -> None:
     os.umask(0o022)
 
 
-def start(order: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
-    """Fork the child; it holds stdin, stdout, stderr and the report pipe on fd 3, nothing else."""
+def start(setup: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
+    """Fork the child; it holds stdin, stdout, stderr, the report pipe on fd 3 and a split run's wires, nothing else."""
     child = os.fork()
     if child:
         for name, (read, write) in pipes.items():
@@ -117,10 +117,10 @@ def start(order: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
         moved = {name: os.dup2(fd, 60 + n) for n, (name, fd) in enumerate(high.items())}
         for target, name in enumerate(("in", "out", "err", "report")):
             os.dup2(moved[name], target)
-        os.closerange(3 if order["mode"] == "job" else 4, 1024)
-        become_nobody(order["rlimits"])
+        os.closerange(3 if setup["mode"] == "job" else setup["keep"] + 1, 1024)
+        become_nobody(setup["rlimits"])
         os.chdir(TREE)
-        os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606 (a shell is what this must not be)
+        os.execve(setup["argv"][0], setup["argv"], setup["env"])  # noqa: S606 (a shell is what this must not be)
     except BaseException as err:  # noqa: BLE001 (a forked copy of the supervisor must never run on)
         os.write(2, f"sandbox: the command did not start: {err}\n".encode())
     os._exit(126)
@@ -152,9 +152,9 @@ def kill_all() -> None:
 class Relay:
     """Forward the child's pipes to the host, each within its bound."""
 
-    def __init__(self, order: dict[str, Any], fds: dict[str, int]) -> None:
+    def __init__(self, setup: dict[str, Any], fds: dict[str, int]) -> None:
         self.fds = {fd: name for name, fd in fds.items()}
-        self.left = {"out": order["output_bytes"], "err": order["output_bytes"], "report": order["report_bytes"]}
+        self.left = {"out": setup["output_bytes"], "err": setup["output_bytes"], "report": setup["report_bytes"]}
         self.held = bytearray()
         self.flood = ""
         self.garbage = False
@@ -198,6 +198,42 @@ class Relay:
             del self.held[: 4 + size]
 
 
+def hand_over(paths: list[str], most_files: int, most_bytes: int) -> str:
+    """Send the ordered files and folders of the tree: regular files with one name only; return what was left out.
+
+    Every process of the order is dead, and this one reads with the test uid's rights. The host checks all of it again.
+    """
+    os.setegid(UID)
+    os.seteuid(UID)
+    left, files, omitted = most_bytes, 0, ""
+    for start_at in paths:
+        for whole in walk(f"{TREE}/{start_at}"):
+            try:
+                handle = os.open(whole, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except OSError as err:
+                omitted = omitted or f"{whole[len(TREE) + 1 :]}: {err.strerror}"
+                continue
+            seen = os.fstat(handle)
+            if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+                omitted = omitted or f"{whole[len(TREE) + 1 :]}: not a plain file"
+            elif seen.st_size > left or files >= most_files:
+                omitted = omitted or f"{whole[len(TREE) + 1 :]}: more than the bound allows"
+            else:
+                files, left = files + 1, left - seen.st_size
+                put_json(b"A", {"path": whole[len(TREE) + 1 :], "exec": bool(seen.st_mode & 0o100)})
+                while data := os.read(handle, CHUNK):
+                    put(b"B", data)
+            os.close(handle)
+    return omitted
+
+
+def walk(top: str) -> list[str]:
+    """Return the files at or below a place, in order; a link is never followed into a folder."""
+    if not os.path.isdir(top) or os.path.islink(top):
+        return [top]
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
+
+
 def collect(child: int) -> int | None:
     """Collect every process that has ended; return the child's wait status when it is among them."""
     status = None
@@ -229,17 +265,36 @@ def watch(child: int, relay: Relay) -> int:
     return status
 
 
+def await_ready(child: int, report: int) -> None:
+    """Wait for the one byte with which the waiting program says that it is warm; one that dies ends the sandbox."""
+    while not select.select([report], [], [], 0.5)[0]:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            os._exit(96)
+    if os.read(report, 1) != b"+":
+        os._exit(96)
+
+
 def main() -> None:
-    """Do one order, once."""
+    """Do one order, once. What waits for it was started before any byte of the candidate could be here."""
     hello()
+    setup: dict[str, Any] = json.loads(sys.argv[1])
+    os.mkdir(TREE)
+    pipes = {name: os.pipe() for name in ("in", "out", "err", "report")}
+    child = 0
+    if setup["argv"]:
+        child = start(setup, pipes)
+        if setup["mode"] != "far":  # that one has nothing to load before its order
+            await_ready(child, pipes["report"][0])
+    put(b"W", b"")
     order: dict[str, Any] = json.loads(read_exactly(int.from_bytes(read_exactly(4), "big")))
     nonce = order.pop("nonce")
     lay_out(order["files"])
-    pipes = {name: os.pipe() for name in ("in", "out", "err", "report")}
-    child = start(order, pipes)
+    child = child or start({**setup, "argv": order["argv"], "env": order["env"]}, pipes)
     give(pipes["in"][1], order["stdin"].encode())
-    relay = Relay(order, {name: pipes[name][0] for name in ("out", "err", "report")})
+    relay = Relay(setup, {name: pipes[name][0] for name in ("out", "err", "report")})
     status = watch(child, relay)
+    take = order.get("take", [])
+    omitted = hand_over(take, order["take_files"], order["take_bytes"]) if take else ""
     put_json(
         b"X",
         {
@@ -248,6 +303,7 @@ def main() -> None:
             "flood": relay.flood,
             "left": len(relay.held),
             "garbage": relay.garbage,
+            "omitted": omitted,
         },
     )
     sys.stdout.flush()

@@ -129,8 +129,9 @@ class Installed:
 def an_evidence() -> dict[str, Json]:
     """Return green evidence."""
     return {
-        "tree": TREE, "passed": True, "isolation": "gvisor", "behaviour": "recorded", "expected": 12, "run": 12,
-        "failed": 0, "findings": [], "wall_ms": 900,
+        "tree": TREE, "passed": True, "isolation": "gvisor", "behaviour": "recorded", "assurance": "split",
+        "verdict": "pass",
+        "split": 9, "unproven": 2, "added": 1, "expected": 12, "run": 12, "failed": 0, "findings": [], "wall_ms": 900,
         "tests": [{"id": "tests/test_a.py::test_a", "outcome": "passed", "duration_ms": 1}],
         "record": ["exec /opt/python/bin/python3.11"], "runtime": "runsc",
     }  # fmt: skip

@@ -139,6 +139,37 @@ def test_lift_waits_for_the_second_person(installed: Installed):
     assert installed.json("status").doc["kills"] == []
 
 
+def test_a_third_person_waits_for_the_second_voucher(installed: Installed):
+    installed.run("key", "new", installed.key("carol"))
+    words = ("person", "add", "carol", "--key", installed.key("carol") + ".pub")
+    alice, bob = (("--as", name, "--sign-with", installed.key(name)) for name in ("alice", "bob"))
+    first = installed.run(*words, *alice)
+    assert first.code == 5
+    assert "NOT registered" in first.out
+    assert "bob compares the fingerprint" in first.err
+    listed = installed.json("person", "list").doc
+    assert [row["name"] for row in listed["people"]] == ["alice", "bob"]  # type: ignore[attr-defined]  # a list
+    assert [(row["name"], row["vouched_by"]) for row in listed["pending"]] == [("carol", ["alice"])]  # type: ignore[attr-defined]
+    assert "waiting for one more person" in installed.run("person", "list").out
+    again = installed.json(*words, *alice)
+    assert (again.code, again.error["code"]) == (2, "person.vouched")
+    second = installed.json(*words, *bob)
+    assert (second.code, second.doc["registered"], second.doc["vouched_by"]) == (0, True, ["alice", "bob"])
+    listed = installed.json("person", "list").doc
+    assert [row["vouched_by"] for row in listed["people"]] == [[], ["alice"], ["alice", "bob"]]  # type: ignore[attr-defined]
+    assert listed["pending"] == []
+
+
+def test_a_second_key_under_a_name_that_waits_is_named(installed: Installed):
+    for key in ("carol", "other"):
+        installed.run("key", "new", installed.key(key))
+    alice, bob = (("--as", name, "--sign-with", installed.key(name)) for name in ("alice", "bob"))
+    first = installed.json("person", "add", "carol", "--key", installed.key("carol") + ".pub", *alice)
+    other = installed.json("person", "add", "carol", "--key", installed.key("other") + ".pub", *bob)
+    assert (other.code, other.doc["registered"], other.doc["ask"]) == (5, False, ["alice"])
+    assert other.doc["other_keys"] == [first.doc["fingerprint"]]
+
+
 def test_a_kill_loads_neither_the_flow_nor_the_rules_nor_rich(installed: Installed):
     import subprocess
     import sys

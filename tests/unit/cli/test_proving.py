@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evoguard.adapters.signer import LocalSigner
-from evoguard.adapters.sqlite import audit
+from evoguard.adapters.sqlite import roots
 from evoguard.domain.attestation import vsa_statement
 from evoguard.domain.canonical import digest_of
 from evoguard.domain.events import Event
@@ -79,7 +79,7 @@ def test_verify_of_a_change_demands_what_the_log_says(installed: Installed):
 def signed_root(installed: Installed) -> None:
     opened = open_state(installed.settings)
     signer = LocalSigner(installed.settings.service_key, installed.settings.service_pub.read_bytes())
-    asyncio.run(audit.sign_root(opened.con, signer, opened.clock))
+    asyncio.run(roots.sign_root(opened.con, signer, opened.clock, installed.settings.state / roots.FILE))
     opened.close()
 
 
@@ -131,10 +131,11 @@ def test_people_are_added_by_people_and_listed(installed: Installed, tmp_path: P
     assert (
         installed.json(*words, "--as", "alice", "--sign-with", installed.key("bob")).error["code"] == "auth.wrong_key"
     )
-    assert installed.json(*words, "--as", "alice", "--sign-with", installed.key("alice")).code == 0
+    assert installed.json(*words, "--as", "alice", "--sign-with", installed.key("alice")).code == 5
+    assert installed.json(*words, "--as", "bob", "--sign-with", installed.key("bob")).code == 0
     rows = installed.json("person", "list").doc["people"]
     assert [row["name"] for row in rows] == ["alice", "bob", "dora"]
-    assert set(rows[0]) == {"name", "kind", "added", "by", "signed", "fingerprint"}
+    assert set(rows[0]) == {"name", "kind", "added", "by", "signed", "vouched_by", "fingerprint"}
     assert [row["name"] for row in installed.json("agent", "list").doc["agents"]] == ["coder", "rival"]
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from evoguard.domain.events import Event
-from unit.cli.installed import BASE, BUNDLE, CHANGE, FINDING, HEAD, TREE, Installed
+from unit.cli.installed import BASE, BUNDLE, CHANGE, FINDING, HEAD, TREE, Installed, an_evidence
 
 ROW = {
     "change", "status", "outcome", "percent", "component", "flag", "author", "intent", "repo", "base", "head",
@@ -93,6 +93,36 @@ def test_show_for_people_escapes_what_others_wrote(installed: Installed):
     assert "\x1b" not in said
     assert "\u202e" not in said
     assert "\\x1b[31m[bold]red[/bold]\\u202e" in said
+
+
+def test_evidence_shows_each_layers_reach_and_the_tests_with_bars(installed: Installed):
+    installed.waiting()
+    doc = installed.json("evidence", CHANGE).doc
+    assert (doc["verdict"], doc["assurance"], doc["outcomes"]) == ("pass", "split", {"passed": 1})
+    layers = {row["layer"]: row for row in doc["layers"]}
+    assert layers["mutants"]["reach"] == "10 of 12 tests seen to fail when made false"
+    assert layers["apart from the code"]["reach"] == "9 of 12 tests"
+    assert all(row["caught"] == [] for row in layers.values())
+    said = installed.run("evidence", CHANGE)
+    assert said.code == 0
+    assert "█" in said.out
+    assert "tests/test_a.py::test_a" in said.out
+    assert "exec /opt/python/bin/python3.11" in said.out
+
+
+def test_evidence_names_the_layer_that_caught_it(installed: Installed):
+    installed.submitted()
+    red = {**an_evidence(), "verdict": "tamper", "findings": [{**FINDING, "code": "tests.mutant_passed"}]}
+    installed.append(Event("candidate.checked", {"evidence": installed.put(red), "passed": False}))
+    layers = {row["layer"]: row["caught"] for row in installed.json("evidence", CHANGE).doc["layers"]}
+    assert layers["mutants"] == ["tests.mutant_passed"]
+    assert [name for name, caught in layers.items() if caught] == ["mutants"]
+
+
+def test_a_change_without_evidence_says_so(installed: Installed):
+    installed.submitted()
+    answer = installed.json("evidence", CHANGE)
+    assert (answer.code, answer.error["code"]) == (2, "evidence.none")
 
 
 def test_show_says_which_artifact_cannot_be_read_and_tells_the_rest(installed: Installed):

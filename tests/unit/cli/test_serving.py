@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -10,10 +11,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from evoguard.cli.supervise import Child, Supervisor
+from evoguard.errors import ConfigError
+from evoguard.settings import Settings
+from evoguard.wiring import serving as serving_room
+from evoguard.wiring.serving import remove_socket_folder, serving
 from unit.cli.installed import Installed
 
 
@@ -106,3 +115,121 @@ def test_a_served_process_ends_when_serve_is_killed_outright(installed: Installe
 def test_serve_on_an_unusable_state_says_so_once(installed: Installed, tmp_path: Path):
     answer = installed.json("--state", str(tmp_path / "none"), "serve")
     assert (answer.code, answer.error["code"]) == (1, "state.missing")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock as another process does: flock asks whose open file it is, not whose process."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+@pytest.fixture
+def served(installed: Installed) -> Settings:
+    (installed.settings.state / "settings.toml").write_text(f"flags_port = {free_port()}\n")
+    return Settings.load(installed.settings.state, {})
+
+
+def refused(settings: Settings) -> ConfigError:
+    with pytest.raises(ConfigError) as caught, serving(settings, patience_s=0.0):
+        pass
+    assert caught.value.fix
+    return caught.value
+
+
+def test_a_second_serve_fails_at_once_with_one_line_and_the_code_of_the_table(installed: Installed, served: Settings):
+    with serving(served):
+        answer = installed.json("serve")
+    assert (answer.code, answer.error["code"], answer.error["retryable"]) == (1, "serve.running", False)
+    assert f"process {os.getpid()}" in str(answer.error["message"])
+
+
+def test_if_serve_held_nothing_a_second_one_would_start(served: Settings, monkeypatch: pytest.MonkeyPatch):
+    """The gate is load-bearing: without the lock both go on."""
+    monkeypatch.setattr(serving_room, "_locked", lambda _: True)
+    with serving(served), serving(served):
+        pass
+
+
+def test_a_state_can_be_served_again_once_the_first_serve_is_over(served: Settings):
+    for _ in range(2):
+        with serving(served, patience_s=0.0):
+            pass
+
+
+def test_serve_names_a_worker_that_runs_already(served: Settings):
+    with locked(served.state / "worker.lock"):
+        err = refused(served)
+    assert (err.code, f"process {os.getpid()}" in err.message) == ("worker.running", True)
+
+
+def test_serve_leaves_the_worker_s_lock_free(served: Settings):
+    (served.state / "worker.lock").touch()
+    with serving(served, patience_s=0.0), locked(served.state / "worker.lock"):
+        pass
+
+
+def test_serve_names_a_port_that_is_taken(served: Settings):
+    with socket.socket() as taken:
+        taken.bind((served.flags_host, served.flags_port))
+        taken.listen(8)
+        taken.close()
+    with socket.create_server((served.flags_host, served.flags_port)):
+        err = refused(served)
+    assert (err.code, str(served.flags_port) in err.message) == ("flags.port_taken", True)
+    assert "another flag server" not in err.message
+
+
+async def test_serve_tells_another_flag_server_of_ours_by_its_answer(served: Settings):
+    from evoguard.wiring.flags import serve_flags
+
+    ready = asyncio.Event()
+    running = asyncio.create_task(serve_flags(served, ready=lambda _: ready.set()))
+    await asyncio.wait_for(ready.wait(), 10)
+    err = await asyncio.to_thread(refused, served)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert "by another flag server of evoguard" in err.message
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])  # noqa: S104  (what is refused)
+def test_serve_refuses_an_address_that_others_could_reach(served: Settings, host: str):
+    (served.state / "settings.toml").write_text(f"flags_host = '{host}'\n")
+    assert refused(Settings.load(served.state, {})).code == "flags.not_loopback"
+
+
+def socket_folder(settings: Settings) -> Path:
+    """Return where a sandbox keeps its sockets when the state's path is long."""
+    name = f"test{os.getpid()}"
+    (settings.state / "sandbox").mkdir(exist_ok=True)
+    (settings.state / "sandbox" / "installation").write_text(name)
+    return Path("/tmp") / f"eg-{os.geteuid()}-{name}"
+
+
+def test_a_worker_leaves_no_folder_for_sockets_behind(served: Settings):
+    remove_socket_folder(served)  # nothing there: nothing to say
+    folder = socket_folder(served)
+    folder.mkdir(mode=0o700)
+    remove_socket_folder(served)
+    assert not folder.exists()
+
+
+def test_what_is_not_an_empty_folder_of_ours_stays(served: Settings, tmp_path: Path):
+    folder = socket_folder(served)
+    folder.symlink_to(tmp_path)
+    remove_socket_folder(served)
+    assert folder.is_symlink()
+    folder.unlink()
+    folder.mkdir()
+    (folder / "a.sock").touch()
+    remove_socket_folder(served)
+    assert (folder / "a.sock").exists()
+    (folder / "a.sock").unlink()
+    (served.state / "sandbox" / "installation").write_text("x/../" + folder.name)
+    remove_socket_folder(served)
+    assert folder.exists()
+    folder.rmdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -235,3 +236,21 @@ async def test_the_first_release_of_an_agent_needs_two_people(house: House) -> N
     await house.vote(change, "bob")
     await house.drive(change)
     assert await house.status(change) == "rolling out"
+
+
+async def test_an_author_gets_so_many_bits_of_the_held_out_tests_a_day_and_no_more(house: House) -> None:
+    house.sandbox.secret_tests = True
+    house.ports = replace(house.ports, held_out_a_day=1)
+    first = await house.submit()
+    await house.drive(first)
+    assert await house.status(first) == "waiting for approval"
+    second = await house.submit(head="c" * 40)
+    runs = house.sandbox.runs
+    done = await house.drive(second)
+    assert (done.outcome, house.sandbox.runs) == ("refused", runs)
+    refused = (await house.queries.events(f"change/{second}"))[-1].event
+    assert "1 are judged by held-out tests" in refused.reason
+    house.clock.wait(25 * 3600)
+    third = await house.submit(head="d" * 40)
+    await house.drive(third)
+    assert await house.status(third) == "waiting for approval"

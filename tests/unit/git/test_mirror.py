@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -125,12 +126,61 @@ async def test_base_must_be_an_ancestor_of_head(source: Source, mirror: Mirror) 
     assert await refused(mirror, source.path) == "change.base_not_ancestor"
 
 
-async def test_a_refused_submission_leaves_no_object(source: Source, mirror: Mirror, repos: Path) -> None:
+async def test_a_refused_submission_leaves_nothing(source: Source, mirror: Mirror, repos: Path) -> None:
     git(source.path, "checkout", "-q", "main")
     source.commit({"b.py": "1\n"})
     await refused(mirror, source.path)
-    assert objects_in(repos) == []
+    await refused(mirror, source.path, head="nothing")
+    with pytest.raises(InputError):
+        await mirror.from_patch(source.path, base="main", patch=b"no patch\n")
+    assert list(repos.iterdir()) == []
+
+
+async def test_a_refused_submission_leaves_no_object_in_a_mirror_that_is_there(
+    source: Source, mirror: Mirror, repos: Path
+) -> None:
+    await mirror.fetch(source.path, head="topic", base="main")
+    before = objects_in(repos)
+    git(source.path, "checkout", "-q", "main")
+    source.commit({"b.py": "1\n"})
+    await refused(mirror, source.path)
+    assert objects_in(repos) == before
     assert list(repos.rglob("quarantine-*")) == []
+
+
+async def test_a_trial_answers_like_the_mirror_and_leaves_nothing(source: Source, mirror: Mirror, repos: Path) -> None:
+    patch = patch_between(source.path, "main", "topic")
+    tried = await mirror.trial().fetch(source.path, head="topic", base="main")
+    patched = await mirror.trial().from_patch(source.path, base="main", patch=patch)
+    assert await refused(mirror.trial(), source.path, head="main") == "change.head_equals_base"
+    assert list(repos.iterdir()) == []
+    assert await mirror.fetch(source.path, head="topic", base="main") == tried
+    before = objects_in(repos)
+    assert await mirror.trial().from_patch(source.path, base="main", patch=patch) == patched
+    assert objects_in(repos) == before
+
+
+async def test_two_first_submissions_at_once_share_one_mirror(source: Source, mirror: Mirror, repos: Path) -> None:
+    source.commit({"app.py": "x = 3\n"}, branch="other")
+    one, two = await asyncio.gather(*(mirror.fetch(source.path, head=head, base="main") for head in ("topic", "other")))
+    assert [path.name for path in repos.iterdir()] == [f"{one.repo}.git"]
+    sources = GitSources(repos)
+    assert await sources.file(one.repo, one.head, "app.py") == b"x = 2\n"
+    assert await sources.file(two.repo, two.head, "app.py") == b"x = 3\n"
+
+
+async def test_what_a_killed_first_submission_left_is_swept_after_an_hour(
+    source: Source, mirror: Mirror, repos: Path
+) -> None:
+    left, fresh, epoch = (repos / name for name in ("new-left", "new-fresh", "new-epoch-left"))
+    left.mkdir(parents=True)
+    (left / "HEAD").touch()
+    fresh.mkdir()
+    epoch.touch()
+    for old in (left, epoch):
+        os.utime(old, (1, 1))
+    await mirror.trial().fetch(source.path, head="topic", base="main")
+    assert [path.name for path in repos.iterdir()] == ["new-fresh"]
 
 
 async def test_what_a_killed_fetch_left_is_swept_after_an_hour(source: Source, mirror: Mirror, repos: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from evoguard.adapters import latch_files
-from evoguard.adapters.latch_files import MAX_EPOCH, latch_from, write_latch, write_lift
+from evoguard.adapters.latch_files import latch_from, write_latch, write_lift
+from evoguard.adapters.latches import FileLatches
 from evoguard.domain.canonical import canonical
-from evoguard.domain.latch import Latch
+from evoguard.domain.latch import MAX_EPOCH, MAX_LEAP, Latch
 from evoguard.errors import InputError, UnavailableError
 from unit.kill.killing import Plant, a_folder, an_order, as_nobody
 
@@ -34,7 +35,14 @@ def test_each_epoch_is_one_above_every_one_ever_seen(plant: Plant):
 
 def test_an_epoch_never_leaves_the_range_that_can_be_read_back(plant: Plant):
     write_latch(plant.folder, an_order(), floor=MAX_EPOCH)
-    assert plant.latches().board().unreadable == ()
+    assert FileLatches(plant.folder, plant.registry, tuple, lambda: MAX_EPOCH).board().unreadable == ()
+
+
+def test_a_latch_far_above_the_others_is_believed_once_git_or_the_log_say_so(plant: Plant):
+    latch = write_latch(plant.folder, an_order(), floor=3 * MAX_LEAP)
+    assert plant.latches().board().unreadable == (f"{latch.id}.json",)
+    assert FileLatches(plant.folder, plant.registry, tuple, lambda: latch.epoch).board().latches == (latch,)
+    assert FileLatches(plant.folder, plant.registry, lambda: [latch]).board().unreadable == ()
 
 
 def test_a_latch_that_cannot_be_read_does_not_stop_the_next_one(plant: Plant):

@@ -4,7 +4,7 @@ import pytest
 
 from evoguard.adapters.latch_files import write_latch
 from evoguard.domain.latch import Latch
-from evoguard.errors import AuthError, InputError, UnavailableError
+from evoguard.errors import AuthError, InputError
 from evoguard.kill import lift
 from unit.kill.killing import NOW, Plant, an_order
 from unit.signing.people import Actor, an_actor
@@ -118,8 +118,10 @@ async def test_two_names_with_one_key_are_told_that_they_are_one(plant: Plant, l
     plant.registry.add(twin)
     parts = plant.lifting()
     await lift(parts, kill_id=latch.id, envelope=ada.signs(latch.id), by="ada", now=NOW)
-    with pytest.raises(UnavailableError, match="does not count"):
+    with pytest.raises(AuthError) as caught:
         await lift(parts, kill_id=latch.id, envelope=twin.signs(latch.id), by="twin", now=NOW)
+    assert caught.value.code == "lift.shared_key"
+    assert [path.name for path in (plant.folder / "lifts").iterdir()] == [f"{latch.id}.ada.json"]
     assert still_killed(plant)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ def native(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.native"))
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that was filled once; copy it, never change it."""
+    folder = tmp_path_factory.mktemp("compiled") / "cache"
+    Program(WASM, cache_dir=folder)
+    return folder
+
+
 def test_compiled_code_is_kept_and_used_again(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     Program(WASM, cache_dir=folder)
@@ -26,10 +35,19 @@ def test_compiled_code_is_kept_and_used_again(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
-@pytest.mark.parametrize("at", [0, 31, 32, 5000, -1])
-def test_edited_native_code_is_never_loaded(tmp_path: Path, at: int) -> None:
-    folder = tmp_path / "cache"
+def test_a_copy_of_the_cache_is_used_so_that_what_is_refused_below_is_refused_for_its_edit(
+    tmp_path: Path, compiled: Path
+) -> None:
+    folder = shutil.copytree(compiled, tmp_path / "cache")
+    (kept,) = native(folder)
+    before = kept.stat().st_ino
     Program(WASM, cache_dir=folder)
+    assert kept.stat().st_ino == before
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 5000, -1])
+def test_edited_native_code_is_never_loaded(tmp_path: Path, compiled: Path, at: int) -> None:
+    folder = shutil.copytree(compiled, tmp_path / "cache")
     (kept,) = native(folder)
     raw = bytearray(kept.read_bytes())
     raw[at] ^= 1
@@ -38,9 +56,9 @@ def test_edited_native_code_is_never_loaded(tmp_path: Path, at: int) -> None:
     assert kept.read_bytes() != bytes(raw)  # compiled again, and put in its place
 
 
-def test_code_under_another_key_is_never_loaded(tmp_path: Path) -> None:
-    for name in ("mine", "theirs"):
-        Program(WASM, cache_dir=tmp_path / name)
+def test_code_under_another_key_is_never_loaded(tmp_path: Path, compiled: Path) -> None:
+    shutil.copytree(compiled, tmp_path / "mine")
+    Program(WASM, cache_dir=tmp_path / "theirs")
     (mine,), (theirs,) = native(tmp_path / "mine"), native(tmp_path / "theirs")
     mine.write_bytes(theirs.read_bytes())
     Program(WASM, cache_dir=tmp_path / "mine")

@@ -8,8 +8,9 @@ from bisect import bisect_left
 from functools import cache
 from itertools import accumulate
 
+from evoguard.domain.fold import StageEntry
 from evoguard.domain.kpi import Assurance, BadEvent, KpiBatch
-from evoguard.domain.rollout import Plan, StageEntry
+from evoguard.domain.rollout import Plan
 
 CHANGE = "ch-000000000001"
 

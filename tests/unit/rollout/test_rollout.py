@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from evoguard.domain.canonical import canonical
+from evoguard.domain.fold import StageEntry
 from evoguard.domain.kpi import BadEvent
-from evoguard.domain.rollout import StageEntry, judge
+from evoguard.domain.rollout import judge
 from unit.rollout.runs import CHANGE, a_batch, a_plan, at_stage
 
 CLEAN = a_batch("clean", good=2700, cand=300, bad_good=135, bad_cand=15)

@@ -7,8 +7,9 @@ from statistics import median
 import pytest
 
 from evoguard.domain.evalues import promote_process
+from evoguard.domain.fold import Fold, StageEntry, tally_of
 from evoguard.domain.kpi import KpiBatch
-from evoguard.domain.rollout import StageEntry, abort_evidence, counts, judge, promote_evidence
+from evoguard.domain.rollout import judge, judge_tally
 from unit.rollout.runs import a_batch, a_plan, a_rng, at_most, at_stage, returning, traffic
 
 STAGES = (StageEntry(1, 0), StageEntry(10, 40_000), StageEntry(50, 80_000))
@@ -34,7 +35,7 @@ def healthy(seed: int, world: str) -> list[KpiBatch]:
 def test_a_healthy_rollout_is_hardly_ever_aborted_however_often_one_looks(world):
     runs = 1_000
     aborted = sum(
-        abort_evidence("errors", STAGES, (counts(healthy(seed, world)),), 121_000) >= PLAN.abort_bound
+        tally_of(PLAN.margins, STAGES, healthy(seed, world), 121_000).aborts["errors"] >= PLAN.abort_bound
         for seed in range(runs)
     )
     assert aborted <= at_most(runs, 0.01)
@@ -42,12 +43,12 @@ def test_a_healthy_rollout_is_hardly_ever_aborted_however_often_one_looks(world)
 
 def looked_at_after_each_batch(seed: int, *, percent: int, rates: tuple[float, float], units: int = 50):
     """Return (verdict, units so far) of the first batch that does not hold."""
-    rng, batches, seen = a_rng(seed), [], 0
+    rng, fold, seen = a_rng(seed), Fold(PLAN.margins, at_stage(percent, -10_000)), 0
     for i in range(400):
         at = 100 * i + 1
-        batches.append(traffic(rng, f"{seed}.{i}", at=at, units=units, share=percent / 100, rates=rates))
+        fold.take([traffic(rng, f"{seed}.{i}", at=at, units=units, share=percent / 100, rates=rates)])
         seen += units
-        verdict = judge(PLAN, at_stage(percent, -10_000), tuple(batches), at)
+        verdict = judge_tally(PLAN, fold.tally(at))
         if verdict.action != "hold":
             return verdict, seen
     return verdict, seen
@@ -85,8 +86,10 @@ def test_a_candidate_twice_as_bad_is_seldom_promoted_however_often_one_looks(wor
                 batches[-1] = a_batch(
                     f"{i}", good=90, cand=10, bad_good=_bad(batches[-1], 0), bad_cand=_bad(batches[-1], 1)
                 )
-        held = counts(batches)
-        looks = (promote_evidence("errors", 200, 10, held[:n]) for n in range(5, 41, 2))
+        fold, looks = Fold(PLAN.margins, at_stage(10)), []
+        for i, batch in enumerate(batches):
+            fold.take([batch])
+            looks += [fold.tally(40).promotes["errors"]] if i >= 4 and i % 2 == 0 else []
         promoted += any(log_e >= PLAN.promote_bound for log_e in looks)
     assert promoted <= at_most(runs, 0.05)
 
@@ -111,4 +114,4 @@ def test_a_falling_share_in_a_rising_baseline_does_not_hide_a_worse_candidate():
     late = a_batch("late", at=2_000, good=1_900, cand=100, bad_good=95, bad_cand=15)
     pooled = promote_process(2.0).seen(1_100 / 4_000, candidate=30, known_good=100)
     assert pooled.log_e >= PLAN.promote_bound
-    assert promote_evidence("errors", 200, 50, counts((early, late))) < PLAN.promote_bound
+    assert tally_of(PLAN.margins, at_stage(50), (early, late), 2_000).promotes["errors"] < PLAN.promote_bound

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from evoguard_sandbox import trace
+from evoguard_sandbox.evidence import Base, Evidence
 from evoguard_sandbox.facts import RunFacts
+from evoguard_sandbox.mutants import Site
 from evoguard_sandbox.spec import Bind, bundle, env
 from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits, TestResult
-from evoguard_sandbox.verdict import Evidence, judge
+from evoguard_sandbox.verdict import RULES, assurance, judge, verdict
 
 
 def a_run(*outcomes: str, **more) -> RunFacts:
@@ -22,10 +24,20 @@ def a_run(*outcomes: str, **more) -> RunFacts:
 
 
 GREEN = a_run("passed", "skipped", "xfailed")
+CANARY = RunFacts(
+    "finished",
+    tests=(TestResult("test_canary.py::test_good", "passed", 1), TestResult("test_canary.py::test_bad", "failed", 1)),
+    end_status=1,
+    exit_status=1,
+)
+
+
+def evidence(candidate: RunFacts = GREEN, base: RunFacts = GREEN, **more) -> Evidence:
+    return Evidence(Base(base), (candidate, candidate), **{"canary": CANARY, **more})
 
 
 def codes(candidate: RunFacts, base: RunFacts = GREEN, **more) -> list[str]:
-    return sorted({f.code for f in judge(Evidence(base, candidate, **more))})
+    return sorted({f.code for f in judge(evidence(candidate, base, **more))})
 
 
 def test_the_same_green_run_passes():
@@ -40,7 +52,8 @@ def test_the_same_green_run_passes():
         (a_run("passed", "passed", "xpassed"), []),
         (a_run("skipped", "skipped", "xfailed"), ["tests.none_ran", "tests.unexpected_skip"]),
         (a_run("passed", "xfailed", "xfailed"), ["tests.unexpected_skip"]),
-        (a_run("passed", "skipped"), ["tests.missing"]),
+        (a_run("passed", "skipped"), ["tests.vanished"]),
+        (replace(a_run("passed", "skipped"), uncollected=(("u.py", "x"),)), ["tests.failed", "tests.missing"]),
         (a_run("passed", "skipped", "xfailed", "passed"), ["tests.extra"]),
         (a_run(end_status=5, exit_status=5), ["tests.missing", "tests.none_ran"]),
         (replace(GREEN, end_status=None), ["tests.ended_early"]),
@@ -80,13 +93,111 @@ def test_new_tests_can_only_add_failures():
 
 def test_changes_are_all_named_up_to_a_bound():
     many = tuple(Finding("tests.config_changed", f"{n}") for n in range(50))
-    assert len(judge(Evidence(GREEN, GREEN, changes=many))) == 21
+    assert len(judge(evidence(changes=many))) == 21
 
 
 def test_an_early_end_says_how_many_of_how_many_and_how():
     cut = replace(a_run("passed"), end_status=None, exit_status=0)
-    (finding,) = judge(Evidence(GREEN, cut))
+    (finding,) = judge(evidence(cut))
     assert "exit status 0, after 1 of 3 tests" in finding.msg
+
+
+SITE = {"t.py": [Site("t.py", "t0", "value", (1, 0), (1, 1))]}
+HALF_RED = a_run("failed", "passed")
+TWO = a_run("passed", "passed")
+
+
+def mutated(first: RunFacts, second: RunFacts = TWO) -> Evidence:
+    """In the first half t0 was made false; on the base it failed for it."""
+    base = Base(TWO, (SITE, {}), (frozenset({"t.py::t0"}), frozenset()))
+    return Evidence(base, (first, second), CANARY)
+
+
+def test_a_test_that_was_made_false_must_fail():
+    assert judge(mutated(HALF_RED)) == ()
+    (finding,) = judge(mutated(TWO))
+    assert (finding.code, finding.term) == ("tests.mutant_passed", "t.py::t0")
+    assert verdict([finding]) == "tamper"
+
+
+def test_what_fails_unmutated_is_an_honest_failure_and_no_forgery():
+    found = judge(mutated(TWO, HALF_RED))
+    assert [(f.code, f.term) for f in found] == [("tests.failed", "t.py::t0")]
+    assert verdict(found) == "fail"
+
+
+def test_a_test_outside_the_mutated_half_must_pass_beside_it():
+    assert [f.code for f in judge(mutated(a_run("failed", "failed")))] == ["tests.failed"]
+
+
+def test_a_test_that_ran_apart_from_the_code_on_the_base_must_do_so_on_the_candidate():
+    base = Base(TWO, split=frozenset({"t.py::t1"}), packages=("pkg",))
+    good, bad = a_run("failed", "passed"), a_run("passed", "failed")
+    assert judge(Evidence(base, (TWO, TWO), CANARY, split=good)) == ()
+    assert [f.code for f in judge(Evidence(base, (TWO, TWO), CANARY, split=bad))] == ["tests.split_failed"]
+    assert [f.code for f in judge(Evidence(base, (TWO, TWO), CANARY, split=a_run("passed")))] == ["tests.split_failed"]
+    lie = replace(good, patched="split: a name that is not allowed")
+    assert [f.code for f in judge(Evidence(base, (TWO, TWO), CANARY, split=lie))] == ["tests.split_forged"]
+
+
+@pytest.mark.parametrize(
+    "held", [a_run("failed"), a_run(), replace(TWO, outcome="wall"), replace(TWO, end_status=None), a_run("skipped")]
+)
+def test_held_out_tests_tell_one_bit(held):
+    (finding,) = judge(evidence(held=held))
+    assert (finding.code, finding.path, finding.term) == ("tests.held_out_failed", "", "")
+    assert "t.py" not in finding.msg
+    assert "why" not in finding.msg
+
+
+@pytest.mark.parametrize(
+    "canary",
+    [
+        TWO,
+        replace(CANARY, tests=CANARY.tests[:1]),
+        replace(CANARY, tests=tuple(replace(t, outcome="passed") for t in CANARY.tests)),
+        replace(CANARY, tests=tuple(replace(t, outcome="failed") for t in CANARY.tests)),
+        replace(CANARY, exit_status=0),
+        RunFacts(),
+    ],
+)
+def test_a_room_that_cannot_tell_good_from_bad_proves_nothing(canary):
+    found = judge(evidence(canary=canary))
+    assert [f.code for f in found] == ["sandbox.canary"]
+    assert verdict(found) == "void"
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        ([], "pass"),
+        (["tests.failed"], "fail"),
+        (["tests.failed", "sandbox.void"], "void"),
+        (["sandbox.void", "tests.vanished"], "tamper"),
+        (["tests.held_out_failed"], "fail"),
+        (["sandbox.network_attempt"], "fail"),
+    ],
+)
+def test_the_word_for_all_findings(told, word):
+    assert verdict(Finding(code, "x") for code in told) == word
+
+
+def test_an_early_end_with_status_0_is_a_forgery_and_with_another_a_failure():
+    assert verdict(judge(evidence(replace(a_run("passed"), end_status=None, exit_status=0)))) == "tamper"
+    assert verdict(judge(evidence(replace(a_run("passed"), end_status=None, exit_status=-9)))) == "fail"
+
+
+def test_the_assurance_is_that_of_the_strongest_layer_which_judged():
+    both = Base(TWO, split=frozenset({"t.py::t0"}))
+    assert assurance(evidence()) == "visible-only"
+    assert assurance(Evidence(both, (TWO, TWO), CANARY, split=TWO)) == "split"
+    assert assurance(Evidence(both, (TWO, TWO), CANARY)) == "visible-only"
+    assert assurance(evidence(held=TWO)) == "held-out"
+    assert assurance(evidence(held=a_run("failed"))) == "visible-only"
+
+
+def test_every_rule_is_among_the_rules_and_has_its_say_here():
+    assert len({rule.__name__ for rule in RULES}) == len(RULES) == 15
 
 
 def heard(*connects: Connect) -> RunFacts:
@@ -146,7 +257,7 @@ def test_what_is_no_message_is_refused(bad):
 def test_the_bundle_gives_the_guest_no_right_and_no_writable_place_of_the_host(tmp_path, monkeypatch):
     monkeypatch.setenv("EVOGUARD_PLANTED", "secret")
     binds = [Bind(tmp_path, "/opt/layer")]
-    spec = bundle(tmp_path, binds, python="/opt/python/bin/python3", hostname="box", cgroup="/x", limits=Limits())
+    spec = bundle(tmp_path, binds, argv=["/opt/python/bin/python3", "x"], hostname="box", cgroup="/x", limits=Limits())
     assert spec["root"]["readonly"] is True
     assert spec["process"]["noNewPrivileges"] is True
     assert set(spec["process"]["capabilities"]["bounding"]) == {"CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}

@@ -47,20 +47,27 @@ class Epochs:
         os.rename(name, self._file)
 
     async def ensure(self, git: Git) -> None:
-        """Give a repository that has no epoch yet the floor. Raises: UnavailableError when git cannot."""
-        if EPOCH not in await read(git, EPOCH):
-            await self.raise_to(git, self.floor())
+        """Make the repository's epoch at least the floor, also when a kill raises the floor at this very moment.
+
+        A kill writes the floor, then looks for the ref; this makes the ref, then reads the floor again. Whichever comes
+        first, one of the two sees the other: a kill need not touch a repository that has no epoch yet.
+        Raises: UnavailableError when git cannot; IntegrityError for an unreadable floor.
+        """
+        given = -1
+        while given < (floor := self.floor()):
+            await self.raise_to(git, floor)
+            given = floor
 
     async def raise_to(self, git: Git, epoch: int) -> None:
         """Make the repository's epoch at least `epoch`. Raises: UnavailableError when git cannot."""
-        blob = (await git.ok("hash-object", "-w", "-t", "blob", "--stdin", stdin=epoch_text(epoch))).decode().strip()
         why = ""
         for _ in range(TRIES):
             now = (await read(git, EPOCH)).get(EPOCH)
-            if now is not None and (now.id == blob or await _number(git, now.id) >= epoch):
+            if now is not None and (now.id == blob_id(epoch) or await _number(git, now.id) >= epoch):
                 return
+            blob = (await git.ok("hash-object", "-w", "-t", "blob", "--stdin", stdin=epoch_text(epoch))).decode()
             old = now.id if now is not None else "0" * 40
-            if not (why := await transact(git, (f"update {EPOCH} {blob_id(epoch)} {old}",))):
+            if not (why := await transact(git, (f"update {EPOCH} {blob.strip()} {old}",))):
                 return
         raise UnavailableError("git", f"the epoch cannot be raised: {why}")
 

@@ -6,10 +6,12 @@ asking again complete it, and makes a revert right in between.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from evoguard.adapters.git import moves
 from evoguard.adapters.git.epochs import Epochs
@@ -24,6 +26,9 @@ from evoguard.errors import EvoguardError, InputError, IntegrityError, Unavailab
 from evoguard.ports.forge import Publication, ReleaseRefs
 
 TRIES = 5
+AT_ONCE = 8
+"""Repositories that are asked at the same time when all are: git waits for the disk more than for a processor."""
+T = TypeVar("T")
 _COMPONENT = re.compile(r"[a-z0-9_-]{1,60}\Z")
 
 
@@ -101,35 +106,61 @@ class GitForge:
         """Void every release that was decided under an epoch below `epoch` and not made yet; never lowers it."""
         await self._epochs.raise_to(self._store.git(repo), epoch)
 
+    def raise_floor(self, epoch: int) -> None:
+        """Raise the epoch of every repository that has had no publication yet. Raises: UnavailableError."""
+        try:
+            self._epochs.raise_floor(epoch)
+        except OSError as err:
+            raise UnavailableError("git", "the epoch file cannot be written", fix="check owner, mode and disk") from err
+
     async def raise_epoch_all(self, epoch: int) -> None:
         """Raise the epoch of every repository, also of those still to come.
 
         Every one is tried. Raises: UnavailableError naming those that could not be reached, after the others were.
         """
-        self._epochs.raise_floor(epoch)
-        failed = []
-        for repo in self._store.repos():
+        self.raise_floor(epoch)
+
+        async def raised(repo: str) -> str:
             try:
                 await self.raise_epoch(repo, epoch)
             except EvoguardError:
-                failed.append(repo)
-        if failed:
+                return repo
+            return ""
+
+        if failed := [repo for repo in await each(self._store.released(), raised) if repo]:
             raise UnavailableError("git", f"the epoch was not raised in {', '.join(failed[:5])}", fix="ask again")
+
+    def released(self) -> tuple[str, ...]:
+        """Return the repositories where something may have been published; no git is asked."""
+        return self._store.released()
+
+    def hinted(self, repo: str) -> tuple[str, ...]:
+        """Return the components that file names tell of: good enough to say whose turn is first, never what is done."""
+        try:
+            return tuple(path.name for path in (self._store.path(repo) / LINKS).iterdir())
+        except OSError:
+            return ()
+
+    async def releases_in(self, repo: str) -> list[Release]:
+        """Return every component that was ever released in a repository. Raises: UnavailableError."""
+        links = await read(self._store.git(repo), LINKS)
+        return [
+            Release(repo, name.removeprefix(LINKS), ref.points_to.removeprefix("refs/heads/"))
+            for name, ref in links.items()
+        ]
 
     async def releases(self) -> tuple[list[Release], list[str]]:
         """Return every component that was ever released, from refs alone, and the repositories that gave no answer."""
-        found, silent = [], []
-        for repo in self._store.repos():
+
+        async def of(repo: str) -> list[Release] | str:
             try:
-                links = await read(self._store.git(repo), LINKS)
+                return await self.releases_in(repo)
             except EvoguardError:
-                silent.append(repo)
-                continue
-            found += [
-                Release(repo, name.removeprefix(LINKS), ref.points_to.removeprefix("refs/heads/"))
-                for name, ref in links.items()
-            ]
-        return found, silent
+                return repo
+
+        answers = await each(self._store.released(), of)
+        found = [release for answer in answers if not isinstance(answer, str) for release in answer]
+        return found, [answer for answer in answers if isinstance(answer, str)]
 
     async def repos_with(self, component: str) -> list[tuple[str, str]]:
         """Return (repository, branch) of a component wherever it was released.
@@ -141,6 +172,17 @@ class GitForge:
         if silent and not pairs:
             raise UnavailableError("git", f"{', '.join(silent[:5])} gave no answer", fix="ask again")
         return pairs
+
+
+async def each(items: Iterable[str], do: Callable[[str], Awaitable[T]]) -> list[T]:
+    """Do it for every item, the first ones first, a bounded number at a time; return the answers in order."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: str) -> T:
+        async with room:
+            return await do(item)
+
+    return await asyncio.gather(*(one(item) for item in items))
 
 
 async def _settle(git: Git, names: Names, decide: Callable[[Standing], tuple[str, ...]]) -> None:

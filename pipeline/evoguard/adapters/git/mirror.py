@@ -7,7 +7,9 @@ the submitter's object files as alternates, and our `index-pack --strict` hashes
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +38,16 @@ class Fetched:
 
 
 class Mirror:
-    """Brings objects into `repos_dir`; a refused submission leaves no object behind."""
+    """Brings objects into `repos_dir`; a refused submission leaves nothing behind; without `keep`, none does."""
 
-    def __init__(self, repos_dir: Path, *, pack_bytes: int = PACK_BYTES) -> None:
+    def __init__(self, repos_dir: Path, *, pack_bytes: int = PACK_BYTES, keep: bool = True) -> None:
         self._store = Store(repos_dir)
         self._pack_bytes = pack_bytes
+        self._keep = keep
+
+    def trial(self) -> Mirror:
+        """Return a mirror that checks everything in the same way and keeps nothing."""
+        return Mirror(self._store.folder, pack_bytes=self._pack_bytes, keep=False)
 
     async def fetch(self, source: str | Path, *, head: str, base: str) -> Fetched:
         """Copy `head` and `base` (branch, tag or id, resolved once) with their history.
@@ -50,12 +57,10 @@ class Mirror:
         """
         checked_name(head, "head"), checked_name(base, "base")
         origin = await asyncio.to_thread(open_origin, source)
-        repository = await self._store.ensure(origin.id)
-        with quarantine(repository.git_dir, origin.objects) as held:
+        async with self._received(origin) as (repository, held):
             base_id, head_id = await _resolve(origin, held.reading, base=base, head=head)
             await self._copy(repository, held, (base_id, head_id))
             tree = await _related(held.git, base_id, head_id)
-            held.accept()
         return Fetched(origin.id, base_id, head_id, tree)
 
     async def from_patch(self, source: str | Path, *, base: str, patch: bytes) -> Fetched:
@@ -66,12 +71,10 @@ class Mirror:
         patches.check(patch)
         checked_name(base, "base")
         origin = await asyncio.to_thread(open_origin, source)
-        repository = await self._store.ensure(origin.id)
-        with quarantine(repository.git_dir, origin.objects) as held:
+        async with self._received(origin) as (repository, held):
             (base_id,) = await _resolve(origin, held.reading, base=base)
             await self._copy(repository, held, (base_id,))
             head_id, tree = await patches.commit(held.git, base_id, patch)
-            held.accept()
         return Fetched(origin.id, base_id, head_id, tree)
 
     async def pin(self, repo: str, change: str, base: CommitId, head: CommitId) -> None:
@@ -82,6 +85,17 @@ class Mirror:
         ref = f"refs/evoguard/incoming/{change}"
         if why := await transact(git, (f"update {ref}/base {base}", f"update {ref}/head {head}")):
             raise UnavailableError("git", f"the commits cannot be kept: {why}")
+
+    @contextlib.asynccontextmanager
+    async def _received(self, origin: Origin) -> AsyncIterator[tuple[Git, Quarantine]]:
+        """Hold what comes in apart; a block that ends without an error lets it in, a new repository included."""
+        async with self._store.entry(origin.id) as entry:
+            with quarantine(entry.git.git_dir, origin.objects) as held:
+                yield entry.git, held
+                if self._keep:
+                    held.accept()
+            if self._keep:
+                entry.keep()
 
     async def _copy(self, repository: Git, held: Quarantine, wanted: tuple[str, ...]) -> None:
         haves = await repository.ok("for-each-ref", f"--count={_MOST_HAVES}", "--format=%(objecttype) %(objectname)")

@@ -28,20 +28,14 @@ class Quarantine:
         """Our repository plus the submitter's objects, to choose and pack them."""
 
     def accept(self) -> None:
-        """Move everything into the repository. An index goes after its pack, so a crash leaves no half pack."""
-        found = [p for p in self._folder.rglob("*") if p.is_file()]
-        for path in sorted(found, key=lambda p: (p.suffix == ".idx", p)):
-            target = self._objects / path.relative_to(self._folder)
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            path.rename(target)
-        for folder in {self._objects / p.relative_to(self._folder).parent for p in found}:
-            _sync(folder)
+        """Move everything into the repository."""
+        move_objects(self._folder, self._objects)
 
 
 @contextlib.contextmanager
 def quarantine(repository: Path, borrowed: Path) -> Iterator[Quarantine]:
     """Give a fresh quarantine of `repository`; it is gone when the block ends, whatever happened in it."""
-    _remove_abandoned(repository)
+    remove_abandoned(repository, _PREFIX)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=repository))
     try:
         (folder / "pack").mkdir()
@@ -51,12 +45,27 @@ def quarantine(repository: Path, borrowed: Path) -> Iterator[Quarantine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_abandoned(repository: Path) -> None:
-    """Remove what a killed process left; no git of ours lives as long as an hour."""
-    for folder in repository.glob(f"{_PREFIX}*"):
+def move_objects(source: Path, objects: Path) -> None:
+    """Move every object file, durably. An index goes after its pack, so a crash leaves no half pack."""
+    found = [p for p in source.rglob("*") if p.is_file()]
+    for path in sorted(found, key=lambda p: (p.suffix == ".idx", p)):
+        target = objects / path.relative_to(source)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        path.rename(target)
+    for folder in {objects / p.relative_to(source).parent for p in found}:
+        sync(folder)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove the folders and files that a killed process left; no git of ours lives as long as an hour."""
+    for left in parent.glob(f"{prefix}*"):
         with contextlib.suppress(FileNotFoundError):
-            if abs(time.time() - folder.stat().st_mtime) > _ABANDONED_S:
-                shutil.rmtree(folder, ignore_errors=True)
+            if abs(time.time() - left.stat().st_mtime) <= _ABANDONED_S:
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
 
 
 def as_alternate(objects: Path) -> str:
@@ -64,7 +73,8 @@ def as_alternate(objects: Path) -> str:
     return '"' + str(objects).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from evoguard.errors import ConfigError, UnavailableError
 
-LAYOUT = 1
-"""Version of the tables; a file with a higher one was written by a newer evoguard and is refused."""
+LAYOUT = 2
+"""Version of the tables. Another one is refused: a newer one is unknown, and 1 had roots that name no predecessor."""
 
 
 def connect(path: Path, *, create: bool = False, busy_s: float = 5.0, read_only: bool = False) -> sqlite3.Connection:
     """Open the database in autocommit mode with WAL and full durability.
 
-    Raises: ConfigError when it is missing (unless `create`), newer than this evoguard, or not ours;
+    Raises: ConfigError when it is missing (unless `create`), of a newer or older evoguard, or not ours;
     UnavailableError when another process holds it longer than `busy_s`.
     """
     if not create and not path.exists():
@@ -58,10 +58,27 @@ def _migrate(con: sqlite3.Connection, *, create: bool) -> None:
         raise ConfigError(
             "this file is not an evoguard database", code="state.foreign", fix="pass the right --state DIR"
         )
-    if layout < LAYOUT:
-        schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-        con.executescript(schema)
-        con.execute(f"pragma user_version={LAYOUT}")
+    if 0 < layout < LAYOUT:
+        raise ConfigError(
+            f"this state has layout {layout}, written by an older evoguard; this one reads layout {LAYOUT}",
+            code="state.older",
+            fix="use that version for it, or `evoguard init` a new state folder",
+        )
+    if layout == 0:
+        _make_tables(con)
+
+
+def in_memory() -> sqlite3.Connection:
+    """Return an empty database with the same tables that no file holds: what events make is replayed into it."""
+    con = sqlite3.connect(":memory:", isolation_level=None)
+    _make_tables(con)
+    return con
+
+
+def _make_tables(con: sqlite3.Connection) -> None:
+    schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+    con.executescript(schema)
+    con.execute(f"pragma user_version={LAYOUT}")
 
 
 @contextmanager

@@ -59,17 +59,23 @@ def checked(stream: str, rows: Iterable[tuple[object, ...]]) -> Iterable[StoredE
     """Yield stored events, proving each link. Raises: IntegrityError naming stream and version."""
     prev = ""
     for expected, row in enumerate(rows, start=1):
-        fmt, version, at, kind, body, actor, reason, causation, prev_hash, mark = row
-        where = f"{stream} version {version}"
-        if fmt != FORMAT:
-            raise IntegrityError(f"{where} was written by a newer evoguard", code="log.newer", fix="upgrade evoguard")
-        if version != expected:
-            raise IntegrityError(f"{stream} has a gap before version {version}", code="log.gap")
-        event = _event(where, kind, body, actor, reason, causation)
-        if prev_hash != prev or link(stream, int(str(version)), int(str(at)), event, prev) != mark:
-            raise IntegrityError(f"{where} does not match its hash", code="log.broken_link")
-        prev = str(mark)
-        yield StoredEvent(stream, expected, int(str(at)), event, str(prev_hash), prev)
+        item = proved(stream, row, expected, prev)
+        prev = item.hash
+        yield item
+
+
+def proved(stream: str, row: tuple[object, ...], expected: int, prev: str) -> StoredEvent:
+    """Return the event of one row that must be version `expected`, linked to hash `prev`. Raises: IntegrityError."""
+    fmt, version, at, kind, body, actor, reason, causation, prev_hash, mark = row
+    where = f"{stream} version {version}"
+    if fmt != FORMAT:
+        raise IntegrityError(f"{where} was written by a newer evoguard", code="log.newer", fix="upgrade evoguard")
+    if version != expected:
+        raise IntegrityError(f"{stream} has a gap before version {version}", code="log.gap")
+    event = _event(where, kind, body, actor, reason, causation)
+    if prev_hash != prev or link(stream, int(str(version)), int(str(at)), event, prev) != mark:
+        raise IntegrityError(f"{where} does not match its hash", code="log.broken_link")
+    return StoredEvent(stream, expected, int(str(at)), event, str(prev_hash), str(mark))
 
 
 def floor_ms(con: sqlite3.Connection) -> int:
@@ -81,7 +87,9 @@ def floor_ms(con: sqlite3.Connection) -> int:
 def _event(where: str, kind: object, body: object, actor: object, reason: object, causation: object) -> Event:
     try:
         parsed = json.loads(str(body))
-    except ValueError as err:
+        if canonical(parsed).decode("utf-8") != body:  # two readers could read two things, such as a key given twice
+            raise ValueError("not the one form in which events are written")
+    except (ValueError, RecursionError) as err:
         raise IntegrityError(f"{where} is not readable", code="log.unreadable") from err
     return event_from({"type": kind, "body": parsed, "actor": actor, "reason": reason, "causation": causation})
 

@@ -32,15 +32,27 @@ class SqliteFlags:
         self._con = con
         self._latches = latches
 
+    async def claim(self, flag: str, change: str) -> None:
+        """Make the flag the change's by a row of its own; what is served stays as it is, and no epoch is needed.
+
+        Raises: InputError (`flag.taken`, `flag.invalid`); UnavailableError when nothing was stored.
+        """
+        if not (_NAME.match(flag) and _NAME.match(change)):
+            raise InputError("a flag and its change have plain names", code="flag.invalid")
+        with transaction(self._con) as con:
+            _must_be_free(con, flag, change)
+            con.execute("insert or replace into meta(name, value) values(?,?)", (_claim(flag), change))
+
     async def write(self, state: FlagState) -> None:
         """Make `state` what is served; writing it twice is writing it once.
 
         Raises: FencedError when a kill covers the flag since `state.epoch`, or a later decision is stored;
-        InputError (`flag.claimed`, `flag.invalid`); UnavailableError when nothing was stored.
+        InputError (`flag.claimed`, `flag.taken`, `flag.invalid`); UnavailableError when nothing was stored.
         """
         _check(state)
         with transaction(self._con) as con:
             self._fence(state)
+            _must_be_free(con, state.flag, state.change)
             stored = _read(con, state.flag)
             if stored == state:
                 return
@@ -146,6 +158,22 @@ def _identity(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (stat.st_dev, stat.st_ino)
+
+
+def _must_be_free(con: sqlite3.Connection, flag: str, change: str) -> None:
+    """Raise InputError `flag.taken` when a change that is not over has claimed the flag, or is what it shows."""
+    row = con.execute(
+        "select id, repo from changes where outcome='' and id<>? and id in"
+        " (select value from meta where name=? union select change from flags where flag=?)",
+        (change, _claim(flag), flag),
+    ).fetchone()
+    if row is not None:
+        text = f"the flag {flag} is held by {row[0]} of {row[1]}, which is not over"
+        raise InputError(text, code="flag.taken", fix="wait until it ends, or name another flag")
+
+
+def _claim(flag: str) -> str:
+    return f"flags.claim.{flag}"
 
 
 def _read(con: sqlite3.Connection, flag: str) -> FlagState | None:

@@ -1,4 +1,8 @@
-"""KPI batches: checked before they are kept, stored once."""
+"""KPI batches: checked before they are kept, stored once, added up as they come.
+
+What was added up is kept in memory only. It is worth one reading of the batches, so whoever starts anew reads them
+once; in the file it would be a second truth beside the batches, which a look would have to prove before use.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,17 @@ from typing import Literal, cast, get_args
 
 from evoguard.adapters.sqlite.db import transaction
 from evoguard.domain.canonical import canonical
+from evoguard.domain.fold import Fold, StageEntry, Tally
 from evoguard.domain.kpi import Arm, Assurance, BadEvent, KpiBatch
+from evoguard.domain.rollout import Plan
 from evoguard.errors import InputError, IntegrityError, UnavailableError
 
 MAX_BATCH_BYTES = 262_144
 MAX_BAD = 2_000
 MAX_EXPOSED = 1_000_000
+MAX_FOLDS = 64
+"""Rollouts whose sums are remembered; the one not looked at for longest goes first, and is read anew when needed."""
+_CHUNK = 4_096
 Stored = Literal["stored", "repeated"]
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}\Z")
@@ -29,6 +38,8 @@ class SqliteKpis:
 
     def __init__(self, con: sqlite3.Connection) -> None:
         self._con = con
+        self._folds: dict[str, tuple[Fold, int]] = {}
+        """By change: the sums, and the number of the last batch in them. Oldest look first."""
 
     async def batches(self, change: str) -> tuple[KpiBatch, ...]:
         """Return every batch of a rollout in order of arrival.
@@ -42,6 +53,38 @@ class SqliteKpis:
         except sqlite3.Error as err:
             raise UnavailableError("kpis", "the database gave no batches") from err
         return tuple(_read_back(body, assurance) for body, assurance in rows)
+
+    async def tally(self, plan: Plan, entries: tuple[StageEntry, ...], *, now_ms: int) -> Tally:
+        """Return what all batches of the plan's rollout say, reading those that came since the last look.
+
+        Raises: as `batches`; ValueError when no stage was entered.
+        """
+        fold, seq = self._folds.get(plan.change) or (Fold(plan.margins, entries), 0)
+        if not fold.serves(plan.margins, entries, now_ms):
+            fold, seq = Fold(plan.margins, entries), 0
+        new = self._after(plan.change, seq)
+        self._folds.pop(plan.change, None)  # one that is interrupted from here on is not used again
+        fold.enter(entries)
+        while new:
+            fold.take(batch for _, batch in new)
+            seq = new[-1][0]
+            new = self._after(plan.change, seq)
+        tally = fold.tally(now_ms)
+        self._folds[plan.change] = fold, seq
+        if len(self._folds) > MAX_FOLDS:
+            del self._folds[next(iter(self._folds))]
+        return tally
+
+    def _after(self, change: str, seq: int) -> list[tuple[int, KpiBatch]]:
+        """Return the next batches with their numbers, in order of arrival."""
+        try:
+            rows = self._con.execute(
+                "select seq, body, assurance from kpi where change=? and seq>? order by seq limit ?",
+                (change, seq, _CHUNK),
+            ).fetchall()
+        except sqlite3.Error as err:
+            raise UnavailableError("kpis", "the database gave no batches") from err
+        return [(number, _read_back(body, assurance)) for number, body, assurance in rows]
 
     def store(self, batch_json: str | bytes, assurance: Assurance, *, now_ms: int | None = None) -> Stored:
         """Keep one batch; the same one again changes nothing. A time in the future of `now_ms` becomes `now_ms`.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping
 
-from evoguard.domain.canonical import Json
+from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.events import StoredEvent
 
 STATUS: Mapping[str, str] = {
@@ -88,7 +87,8 @@ def _released(con: sqlite3.Connection, item: StoredEvent) -> None:
 
 def _killed(con: sqlite3.Connection, item: StoredEvent) -> None:
     body = dict(item.event.body)
-    con.execute("insert or ignore into kills values(?,?,?)", (body["id"], body["epoch"], json.dumps(body)))
+    text = canonical(body).decode("utf-8")  # the same text at every replay, whatever the order of the fields was
+    con.execute("insert or ignore into kills values(?,?,?)", (body["id"], body["epoch"], text))
 
 
 def _nonce(con: sqlite3.Connection, item: StoredEvent) -> None:

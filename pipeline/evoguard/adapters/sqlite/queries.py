@@ -76,10 +76,16 @@ class SqliteLanes:
         """Return a change of another repository or component that released behind this flag, else an empty text."""
         row = self._con.execute(
             "select id from changes where flag=? and flag<>'' and (repo<>? or component<>?)"
-            " and (status in ('published','rolling out','reverting') or outcome in ('known-good','reverted')) limit 1",
+            " and (status in ('published','rolling out','reverting') or outcome in ('known-good','reverted','killed'))"
+            " limit 1",
             (flag, repo, component),
         ).fetchone()
         return str(row[0]) if row else ""
+
+    async def submitted(self, author: str, repo: str, since_ms: int) -> int:
+        """Return how many changes an author submitted to a repository since then."""
+        sql = "select count(*) from changes where author=? and repo=? and created_at>=?"
+        return int(self._con.execute(sql, (author, repo, since_ms)).fetchone()[0])
 
     async def earlier(self, change: str, component: str) -> tuple[str, ...]:
         """Return the open, unreleased changes that `change` supersedes."""

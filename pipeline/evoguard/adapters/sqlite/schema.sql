@@ -21,14 +21,15 @@ create table if not exists events(
 create trigger if not exists events_are_final before update on events begin select raise(abort, 'events are append-only'); end;
 create trigger if not exists events_stay before delete on events begin select raise(abort, 'events are append-only'); end;
 
--- A signed root over all stream heads, so that a rewritten stream is seen without rereading trust from this file.
+-- A signed root over all stream heads; each names the one before it, and the newest is kept in a file as well.
 create table if not exists roots(
-  id integer primary key autoincrement,
+  n integer primary key,           -- 1, 2, 3, ...
   at integer not null,
   seq integer not null,            -- newest event covered
-  heads text not null,             -- digest of the canonical list of (stream, version, hash)
   bundle text not null             -- Sigstore bundle over the statement
 ) strict;
+create trigger if not exists roots_are_final before update on roots begin select raise(abort, 'roots are append-only'); end;
+create trigger if not exists roots_stay before delete on roots begin select raise(abort, 'roots are append-only'); end;
 
 create table if not exists inbox(
   id integer primary key autoincrement,

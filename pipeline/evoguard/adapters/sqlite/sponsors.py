@@ -1,0 +1,55 @@
+"""Registrations proved again: every identity after the first person carries the signatures that it needed then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from evoguard.adapters.signer import read_command
+from evoguard.domain.change import ActorKind
+from evoguard.domain.events import StoredEvent
+from evoguard.domain.identity import Identity, Vouch, counted, sponsors_needed
+
+STREAM = "registry"
+_KINDS: Mapping[str, ActorKind] = {"person.added": "person", "agent.added": "agent"}
+_MOST = 16
+"""Vouches looked at in one event; two are enough."""
+
+
+@dataclass(slots=True)
+class Registrations:
+    """Who is registered so far, by the log alone; feed it every event in order."""
+
+    people: dict[str, Identity] = field(default_factory=dict)
+
+    def problem(self, item: StoredEvent) -> str:
+        """Take in one event; return what is wrong with it as a registration, or an empty text."""
+        kind = _KINDS.get(item.event.type)
+        if kind is None:
+            return ""
+        body = item.event.body
+        added = Identity(str(body.get("name")), kind, str(body.get("public_pem")))
+        where = f"{item.stream} version {item.version}: {kind} {added.name[:60]}"
+        if item.stream != STREAM:
+            return f"{where} was registered outside the registry"
+        needed = sponsors_needed(kind, people=len(self.people), first=not self.people)
+        voices = {v.by for v in _vouches(item, added) if self._counts(v, at_s=item.at // 1000)}
+        if kind == "person":
+            self.people[added.name] = added
+        if len(voices) >= needed:
+            return ""
+        return f"{where} was registered with {len(voices)} of {needed} signatures of registered people"
+
+    def _counts(self, vouch: Vouch, *, at_s: int) -> bool:
+        """Tell whether a vouch counted when the event was written, with the key that earlier events registered."""
+        return counted(vouch, self.people.get(vouch.by), read_command, now_s=at_s) is not None
+
+
+def _vouches(item: StoredEvent, added: Identity) -> Iterator[Vouch]:
+    """Yield what an event says was signed; before there were several, the one envelope was its actor's."""
+    said = item.event.body.get("vouches")
+    if not isinstance(said, list | tuple):
+        said = [{"by": item.event.actor, "envelope": item.event.body.get("envelope", "")}]
+    for vouch in said[:_MOST]:
+        if isinstance(vouch, Mapping):
+            yield Vouch(added, str(vouch.get("by")), str(vouch.get("envelope")))

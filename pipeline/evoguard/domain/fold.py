@@ -1,0 +1,299 @@
+"""What the batches of a rollout add up to, kept so that a look costs the new batches only.
+
+A `Fold` takes batches in order of arrival and is at every moment what taking all of them at once would give, to the
+last bit; `tests/unit/rollout/whole.py` says the same without state, and a property test holds one against the other.
+
+Two worlds must both be safe. In one, bad events belong to units that were new in their batch; then the batch's own
+share is exact. In the other, a unit comes back later and fails for the first time; then its arm follows the share
+that the flag had. So the abort test uses the larger of the two shares and the promotion test the smaller: either
+choice can only weaken the evidence for what it would allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from evoguard.domain.evalues import EProcess, abort_process, promote_process
+from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch
+
+RESTART_MS = 60_000
+ABORT_GROUP, ABORT_GROUP_MS = 20, 2_000
+PROMOTE_GROUP = 100
+"""Units below which a batch waits for the next: the share of a handful of units says more about luck than routing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEntry:
+    """When the rollout entered a stage; unix milliseconds."""
+
+    percent: int
+    entered_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Units that were new in a batch or group, and the bad events among them by KPI and arm."""
+
+    at: int
+    known_good: int
+    candidate: int
+    bad: Mapping[tuple[str, Arm], int]
+
+    @property
+    def units(self) -> int:
+        """Return how many units were new, in both arms."""
+        return self.known_good + self.candidate
+
+    @property
+    def share(self) -> float:
+        """Return the candidate's share of the new units, 0.0 when there were none."""
+        return self.candidate / self.units if self.units else 0.0
+
+    def plus(self, other: Count) -> Count:
+        """Return both together; the time is that of the first."""
+        bad = self.bad
+        if other.bad:
+            bad = {key: self.bad.get(key, 0) + other.bad.get(key, 0) for key in (*self.bad, *other.bad)}
+        return Count(self.at, self.known_good + other.known_good, self.candidate + other.candidate, bad)
+
+    def seen_by(self, process: EProcess, kpi: str, share: float) -> EProcess:
+        """Return the process after this group's events of one KPI."""
+        bad = self.bad.get((kpi, "candidate"), 0), self.bad.get((kpi, "known_good"), 0)
+        return process.seen(share, candidate=bad[0], known_good=bad[1])
+
+
+NOTHING = Count(0, 0, 0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the batches say at one moment; all that a judgement needs to know of them."""
+
+    entries: tuple[StageEntry, ...]
+    now_ms: int
+    taken: int
+    """Batches it rests on: the first so many in order of arrival."""
+    newest_at: int
+    """The newest time that any of them names, whoever counted it."""
+    alive_at: int
+    """The newest time up to now of a batch counted outside in this stage, or when the stage was entered."""
+    stage: Count
+    before: Count
+    """Counted outside the candidate: in this stage up to now, and before this stage was entered."""
+    aborts: Mapping[str, float]
+    promotes: Mapping[str, float]
+    """Log e-values by KPI: the highest ever for "worse", and now for "not worse than the margin"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The counts of one stage, and by KPI the evidence of its whole groups for "not worse than the margin"."""
+
+    percent: int
+    processes: Mapping[str, EProcess]
+    total: Count = NOTHING
+    group: Count = NOTHING
+    newest_at: int = 0
+
+    def plus(self, count: Count) -> _Stage:
+        """Return the stage with one more count."""
+        group, total = self.group.plus(count), self.total.plus(count)
+        more = replace(self, group=group, total=total, newest_at=max(self.newest_at, count.at))
+        if group.units < PROMOTE_GROUP:
+            return more
+        return replace(more, processes={kpi: more._weighed(kpi) for kpi in self.processes}, group=NOTHING)
+
+    def promote(self, kpi: str) -> float:
+        """Return the log e-value; an unfinished group counts only where it speaks against the candidate."""
+        return min(self.processes[kpi].log_e, self._weighed(kpi).log_e)
+
+    def _weighed(self, kpi: str) -> EProcess:
+        """Return the process after the group; where no new unit met the candidate, only its bad events count."""
+        share = self._share()
+        if share > 0.0:
+            return self.group.seen_by(self.processes[kpi], kpi, share)
+        bad = self.group.bad.get((kpi, "candidate"), 0)
+        return self.processes[kpi].seen(self.percent / 100, candidate=bad, known_good=0)
+
+    def _share(self) -> float:
+        """Return the flag's share while group and stage look like it (two standard deviations), else the smaller."""
+        flagged = self.percent / 100
+        for seen in (self.group, self.total):
+            if seen.share < flagged - 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
+                return min(self.group.share, flagged)
+        return flagged
+
+
+class _Stream:
+    """Batches of one trust: which units failed already, and by KPI the evidence for "worse than known-good".
+
+    Streams are never mixed: a candidate that blames the other arm must not thin out honest counts.
+    """
+
+    __slots__ = ("_clock", "_group", "_processes", "_units")
+
+    def __init__(self, kpis: Iterable[str], began_at: int) -> None:
+        self._units: dict[str, set[str]] = {kpi: set() for kpi in kpis}
+        self._processes = {kpi: abort_process() for kpi in self._units}
+        self._group: Count | None = None
+        self._clock = began_at
+
+    def take(self, batch: KpiBatch, entries: tuple[StageEntry, ...]) -> Count:
+        """Return what the batch adds. A group ends with enough units for a share, when it is old, or with its stage."""
+        count, group = self._counted(batch), self._group
+        if group is not None and (
+            count.at - group.at >= ABORT_GROUP_MS or _entry_at(entries, count.at) != _entry_at(entries, group.at)
+        ):
+            self._close(group, entries)
+            group = None
+        self._group = count if group is None else group.plus(count)
+        if self._group.units >= ABORT_GROUP:
+            self._close(self._group, entries)
+            self._group = None
+        return count
+
+    def peak(self, kpi: str, entries: tuple[StageEntry, ...], now_ms: int) -> float:
+        """Return the highest log e-value that was ever reached; an open group counts once it waited long enough."""
+        process = self._processes[kpi]
+        if self._group is not None and now_ms - self._group.at >= ABORT_GROUP_MS:
+            process = self._after(kpi, self._group, entries)
+        return max(0.0, process.peak)
+
+    def _counted(self, batch: KpiBatch) -> Count:
+        """Return the batch with, for each KPI, only the first bad event of a unit."""
+        bad: dict[tuple[str, Arm], int] = {}
+        for event in batch.bad:
+            known = self._units.get(event.kpi)
+            if known is not None and event.unit not in known:
+                known.add(event.unit)
+                bad[event.kpi, event.arm] = bad.get((event.kpi, event.arm), 0) + 1
+        return Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad)
+
+    def _close(self, group: Count, entries: tuple[StageEntry, ...]) -> None:
+        self._processes = {kpi: self._after(kpi, group, entries) for kpi in self._processes}
+        self._clock = max(self._clock, group.at)
+
+    def _after(self, kpi: str, group: Count, entries: tuple[StageEntry, ...]) -> EProcess:
+        process = self._processes[kpi]
+        if _restart_due(self._clock, group.at, entries):
+            process = process.restarted()
+        flagged = _entry_at(entries, group.at).percent / 100
+        return group.seen_by(process, kpi, max(group.share, flagged))
+
+
+class Fold:
+    """Takes each batch of one rollout once, in order of arrival. Changed in place: a day has too many units to copy.
+
+    Raises: ValueError without a stage, or with a margin that cannot be proved.
+    """
+
+    def __init__(self, margins: Mapping[str, int], entries: tuple[StageEntry, ...]) -> None:
+        if not entries:
+            raise ValueError("a rollout that is judged has entered a stage")
+        self.margins = dict(margins)
+        self.entries = entries
+        self.taken = 0
+        self._newest_at = 0
+        self._outside = _Stream(margins, entries[0].entered_at)
+        self._inside = _Stream(margins, entries[0].entered_at)
+        self._before = NOTHING
+        self._stage = self._fresh()
+        self._ahead: tuple[Count, ...] = ()
+        """Counts of this stage from the first one on whose time has not come; they wait, for order matters."""
+
+    def serves(self, margins: Mapping[str, int], entries: tuple[StageEntry, ...], now_ms: int) -> bool:
+        """Tell whether it still is what folding all at once would give; when not, every batch must be taken anew.
+
+        It is not under other margins, other entries than more of them after every batch, or a clock gone back.
+        """
+        known, later = entries[: len(self.entries)], entries[len(self.entries) :]
+        return (
+            self.margins == margins
+            and self.entries == known
+            and all(entry.entered_at > self._newest_at for entry in later)
+            and now_ms >= self._stage.newest_at
+        )
+
+    def enter(self, entries: tuple[StageEntry, ...]) -> None:
+        """Go on to later stages, which `serves` allowed: all that was counted is before them."""
+        if entries == self.entries:
+            return
+        for count in (self._stage.total, *self._ahead):
+            self._before = self._before.plus(count)
+        self.entries, self._ahead = entries, ()
+        self._stage = self._fresh()
+
+    def take(self, batches: Iterable[KpiBatch]) -> None:
+        """Add batches of this rollout, none of which it was given before."""
+        ahead = list(self._ahead)
+        for batch in batches:
+            self.taken += 1
+            self._newest_at = max(self._newest_at, batch.at)
+            if batch.assurance not in COUNTED_OUTSIDE:
+                self._inside.take(batch, self.entries)
+                continue
+            count = self._outside.take(batch, self.entries)
+            if count.at < self.entries[-1].entered_at:
+                self._before = self._before.plus(count)
+            else:
+                ahead.append(count)
+        self._ahead = tuple(ahead)
+
+    def tally(self, now_ms: int) -> Tally:
+        """Return what all that was taken says at `now_ms`, which `serves` allowed."""
+        self._settle(now_ms)
+        stage = self._stage
+        for count in self._ahead:
+            stage = stage.plus(count) if count.at <= now_ms else stage
+        streams = (self._outside, self._inside)
+        return Tally(
+            entries=self.entries,
+            now_ms=now_ms,
+            taken=self.taken,
+            newest_at=self._newest_at,
+            alive_at=max(self.entries[-1].entered_at, stage.newest_at),
+            stage=stage.total,
+            before=self._before,
+            aborts={kpi: max(s.peak(kpi, self.entries, now_ms) for s in streams) for kpi in self.margins},
+            promotes={kpi: stage.promote(kpi) for kpi in self.margins},
+        )
+
+    def _settle(self, now_ms: int) -> None:
+        """Count the first ones whose time has come for good; a clock gone back before them makes it serve no more."""
+        done = 0
+        for count in self._ahead:
+            if count.at > now_ms:
+                break
+            self._stage = self._stage.plus(count)
+            done += 1
+        self._ahead = self._ahead[done:]
+
+    def _fresh(self) -> _Stage:
+        processes = {kpi: promote_process(margin / 100) for kpi, margin in self.margins.items()}
+        return _Stage(self.entries[-1].percent, processes)
+
+
+def tally_of(
+    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: Iterable[KpiBatch], now_ms: int
+) -> Tally:
+    """Return the tally of all batches at once; a batch id counts once for each side that counted."""
+    known = tuple(batches)
+    once: dict[tuple[str, bool], KpiBatch] = {}
+    for batch in known:
+        once.setdefault((batch.id, batch.assurance in COUNTED_OUTSIDE), batch)
+    fold = Fold(margins, entries)
+    fold.take(once.values())
+    return replace(fold.tally(now_ms), taken=len(known))
+
+
+def _restart_due(clock: int, at: int, entries: tuple[StageEntry, ...]) -> bool:
+    """Tell whether a full minute or a new stage began after `clock`, at or before `at`."""
+    first = entries[0].entered_at
+    minute = (at - first) // RESTART_MS > (clock - first) // RESTART_MS
+    return at > clock and (minute or any(clock < e.entered_at <= at for e in entries[1:]))
+
+
+def _entry_at(entries: tuple[StageEntry, ...], at: int) -> StageEntry:
+    return next((e for e in reversed(entries) if e.entered_at <= at), entries[0])

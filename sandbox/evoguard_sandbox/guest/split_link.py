@@ -1,0 +1,218 @@
+"""The connection of the trusted side: questions out, answers in, and callbacks only into what was lent.
+
+Every answer is checked before it has an effect. The first that is not of the protocol is kept in `tamper`, and from
+then on every question raises TamperError. What cannot cross raises UnsplitError before anything is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+import unittest
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evoguard_sandbox.guest import split_proxy as proxy
+    from evoguard_sandbox.guest import split_wire as wire
+    from evoguard_sandbox.guest.split_build import build
+    from evoguard_sandbox.guest.split_values import Values
+else:
+    import split_proxy as proxy
+    import split_wire as wire
+    from split_build import build
+    from split_values import Values
+
+Value = Any  # whatever tests and the candidate exchange
+MOST_LOG = 2000
+MOST_LOG_BYTES = 2000
+MOST_NESTED = 60
+MOST_CALLBACKS = 500_000
+_STEPS = ("__next__", "send", "throw")
+_getpid = os.getpid
+
+
+class Link(Values):
+    """One connection.
+
+    `calls` counts questions, `log` holds (module, name, packed arguments) of calls with plain data, `unsplit` counts
+    what could not cross; a test in which it grew did not run split, whatever its outcome.
+    """
+
+    def __init__(self, pipe: wire.Pipe, packages: Sequence[str]) -> None:
+        super().__init__(packages)
+        self.pipe = pipe
+        self.calls = 0
+        self.tamper = ""
+        self.unsplit = 0
+        self.log: list[tuple[str, str, list[Value]]] = []
+        self.callbacks = 0
+        self.nested = 0
+        self.pid = _getpid()
+        self.lock = threading.RLock()
+        self.pending: BaseException | None = None
+
+    # --- saying no
+    def accuse(self, what: str) -> proxy.TamperError:
+        """Keep the first protocol violation for good; return what to raise."""
+        self.tamper = self.tamper or what[:300] or "tamper"
+        return proxy.TamperError(self.tamper)
+
+    def refuse(self, what: str) -> proxy.UnsplitError:
+        """Count something that cannot run split; return what to raise."""
+        self.unsplit += 1
+        return proxy.UnsplitError(what)
+
+    def let_go(self, number: int, count: int) -> None:
+        """Note that no stand-in is left of an object; the next question says so."""
+        self.dropped += (number, count)
+
+    # --- questions
+    def ask(self, op: str, *args: Value) -> Value:
+        """Do one thing over there and return its answer, or raise the error it raised."""
+        return self._question(op, args, {})
+
+    def call(self, target: Value, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
+        """Call a class, a function or a method over there."""
+        if type(target) is proxy.Method:
+            owner, name = target._split_owner, target._split_name
+            return self._question("meth", (owner, name, *args), kwargs)
+        return self._question("call", (target, *args), kwargs)
+
+    def _question(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
+        with self.lock:
+            if self.tamper:
+                raise proxy.TamperError(self.tamper)
+            if _getpid() != self.pid:
+                raise self.refuse("a fork of the test process")
+            out = wire.Pack(self)
+            try:
+                packed = out.values(args[:1])
+                out.plain = True  # so far only what is called was packed
+                packed += out.values(args[1:])
+                named = out.pairs(kwargs.items())
+            except wire.DepthError as err:
+                raise self.refuse(str(err)) from None
+            self.calls += 1
+            number = self.calls
+            if op == "call" and out.plain and len(self.log) < MOST_LOG:
+                self._note(args[0], packed[1:], named)
+            drops, self.dropped = self.dropped, []
+            try:
+                if not self.pipe.idle():
+                    raise wire.WireError("an answer that nobody asked for")
+                self.pipe.put(["q", number, op, packed, named, drops])
+                answer = self._answer(number, out.held)
+            except wire.DepthError as err:
+                raise self.refuse(str(err)) from None
+            except wire.WireError as err:
+                raise self.accuse(str(err)) from None
+        return self._settle(op, args, *answer)
+
+    def _note(self, target: Value, packed: list[Value], named: list[Value]) -> None:
+        if isinstance(target, proxy.PxMeta):
+            where = (type.__getattribute__(target, "__module__"), type.__getattribute__(target, "__qualname__"))
+        else:
+            where = (
+                self.where.get(proxy.handle_of(target).number, ("", "")) if isinstance(target, proxy.Px) else ("", "")
+            )
+        if where[0] and not named and len(str(packed)) <= MOST_LOG_BYTES:
+            self.log.append((*where, packed))
+
+    def _settle(self, op: str, args: tuple[Value, ...], kind: str, value: Value, told: list[Value]) -> Value:
+        """Re-issue warnings, then give the value or raise the error of an answer."""
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            raise pending
+        for category, text in told:
+            warnings.warn(text, category, stacklevel=5)
+        if kind == "r":
+            if op == "get" and isinstance(args[0], types.ModuleType) and isinstance(value, proxy.Px):
+                self.where[proxy.handle_of(value).number] = (args[0].__name__, args[1])
+            return value
+        if not isinstance(value, Exception) or isinstance(value, unittest.SkipTest):
+            raise RuntimeError(f"the code under test raised {type(value).__name__}") from None
+        step = op in ("du", "meth")
+        if isinstance(value, StopIteration | StopAsyncIteration) and not (step and args[1] in _STEPS):
+            raise RuntimeError(f"the code under test raised {type(value).__name__}") from None
+        raise value
+
+    # --- answers
+    def _answer(self, number: int, given: list[Value]) -> tuple[str, Value, list[Value]]:
+        """Serve callbacks until the answer is there. Raises: WireError."""
+        while True:
+            frame = self.pipe.get()
+            try:
+                if frame[0] == "c" and frame[1] == number:
+                    self._define(frame[2])
+                    self._callback(*frame[3:])
+                    continue
+                kind, seen, classes, changes, told, value = frame
+                if kind not in ("r", "e") or seen != number or type(seen) is not int:
+                    raise wire.WireError("an answer to another question")
+                return self._read_answer(kind, given, classes, changes, told, value)
+            except (wire.WireError, wire.DepthError):
+                raise
+            except Exception as err:  # noqa: BLE001 (whatever goes wrong with an answer, the answer is to blame)
+                raise wire.WireError(f"an answer of an unknown shape: {type(err).__name__}") from None
+
+    def _read_answer(self, kind: str, given: list[Value], *parts: Value) -> tuple[str, Value, list[Value]]:
+        classes, changes, told, packed = parts
+        self._define(classes)
+        into = wire.Unpack(self, given)
+        if len({at for at, _ in changes}) != len(changes):
+            raise wire.WireError("an argument changed twice")
+        for at, content in changes:
+            wire.fill(into, wire.pick(given, at), content)
+        value = into.value(packed)
+        if kind == "e" and not isinstance(value, BaseException):
+            raise wire.WireError("an error that is none")
+        heard = [(into.value(category), text) for category, text in told]
+        if len(heard) > 1000 or not all(
+            type(text) is str and isinstance(category, type) and issubclass(category, Warning)
+            for category, text in heard
+        ):
+            raise wire.WireError("a warning that is none")
+        return kind, value, heard
+
+    def _define(self, records: Value) -> None:
+        for record in records:
+            build(self, self.classes, record)
+
+    def _callback(self, op: Value, at: Value, name: Value, args: Value, kwargs: Value) -> None:
+        """Do what the other side asks of something lent, and answer it."""
+        thing = wire.pick(self.lent, at)
+        self.callbacks += 1
+        if self.callbacks > MOST_CALLBACKS:
+            raise wire.WireError("too many callbacks")
+        if op not in ("get", "du") or type(name) is not str:
+            raise wire.WireError("an unknown callback")
+        into = wire.Unpack(self)
+        operands, named = into.values(args), dict(into.pairs(kwargs))
+        if not all(type(key) is str for key in named):
+            raise wire.WireError("an unknown callback")
+        self.nested += 1
+        try:
+            if self.nested > MOST_NESTED:
+                raise self.refuse("callbacks within callbacks without end")
+            given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
+            frame = ["k", wire.Pack(self).value(given)]
+        except wire.WireError:
+            raise
+        except BaseException as err:  # noqa: BLE001 (whatever the tests raise goes back through the candidate)
+            frame = ["x", self._raised(err)]
+        finally:
+            self.nested -= 1
+        self.pipe.put(frame)
+
+    def _raised(self, err: BaseException) -> Value:
+        """Pack an error of a callback. A failed check is not the candidate's to swallow: it is raised in the end."""
+        if isinstance(err, AssertionError | proxy.TamperError | proxy.UnsplitError):
+            self.pending = self.pending or err
+        elif not isinstance(err, Exception) or isinstance(err, unittest.SkipTest):
+            self.pending = self.pending or RuntimeError(f"a callback raised {type(err).__name__}")
+        else:
+            return wire.Pack(self).value(err)
+        return ["n", "builtins:RuntimeError"]

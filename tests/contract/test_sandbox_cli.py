@@ -1,0 +1,63 @@
+"""`evoguard sandbox run`: a new binary tried in gVisor, its record taken outside, its results bounded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.needs_gvisor
+
+
+def sandbox(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "evoguard", "--state", str(folder / "state"), "sandbox", "run", "--json", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_tool_runs_without_the_hosts_files_and_its_programs_are_recorded(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\necho hello; cat /etc/shadow\nmkdir out; echo made > out/file\n")
+    (tmp_path / "tool").chmod(0o755)
+    code, doc = sandbox(tmp_path, "--put", "tool", "--take", "out", "--out", "got", "--record-files", "--", "./tool")
+    assert (code, doc["outcome"], doc["exit_status"], doc["stdout"]) == (0, "finished", 0, "hello\n")
+    assert "No such file" in doc["stderr"]
+    assert doc["behaviour"]["status"] == "recorded"
+    assert doc["behaviour"]["programs"][0] == "/room/tree/tool"
+    assert "/etc/shadow" in doc["behaviour"]["files"]
+    assert (tmp_path / "got" / "out" / "file").read_text() == "made\n"
+    assert [row["path"] for row in doc["artefacts"]] == ["out/file"]
+
+
+def test_an_attempt_to_reach_out_is_a_finding_and_no_success(tmp_path: Path) -> None:
+    reach = "import socket\ntry: socket.create_connection(('192.0.2.1', 80), 1)\nexcept OSError: pass"
+    code, doc = sandbox(tmp_path, "--", "python", "-c", reach)
+    assert (code, doc["exit_status"]) == (3, 0)
+    assert [finding["code"] for finding in doc["findings"]] == ["sandbox.network_attempt"]
+    assert doc["behaviour"]["connects"][0]["address"] == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--take", "x", "--", "true"], "usage"),
+        (["--put", "gone", "--", "true"], "file.unreadable"),
+        (["--tree", "gone", "--", "true"], "sandbox.tree"),
+        (["--layer", "gone", "--", "true"], "sandbox.layer_missing"),
+        (["--wall", "0", "--", "true"], "usage"),
+    ],
+)
+def test_bad_input_is_one_clear_error(tmp_path: Path, words: list[str], error: str) -> None:
+    code, doc = sandbox(tmp_path, *words)
+    assert code in (1, 2)
+    assert doc["error"]["code"] == error
+
+
+def test_a_failing_or_missing_command_is_no_success(tmp_path: Path) -> None:
+    assert sandbox(tmp_path, "--", "python", "-c", "raise SystemExit(7)")[1]["exit_status"] == 7
+    code, doc = sandbox(tmp_path, "--", "no-such-program")
+    assert (code, doc["exit_status"]) == (3, 126)
+    assert "did not start" in doc["stderr"]

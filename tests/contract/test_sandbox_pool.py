@@ -1,0 +1,144 @@
+"""Prepared sandboxes on real gVisor: used once, thrown away when stale, never a way round the proof, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from evoguard.adapters import tool_cache
+from evoguard_sandbox import Job, Limits, Pool, Room, Suite, execute, run
+from evoguard_sandbox.backend import Make
+from evoguard_sandbox.box import Order
+from evoguard_sandbox.trees import read_tree, wire
+
+pytestmark = pytest.mark.needs_gvisor
+SHORT = Limits(wall_s=20)
+TREE = {
+    "calc.py": (0o100644, b"def one():\n    return 1\n"),
+    "test_calc.py": (0o100644, b"from calc import one\ndef test_one():\n    assert one() == 1\n"),
+}
+RED = {**TREE, "calc.py": (0o100644, b"def one():\n    return 2\n")}
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
+
+
+def left_behind(room: Room) -> list[str]:
+    folders = [room.home / "b", room.sockets(), *Path("/sys/fs/cgroup").glob("*/evoguard")]
+    return [p.name for f in folders for p in f.iterdir() if p.name.startswith(f"eg-{room.installation}-")]
+
+
+async def ready(pool: Pool, makes: tuple[Make, ...], count: int = 1) -> None:
+    pool.want({makes: count})
+    async with asyncio.timeout(60):
+        while len(pool._ready.get(makes, ())) < count:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_verdict_is_the_same_from_prepared_sandboxes_and_what_stood_ready_is_gone_after_close(room):
+    pool = Pool(room)
+    cold, warm = [await run(Suite(TREE, TREE), limits=SHORT, room=room, pool=p) for p in (None, pool)]
+    assert (cold.verdict, cold.findings, cold.tests[0].id) == (warm.verdict, warm.findings, warm.tests[0].id)
+    red = await run(Suite(TREE, RED), limits=SHORT, room=room, pool=pool)
+    assert (red.verdict, {f.code for f in red.findings}) == ("fail", {"tests.failed"})
+    await pool.close()
+    assert pool.size == 0
+    assert left_behind(room) == []
+
+
+async def test_a_prepared_sandbox_serves_one_order_and_no_other(room):
+    make, pool = (Make("suite", SHORT),), Pool(room)
+    await ready(pool, make)
+    (box,) = await pool.take(*make)
+    assert pool.cost.hits == 1
+    rows, contents = wire(read_tree(TREE, SHORT), frozenset())
+    first = await box.obey(Order("{}", rows, contents))
+    again = await box.obey(Order("{}", rows, contents))
+    assert first is again  # nothing was run a second time; the same facts are told
+    (other,) = await pool.take(*make)
+    assert (other is not box, pool.cost.misses) == (True, 1)
+    await other.discard()
+    await pool.close()
+    assert left_behind(room) == []
+
+
+async def test_one_that_died_while_it_waited_is_a_room_that_failed_and_is_tried_again(room):
+    make, pool = (Make("suite", SHORT),), Pool(room)
+    await ready(pool, make, 1)
+    name = pool._ready[make][0][1][0].name
+    subprocess.run(room.command("kill", name, "KILL"), check=True, capture_output=True)
+    await asyncio.sleep(0.5)
+    seen = await run(Suite(TREE, TREE), limits=SHORT, room=room, pool=pool)
+    assert (seen.verdict, seen.findings) == ("pass", ())
+    await pool.close()
+    assert left_behind(room) == []
+
+
+async def test_what_stands_too_long_or_is_too_many_is_not_kept(room):
+    pool, small = Pool(room, keep_s=0.2), (Make("job", SHORT),)
+    await ready(pool, small)
+    async with asyncio.timeout(20):
+        while pool.size:
+            await asyncio.sleep(0.1)
+    assert pool.cost.thrown_away == 1
+    bounded = Pool(room, most=1)
+    bounded.want({small: 5})
+    assert bounded.size == 1
+    await pool.close()
+    await bounded.close()
+    assert left_behind(room) == []
+
+
+async def test_a_job_from_the_pool_gets_its_own_files_and_gives_back_plain_ones_only(room):
+    code = (
+        "import os; os.makedirs('out/a'); open('out/a/x', 'w').write('hi'); os.symlink('/etc/passwd', 'out/link');"
+        "os.mkfifo('out/pipe'); open('out/one', 'w').write('1'); os.link('out/one', 'out/two');"
+        "open('secret', 'w').write('not asked for')"
+    )
+    pool = Pool(room)
+    await ready(pool, (Make("job", SHORT),))
+    job = Job(("python", "-I", "-c", code), take=("out", "gone"))
+    seen = await execute(job, limits=SHORT, room=room, pool=pool)
+    await pool.close()
+    assert (seen.outcome, seen.exit_status) == ("finished", 0)
+    assert seen.artefacts == {"out/a/x": (0o100644, b"hi")}
+    assert seen.omitted
+    assert pool.cost.hits == 1
+
+
+@pytest.mark.parametrize("name", ["../../../etc", "/etc", "out/../../x", "", "a\nb"])
+async def test_what_is_asked_back_lies_in_the_tree(room, name):
+    seen = await execute(Job(("true",), take=(name,)), limits=SHORT, room=room)
+    assert (seen.outcome, seen.exit_status, [f.code for f in seen.findings]) == ("void", None, ["input.bad_tree"])
+
+
+@pytest.mark.parametrize(
+    ("code", "limits"),
+    [
+        ("open('out', 'wb').write(bytes(3 << 20))", Limits(wall_s=20, take_bytes=2 << 20)),
+        (
+            "import os; os.mkdir('out'); [open(f'out/{n}', 'w').close() for n in range(9)]",
+            Limits(wall_s=20, take_files=4),
+        ),
+    ],
+    ids=["too large", "too many"],
+)
+async def test_what_comes_back_is_bounded(room, code, limits):
+    seen = await execute(Job(("python", "-I", "-c", code), take=("out",)), limits=limits, room=room)
+    assert sum(len(data) for _, data in seen.artefacts.values()) <= limits.take_bytes
+    assert len(seen.artefacts) <= limits.take_files
+    assert "more than the bound allows" in seen.omitted
+
+
+async def test_the_record_names_the_files_that_a_command_opened_when_asked(room):
+    job = Job(("python", "-I", "-c", "open('/etc/hosts').read()"), record_files=True)
+    seen = await execute(job, limits=SHORT, room=room)
+    assert "/etc/hosts" in seen.behaviour.files
+    assert not any("supervisor.py" in path for path in seen.behaviour.files)
+    plain = await execute(Job(("python", "-I", "-c", "open('/etc/hosts').read()")), limits=SHORT, room=room)
+    assert plain.behaviour.files == ()

@@ -1,0 +1,143 @@
+"""What the batches of a rollout add up to, said without state: the definition that `domain/fold.py` is held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from evoguard.domain.evalues import EProcess, abort_process, promote_process
+from evoguard.domain.fold import NOTHING, Count, StageEntry, Tally
+from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch
+
+RESTART_MS, ABORT_GROUP, ABORT_GROUP_MS, PROMOTE_GROUP = 60_000, 20, 2_000, 100
+
+
+def whole(
+    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: tuple[KpiBatch, ...], now_ms: int
+) -> Tally:
+    """Return the tally of all batches, from all batches."""
+    outside = counts(b for b in batches if b.assurance in COUNTED_OUTSIDE)
+    inside = counts(b for b in batches if b.assurance not in COUNTED_OUTSIDE)
+    entry = entries[-1]
+    stage = [c for c in outside if entry.entered_at <= c.at <= now_ms]
+    return Tally(
+        entries=entries,
+        now_ms=now_ms,
+        taken=len(batches),
+        newest_at=max((c.at for c in (*outside, *inside)), default=0),
+        alive_at=max((c.at for c in stage), default=entry.entered_at),
+        stage=_sum(stage, margins),
+        before=_sum((c for c in outside if c.at < entry.entered_at), margins),
+        aborts={kpi: abort_evidence(kpi, entries, (outside, inside), now_ms) for kpi in margins},
+        promotes={kpi: promote_evidence(kpi, margin, entry.percent, stage) for kpi, margin in margins.items()},
+    )
+
+
+def counts(batches: Iterable[KpiBatch]) -> tuple[Count, ...]:
+    """Return what each batch adds: a batch id once, and for each KPI only the first bad event of a unit."""
+    ids: set[str] = set()
+    units: set[tuple[str, str]] = set()
+    found = []
+    for batch in batches:
+        if batch.id in ids:
+            continue
+        ids.add(batch.id)
+        bad: dict[tuple[str, Arm], int] = {}
+        for event in batch.bad:
+            if (event.kpi, event.unit) not in units:
+                units.add((event.kpi, event.unit))
+                bad[event.kpi, event.arm] = bad.get((event.kpi, event.arm), 0) + 1
+        found.append(Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad))
+    return tuple(found)
+
+
+def abort_evidence(
+    kpi: str, entries: tuple[StageEntry, ...], streams: tuple[tuple[Count, ...], ...], now_ms: int
+) -> float:
+    """Return the highest log e-value for "worse than known-good" that any stream of counts ever reached.
+
+    Streams of different trust are never mixed: a candidate that blames the other arm must not thin out honest counts.
+    """
+    peak = 0.0
+    for stream in streams:
+        process = abort_process()
+        clock = entries[0].entered_at
+        for group in _groups(stream, entries, now_ms):
+            if _restart_due(clock, group.at, entries):
+                process = process.restarted()
+            clock = max(clock, group.at)
+            flagged = _entry_at(entries, group.at).percent / 100
+            process = group.seen_by(process, kpi, max(_share(group), flagged))
+        peak = max(peak, process.peak)
+    return peak
+
+
+def promote_evidence(kpi: str, margin_percent: int, percent: int, stage: Iterable[Count]) -> float:
+    """Return the log e-value for "not worse than the margin" from the counts of one stage.
+
+    An unfinished group counts only where it speaks against the candidate.
+    """
+    process = promote_process(margin_percent / 100)
+    group, total = Count(0, 0, 0, {}), Count(0, 0, 0, {})
+    for count in stage:
+        group, total = group.plus(count), total.plus(Count(count.at, count.known_good, count.candidate, {}))
+        if group.units >= PROMOTE_GROUP:
+            process = _weighed(process, kpi, group, _promote_share(group, total, percent / 100), percent)
+            group = Count(0, 0, 0, {})
+    unfinished = _weighed(process, kpi, group, _promote_share(group, total, percent / 100), percent)
+    return min(process.log_e, unfinished.log_e)
+
+
+def _weighed(process: EProcess, kpi: str, group: Count, share: float, percent: int) -> EProcess:
+    """Return the process after a group; where no new unit met the candidate, only its bad events count."""
+    if share > 0.0:
+        return group.seen_by(process, kpi, share)
+    return process.seen(percent / 100, candidate=group.bad.get((kpi, "candidate"), 0), known_good=0)
+
+
+def _promote_share(group: Count, total: Count, flagged: float) -> float:
+    """Return the flag's share while group and stage look like it (two standard deviations), else the smaller one."""
+    for seen in (group, total):
+        if _share(seen) < flagged - 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
+            return min(_share(group), flagged)
+    return flagged
+
+
+def _groups(stream: tuple[Count, ...], entries: tuple[StageEntry, ...], now_ms: int) -> Iterator[Count]:
+    """Yield groups of a stage's batches with enough units for a share, or that waited long enough."""
+    group: Count | None = None
+    for count in stream:
+        if group is not None and (
+            count.at - group.at >= ABORT_GROUP_MS or _entry_at(entries, count.at) != _entry_at(entries, group.at)
+        ):
+            yield group
+            group = None
+        group = count if group is None else group.plus(count)
+        if group.units >= ABORT_GROUP:
+            yield group
+            group = None
+    if group is not None and now_ms - group.at >= ABORT_GROUP_MS:
+        yield group
+
+
+def _restart_due(clock: int, at: int, entries: tuple[StageEntry, ...]) -> bool:
+    """Tell whether a full minute or a new stage began after `clock`, at or before `at`."""
+    first = entries[0].entered_at
+    minute = (at - first) // RESTART_MS > (clock - first) // RESTART_MS
+    return at > clock and (minute or any(clock < e.entered_at <= at for e in entries[1:]))
+
+
+def _entry_at(entries: tuple[StageEntry, ...], at: int) -> StageEntry:
+    return next((e for e in reversed(entries) if e.entered_at <= at), entries[0])
+
+
+def _share(count: Count) -> float:
+    return count.candidate / count.units if count.units else 0.0
+
+
+def _sum(stage: Iterable[Count], kpis: Iterable[str]) -> Count:
+    total = NOTHING
+    for count in stage:
+        total = total.plus(count)
+    bad = {key: number for key, number in total.bad.items() if key[0] in kpis}
+    return Count(0, total.known_good, total.candidate, bad)

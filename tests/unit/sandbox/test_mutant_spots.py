@@ -1,0 +1,124 @@
+"""What is a site: only an assertion that an honest program surely runs, in a test that stands alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from evoguard_sandbox.mutants import sites
+
+
+def kinds_in(body: str) -> list[str]:
+    """Return the kinds of the sites in a test with this body."""
+    text = "def test_it(given):\n" + "".join(f"    {line}\n" for line in body.split("\n"))
+    return [site.kind for site in sites("t.py", text.encode())]
+
+
+def names_in(text: str) -> list[str]:
+    return [site.test for site in sites("t.py", text.encode())]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert True",
+        "assert 0, 'never'",
+        "assert ANY == f()",
+        "assert mock.ANY == f()",
+        "return\nassert f()",
+        "raise ValueError\nassert f()",
+        "pytest.skip('no')\nassert f()",
+        "self.skipTest('no')\nassert f()",
+        "def inner():\n    assert f()",
+        "async def inner():\n    assert f()",
+        "class Inner:\n    assert f()",
+        "try:\n    assert f()\nexcept:\n    pass",
+        "try:\n    assert f()\nexcept AssertionError:\n    pass",
+        "try:\n    assert f()\nexcept (ValueError, Exception):\n    pass",
+        "try:\n    try:\n        assert f()\n    except KeyError:\n        pass\nexcept Exception:\n    pass",
+        "try:\n    for x in y:\n        assert f()\nexcept ERRORS:\n    pass",
+        "try:\n    self.assertEqual(f(), 3)\nexcept self.failureException:\n    pass",
+        "try:\n    with pytest.raises(KeyError):\n        f()\nexcept ValueError:\n    pass",
+        "with pytest.raises(Exception):\n    assert f()",
+        "with pytest.raises(BaseException):\n    f()",
+        "with pytest.raises(BufferError):\n    f()",
+        "with pytest.raises((KeyError, Exception)):\n    f()",
+        "with pytest.raises(KeyboardInterrupt):\n    f()",
+        "with pytest.raises(pytest.skip.Exception):\n    f()",
+        "with pytest.raises(asyncio.CancelledError):\n    f()",
+        "with pytest.raises(kind):\n    f()",
+        "with pytest.raises(make_error()):\n    f()",
+        "with pytest.raises():\n    f()",
+        "with pytest.raises(KeyError), suppress(ValueError):\n    f()",
+        "with contextlib.suppress(KeyError):\n    assert f()",
+        "with given:\n    assert f()",
+        "with (a if b else c):\n    assert f()",
+        "pytest.raises(KeyError)",
+        "self.assertEqual(*pair)",
+        "self.assertEqual(first=1, second=2)",
+        "f().assertEqual(1, 2)",
+        "self.assertOwnThing(1, 2)",
+        "print('assert x == 3')",
+    ],
+)
+def test_what_an_honest_program_might_pass_is_no_site(body):
+    assert kinds_in(body) == []
+
+
+def test_a_class_of_the_forbidden_name_takes_the_raises_from_the_file():
+    text = "BufferError = KeyError\ndef test_it():\n    with raises(KeyError): f()\n    assert f()\n"
+    assert [site.kind for site in sites("t.py", text.encode())] == ["negated"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if a:\n    assert f()\nelse:\n    assert g()",
+        "for a in b:\n    assert f()\nelse:\n    assert g()",
+        "async for a in b:\n    assert f()\nassert g()",
+        "while a:\n    assert f()\nassert g()",
+        "with a() as b, c:\n    assert f()\nassert g()",
+        "async with a:\n    assert f()\n    assert g()",
+        "with pytest.warns(Old):\n    assert f()\nassert g()",
+        "try:\n    assert f()\nfinally:\n    assert g()",
+        "try:\n    assert f()\nexcept KeyError:\n    assert g()",
+        "try:\n    pass\nexcept Exception:\n    assert f()\nelse:\n    assert g()",
+        "try:\n    assert f()\nexcept* KeyError:\n    assert g()",
+        "match a:\n    case 1:\n        assert f()\n    case _:\n        assert g()",
+        "assert f(); assert g()",
+    ],
+)
+def test_nested_bodies_are_looked_into(body):
+    assert kinds_in(body) == ["negated", "negated"]
+
+
+BODY = "    assert f()\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (f"async def test_it():\n{BODY}", ["test_it"]),
+        (f"@pytest.mark.parametrize('a', [1, 2])\ndef test_it(a):\n{BODY}", ["test_it"]),
+        (f"class TestA:\n class TestB:\n  def test_it(self):\n{BODY}", ["TestA::TestB::test_it"]),
+        (f"if a:\n  def test_it():\n{BODY}", ["test_it"]),
+        (f"@pytest.mark.xfail(a, reason='')\ndef test_it():\n{BODY}", ["test_it"]),
+        (f"@pytest.mark.xfail\ndef test_it():\n{BODY}", []),
+        (f"@pytest.mark.skip('no')\ndef test_it():\n{BODY}", []),
+        (f"@unittest.expectedFailure\ndef test_it():\n{BODY}", []),
+        (f"@pytest.mark.xfail(reason='')\nclass TestA:\n def test_it():\n{BODY}", []),
+        (f"@pytest.fixture()\ndef test_it():\n{BODY}", []),
+        (f"def helper():\n{BODY}", []),
+        (f"if a:\n  def test_it():\n{BODY}else:\n  def test_it():\n{BODY}", []),
+        (f"class TestA:\n def test_it(self):\n{BODY}class TestA:\n def test_other(self):\n{BODY}", []),
+        (f"def test_it():\n{BODY}test_same = test_it\n", []),
+        (f"class TestA:\n def test_it(self):\n{BODY}class TestB(TestA):\n def test_other(s):\n{BODY}",
+         ["TestB::test_other"]),
+        ("class TestA:\n def assertEqual(self, a, b): ...\n def test_it(self):\n  self.assertEqual(1, 2)\n", []),
+        ("def test_it(:\n", []),
+        ("def test_it():\n    assert f(\0)\n", []),
+        ("# coding: nonsense\ndef test_it(): assert f()\n", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_only_tests_that_stand_alone_have_sites(text, names):
+    assert names_in(text) == names

@@ -1,0 +1,300 @@
+"""Mutation canaries: an honest program fails each mutant, a forged all-green passes it, and nothing else changes."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evoguard_sandbox.mutants import mutated, sites
+
+HONEST = '''
+"""An honest program."""
+
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return isinstance(other, Point) and other.x == self.x
+
+    def __hash__(self):
+        return hash(self.x)
+
+
+def same(value):
+    return value
+
+
+def broken():
+    raise KeyError("no")
+'''
+
+# One assertion of each kind, true of the honest program; the kind of the site is what the promise of each is.
+PLAIN = [
+    ("number", "assert same(3) == 3"),
+    ("number", "assert same(-3) == -3"),
+    ("number", "assert 3 == same(3)"),
+    ("number", "assert same(255) == 0xFF, 'why'"),
+    ("number", "assert same(2.5) == 2.5"),
+    ("number", "assert same(1e300) == 1e300"),
+    ("number", "assert same(1.7e308 * 10) == 1e999"),
+    ("scaled", "assert same(1e9) == pytest.approx(1e9)"),
+    ("scaled", "assert same(2_000_000_000) == pytest.approx(2_000_000_000)"),
+    ("wrapped", "assert same(5) == pytest.approx(6, abs=10_000)"),
+    ("wrapped", "assert pytest.approx(5, abs=10_000) == 7"),
+    ("wrapped", "assert same([5]) == [pytest.approx(6, abs=10_000)]"),
+    ("text", "assert same('a') == 'a'"),
+    ("text", "assert same('ab') == ('a'  # one\n        'b')"),
+    ("text", "assert same('a\\nb') == '''a\nb'''"),
+    ("text", "assert same('n3') == f'n{same(3)}'"),
+    ("text", "assert same('n3') == rf'n' '3'"),
+    ("bytes", "assert same(b'a') == b'a'"),
+    ("flag", "assert same(True) == True"),
+    ("flag", "assert False == same(False)"),
+    ("display", "assert same([1, 'a', True]) == [1, 'a', True]"),
+    ("display", "assert same([]) == []"),
+    ("display", "assert same(()) == ()"),
+    ("display", "assert same({}) == {\n    }"),
+    ("display", "assert same((1,)) == (1,)"),
+    ("display", "assert same({1, -2}) == {1,  # a comment, [with] brackets\n        -2}"),
+    ("display", "assert same({'a': {'b': [1]}}) == {'a': {'b': [1]}}"),
+    ("display", "assert same({1: 3}) == {1: 2, 1: 3}"),
+    ("display", "assert [same(1), *same([2])] == same([1, 2])"),
+    ("wrapped", "assert same([2, 4]) == [n * 2 for n in (1, 2)]"),
+    ("wrapped", "assert same(Point(1)) == Point(1)"),
+    ("wrapped", "assert same(None) == None"),
+    ("wrapped", "assert same(3) == 1 + 2"),
+    ("wrapped", "assert same(3) == (three := 3)"),
+    ("wrapped", "assert same(3) == (3 if same(1) else 4)"),
+    ("number", "assert (same(3) == 3) is True"),
+    ("number", "assert not same(3) != 3"),
+    ("negated", "assert same(3) != 4"),
+    ("negated", "assert same(None) is None"),
+    ("negated", "assert same(3) is not None"),
+    ("negated", "assert 'z' not in same('abc')"),
+    ("negated", "assert same(1)"),
+    ("negated", "assert not same(0)"),
+    ("negated", "assert isinstance(same(1), int)"),
+    ("negated", "assert 1 < same(2) < 3"),
+    ("negated", "assert same(1) == 1 == same(1)"),
+    ("negated", "assert same(1) == 1 and same(2) == 2"),
+    ("negated", "assert (\n        same(0)  # no\n        or same(1)  # yes\n    )"),
+    ("negated", "assert(same(1))"),
+    ("negated", "assert[1]!= same(2)"),
+    ("negated", "assert same(1) < same(2)"),
+    ("number", "assert-3 == same(-3)"),
+    ("text", "assert'a' in same('abc')"),
+    ("bytes", "assert b'a' in same(b'abc')"),
+    ("wrapped", "assert 3 in same(range(10**6))"),
+    ("wrapped", "assert same(Point(1)) in [Point(1)]"),
+    ("below", "assert same(2) < 3"),
+    ("below", "assert same(2) <= 2"),
+    ("above", "assert same(2) > -3.5"),
+    ("above", "assert len(same([1])) >= 1"),
+    ("above", "assert 1 < same(2)"),
+    ("below", "assert 3 >= same(2)"),
+    ("raises", "with pytest.raises(KeyError):\n        broken()"),
+    ("raises", "with pytest.raises((ValueError, KeyError), match='no') as seen:\n        broken()"),
+    ("raises", "with pytest.raises(expected_exception=KeyError):\n        broken()"),
+    ("raises", "pytest.raises(KeyError, broken)"),
+    ("raises", "seen = pytest.raises(KeyError, broken)"),
+]
+UNITTEST = [
+    ("number", "self.assertEqual(same(3), 3)"),
+    ("number", "self.assertEqual(3, same(3), 'why')"),
+    ("wrapped", "self.assertEqual(same(Point(1)), Point(1))"),
+    ("wrapped", "self.assertAlmostEqual(same(3), 4, delta=5000)"),
+    ("wrapped", "self.assertAlmostEqual(same(3), 3)"),
+    ("display", "self.assertListEqual(same([1]), [1])"),
+    ("list", "self.assertListEqual(same([1]), list((1,)))"),
+    ("tuple", "self.assertTupleEqual(same((1,)), tuple([1]))"),
+    ("set", "self.assertSetEqual(same({1}), set([1]))"),
+    ("dict", "self.assertDictEqual(same({'a': 1}), dict(a=1))"),
+    ("words", "self.assertMultiLineEqual(same('a\\nb'), str('a\\nb'))"),
+    ("text", "self.assertMultiLineEqual(same('a'), 'a')"),
+    ("list", "self.assertSequenceEqual(same([1]), tuple([1]))"),
+    ("list", "self.assertCountEqual(same([1, 2]), range(1, 3))"),
+    ("display", "self.assertCountEqual(same([1, 2]), [2, 1])"),
+    ("number", "self.assertTrue(same(3) == 3)"),
+    ("renamed", "self.assertTrue(same(1))"),
+    ("renamed", "self.assertTrue(1 < same(2) < 3)"),
+    ("renamed", "self.assertFalse(same(0))"),
+    ("renamed", "self.assertIs(same(None), None)"),
+    ("renamed", "self.assertIsNot(same(1), None)"),
+    ("renamed", "self.assertIsNone(same(None))"),
+    ("renamed", "self.assertIsNotNone(same(1))"),
+    ("text", "self.assertIn('a', same('abc'))"),
+    ("wrapped", "self.assertIn(1, same([1]))"),
+    ("renamed", "self.assertNotIn(2, same([1]))"),
+    ("renamed", "self.assertIsInstance(same(1), int)"),
+    ("renamed", "self.assertNotIsInstance(same(1), str)"),
+    ("below", "self.assertLess(same(1), 2)"),
+    ("renamed", "self.assertLess(same(1), same(2))"),
+    ("above", "self.assertGreater(same(3), 2)"),
+    ("renamed", "self.assertGreaterEqual(same(2), same(2))"),
+    ("renamed", "self.assertLessEqual(\n            same(2),\n            same(2))"),
+    ("renamed", "self.assertNotEqual(same(1), 2)"),
+    ("renamed", "self.assertNotAlmostEqual(same(1), 2)"),
+    ("renamed", "self.assertRegex(same('abc'), 'b')"),
+    ("renamed", "self.assertNotRegex(same('abc'), 'z')"),
+    ("raises", "with self.assertRaises(KeyError):\n            broken()"),
+    ("raises", "with self.assertRaisesRegex(KeyError, 'no'):\n            broken()"),
+    ("raises", "self.assertRaises(KeyError, broken)"),
+]
+
+
+FILES = 10  # few tests in each: a file is run once for each of its mutants
+
+
+def seeded(seed: int) -> Random:
+    return Random(seed)  # noqa: S311 (what is drawn must be the same each time)
+
+
+def a_file(number: int) -> tuple[bytes, dict[str, str]]:
+    """Return a file with one assertion a test, and the kind that each test's site is to have."""
+    lines, kinds = ["import unittest", "import pytest", "from honest import *"], {}
+    for place, (kind, text) in enumerate(PLAIN[number::FILES]):
+        lines.append(f"def test_{place}():\n    {text}")
+        kinds[f"test_{place}"] = kind
+    lines.append("class TestUnit(unittest.TestCase):")
+    for place, (kind, text) in enumerate(UNITTEST[number::FILES]):
+        lines.append(f"    def test_{place}(self):\n        {text}")
+        kinds[f"TestUnit::test_{place}"] = kind
+    return ("\n".join(lines) + "\n").encode(), kinds
+
+
+@pytest.mark.parametrize("number", range(FILES))
+def test_every_kind_of_assertion_has_one_site_of_its_kind(number):
+    source, kinds = a_file(number)
+    found = sites("test_it.py", source)
+    assert {site.test: site.kind for site in found} == kinds
+    assert len(found) == len(kinds)
+
+
+def test_an_honest_program_passes_the_original_and_fails_each_mutant_in_that_very_test(tmp_path):
+    (tmp_path / "honest.py").write_text(HONEST)
+    green, red = set(), set()
+    for number in range(FILES):
+        source, kinds = a_file(number)
+        (tmp_path / f"test_original_{number}.py").write_bytes(source)
+        green.update(f"test_original_{number}.py::{test}" for test in kinds)
+        for place, site in enumerate(sites("test_it.py", source)):
+            name = f"test_mutant_{number}_{place}.py"
+            (tmp_path / name).write_bytes(mutated(source, [site], seeded(number)))
+            green.update(f"{name}::{test}" for test in kinds if test != site.test)
+            red.add(f"{name}::{site.test}")
+    assert len(red) == len(PLAIN) + len(UNITTEST)
+
+    options = ["-q", "-rA", "--tb=no", "--show-capture=no", "-c", os.devnull, f"--rootdir={tmp_path}"]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+    found = re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", done.stdout, re.M)
+    assert {name for word, name in found if word == "PASSED"} == green
+    assert {name for word, name in found if word != "PASSED"} == red
+
+
+class Agreeable:
+    """What a forger returns: equal to everything, holding everything, before and after everything."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # equal to everything, so no hash is right
+
+    def __ne__(self, other):
+        return False
+
+    def __contains__(self, other):
+        return True
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__
+
+
+BY_VALUE = frozenset({"number", "text", "bytes", "flag", "display", "wrapped", "above", "below"})
+LOOKED_AT_FIRST = ("len(", "approx(", "for n", "*same", "in [")  # by something other than a comparison
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [text for kind, text in PLAIN if kind in BY_VALUE and not any(word in text for word in LOOKED_AT_FIRST)],
+)
+def test_an_object_that_agrees_with_everything_passes_the_mutant_too_and_so_is_found_out(assertion):
+    source = f"def test_it():\n    {assertion}\n".encode()
+    (site,) = sites("t.py", source)
+    names: dict[str, object] = {"same": lambda *_: Agreeable(), "Point": lambda x: x}
+    exec(mutated(source, [site], seeded(1)), names)  # noqa: S102 (the text is above)
+    test = names["test_it"]
+    assert callable(test)
+    test()
+
+
+@settings(deadline=None)
+@given(st.integers(), st.randoms(use_true_random=False))
+def test_a_mutated_number_is_never_off_by_one(value, random):
+    source = f"def test_it():\n    assert f() == {value}\n".encode()
+    new = mutated(source, sites("t.py", source), random)
+    assert abs(ast.literal_eval(new.split(b"==")[1].decode().strip()) - value) > 1
+
+
+@settings(deadline=None)
+@given(st.floats(allow_nan=False), st.randoms(use_true_random=False))
+def test_a_mutated_float_is_outside_the_tolerance_of_approx(value, random):
+    source = f"def test_it():\n    assert f() == pytest.approx({value!r})\n".encode()
+    new = mutated(source, sites("t.py", source), random)
+    expected = eval(new.split(b"==")[1], {"pytest": pytest, "inf": float("inf")})  # noqa: S307 (the text is above)
+    assert value != expected
+
+
+VALUES = st.recursive(
+    st.integers() | st.booleans() | st.text() | st.binary() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.integers(), inner),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(VALUES, st.randoms(use_true_random=False))
+def test_a_mutated_literal_has_another_value_of_the_same_type(value, random):
+    source = f"def test_it():\n    assert f() == {value!r}\n".encode()
+    found = sites("t.py", source)
+    tree = ast.parse(mutated(source, found, random))
+    (compared,) = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    new = ast.literal_eval(compared.comparators[0])
+    assert new != value
+    assert type(new) is type(value) or (isinstance(value, float) and abs(value) > 1e300)
+
+
+def test_nothing_chosen_changes_nothing():
+    source, _ = a_file(0)
+    assert mutated(source, [], seeded(1)) == source
+
+
+@settings(deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_an_element_that_says_nothing_is_not_the_one_to_be_changed(random):
+    source = b"def test_it():\n    assert f() == {1: 2, 1: 3}\n"
+    new = mutated(source, sites("t.py", source), random)
+    assert ast.literal_eval(new.split(b"==")[1].decode().strip()) != {1: 3}
+
+
+@pytest.mark.parametrize(
+    "text", ["(yield 1)", "(lambda: 1)", "(a := 2)", "(1 if a else 2)", "(a for a in b)", "x\\\n.y"]
+)
+def test_a_wrapped_expression_keeps_its_bounds(text):
+    source = f"def test_it():\n    assert f() == {text}\n".encode()
+    tree = ast.parse(mutated(source, sites("t.py", source), seeded(1)))
+    (compared,) = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    wrapped = compared.comparators[0]
+    assert isinstance(wrapped, ast.Tuple)
+    assert ast.dump(wrapped.elts[0]) == ast.dump(ast.parse(text, mode="eval").body)
+    assert isinstance(wrapped.elts[1], ast.Constant)
