@@ -232,7 +232,7 @@ class Box:
         try:
             told = json.loads(payload)
             self.seen.artefacts.append((str(told["path"]), bool(told["exec"]), bytearray()))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             self.seen.garbage = self.seen.garbage or "an artefact without a name"
 
     def _end(self, payload: bytes) -> None:
@@ -242,7 +242,7 @@ class Box:
             nonce, status = str(last["nonce"]), int(last["status"])
             flood, left = str(last["flood"]), int(last["left"]) or bool(last["garbage"])
             self.seen.omitted = shown(str(last["omitted"]), 300)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             nonce, status, flood, left = "", 0, "", 0
         if not secrets.compare_digest(nonce.encode(), self.nonce.encode()):
             seen.garbage = "a last frame without this run's nonce"

@@ -15,6 +15,7 @@ START_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
 SECTIONED = frozenset({"setup.cfg", "pyproject.toml"})
 CONFIG_ORDER = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 CONFIG = "tests.config_changed"
+MOST_CONFIG_BYTES, MOST_DOTS = 256 * 1024, 4_000
 
 
 def is_config(path: str) -> bool:
@@ -37,6 +38,8 @@ def pytest_section(path: str, data: bytes | None) -> object:
     """Return the part of a shared file that is pytest's: None when there is none, all of it when it cannot be read."""
     if data is None:
         return None
+    if len(data) > MOST_CONFIG_BYTES or data.count(b".") > MOST_DOTS:
+        return data  # not read: nested keys cost a parser the square of their number
     name = path.rsplit("/", 1)[-1]
     try:
         text = data.decode()

@@ -32,6 +32,11 @@ class Base:
     unstable: frozenset[str] = frozenset()
     """The ids whose outcome was not the same in every run of the base."""
 
+    untrusted: frozenset[str] = frozenset()
+    """The ids that come from files which are not test files here: a candidate could rewrite them."""
+    held_apart: bool = False
+    """Whether the held-out tests pass on the base apart from the code; then they run so on the candidate."""
+
     @property
     def unproven(self) -> int:
         """Return how many passing tests no mutant was seen to fail for."""

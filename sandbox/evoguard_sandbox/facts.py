@@ -70,7 +70,7 @@ class _Reading:
                 raise ValueError("a report out of sequence or repeated")
             self.number += 1
             self.believe(report)
-        except (ValueError, KeyError, TypeError, RecursionError) as err:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as err:
             text = str(err) if type(err) is ValueError else "bytes that are no report"
             self.forged = self.forged or text
 

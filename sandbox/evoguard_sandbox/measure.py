@@ -14,20 +14,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
 
 from evoguard_sandbox import changes
+from evoguard_sandbox.changes import runnable
 from evoguard_sandbox.evidence import RED, Base, Picked, function_of, functions, green, passed
 from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.mutants import Site, mutated, sites
 from evoguard_sandbox.runs import Ask, Runs
-from evoguard_sandbox.trees import Tree
+from evoguard_sandbox.trees import Tree, folders
 
 MOST_BASES = 32
 Trusted = Callable[[str], bool]
 
 
-async def measure(runs: Runs, trusted: Trusted) -> Base:
-    """Run the base on itself: plain, in two mutated halves, and split; once for the same inputs in a room's life."""
+async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
+    """Run the base on itself: plain, in two mutated halves, and split; once for the same inputs in a room's life.
+
+    A run in which the room failed is the answer then, and nothing is kept: it would pass for "cannot run so".
+    """
     kept = frozenset(path for path in runs.base if trusted(path))
-    key = _key(runs, kept)
+    key = _key(runs, kept, held)
     known = runs.room.known_bases.get(key)
     if isinstance(known, Base):
         return known
@@ -36,8 +40,21 @@ async def measure(runs: Runs, trusted: Trusted) -> Base:
         return Base(plain)
     packages = changes.packages(runs.base, trusted)
     halves = _halves(runs.base, kept, plain)
-    mutants, split = await asyncio.gather(_mutants(runs, kept, plain, halves), _split(runs, kept, packages))
-    found = replace(mutants, split=passed(split) & passed(plain), packages=packages)
+    mutants, split, hidden = await asyncio.gather(
+        _mutants(runs, kept, plain, halves),
+        _apart(runs, split_ask(runs.base, kept, packages)),
+        _apart(runs, held_ask(runs.base, kept, held, packages) if held else None),
+    )
+    lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
+    if lost is not None:
+        return Base(lost)
+    found = replace(
+        mutants,
+        split=(passed(split) & passed(plain)) if split is not None else frozenset(),
+        packages=packages,
+        untrusted=frozenset(t.id for t in plain.tests if t.id.partition("::")[0] not in kept),
+        held_apart=hidden is not None and green(hidden),
+    )
     if len(runs.room.known_bases) >= MOST_BASES:
         runs.room.known_bases.pop(next(iter(runs.room.known_bases)))
     runs.room.known_bases[key] = found
@@ -51,6 +68,8 @@ async def _mutants(runs: Runs, kept: frozenset[str], plain: RunFacts, halves: tu
             *(runs.on(Ask(mutate(runs.base, half), kept, shuffled=shuffled)) for half in picked)
         )
         both = (first, second)
+        if lost := [run for run in both if run.outcome == "void"]:
+            return Base(lost[0])
         unsteady = frozenset[str]().union(
             *(_unsteady(plain, run, half) for run, half in zip(both, picked, strict=True))
         )
@@ -60,10 +79,24 @@ async def _mutants(runs: Runs, kept: frozenset[str], plain: RunFacts, halves: tu
     return Base(plain, picked, biting, shuffled, unstable=unsteady)
 
 
-async def _split(runs: Runs, kept: frozenset[str], packages: tuple[str, ...]) -> RunFacts:
-    if not packages or not runs.room.backend.pairs:
-        return RunFacts(why="nothing to run apart")
-    return await runs.on(split_ask(runs.base, kept, packages))
+async def _apart(runs: Runs, ask: Ask | None) -> RunFacts | None:
+    """Run apart from the code; None when there is nothing to run so, or no way to."""
+    if ask is None or not ask.packages or not runs.room.backend.pairs:
+        return None
+    return await runs.on(ask)
+
+
+def held_ask(tree: Tree, kept: frozenset[str], held: Tree, packages: Sequence[str] = ()) -> Ask:
+    """Return the run of the held-out tests, beside the code or, with `packages`, apart from it.
+
+    Where a held-out file or one of its folders must stand, nothing of the tree does.
+    """
+    need = {folder for path in held for folder in folders(path)} | held.keys()
+    free = {path: entry for path, entry in tree.items() if path not in need and not held.keys() & set(folders(path))}
+    both, trusted = {**free, **held}, kept | held.keys()
+    if packages:
+        return replace(split_ask(both, trusted, packages), targets=runnable(held))
+    return Ask(both, trusted, runnable(held))
 
 
 def split_ask(tree: Tree, kept: frozenset[str], packages: Sequence[str]) -> Ask:
@@ -112,11 +145,11 @@ def _bites(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
     return frozenset(t.id for t in run.tests if t.outcome in RED and t.id in was and function_of(t.id) in touched)
 
 
-def _key(runs: Runs, kept: frozenset[str]) -> str:
+def _key(runs: Runs, kept: frozenset[str], held: Tree) -> str:
     digest = hashlib.sha256()
     room = runs.room
     setting = [astuple(runs.limits), sorted(kept), runs.suite.plugins, room.runsc_version, str(room.layer)]
     digest.update(json.dumps([setting, [str(p) for p in runs.suite.layer_dirs]], default=str).encode())
-    for path, entry in sorted(runs.base.items()):
+    for path, entry in [*sorted(runs.base.items()), *sorted(held.items())]:
         digest.update(json.dumps([path, entry.kind, len(entry.data)]).encode() + entry.data)
     return digest.hexdigest()

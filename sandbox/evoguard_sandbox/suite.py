@@ -15,7 +15,7 @@ from evoguard_sandbox import changes
 from evoguard_sandbox.evidence import Base, Evidence
 from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.layer_locks import lock_changed
-from evoguard_sandbox.measure import measure, mutate, split_ask
+from evoguard_sandbox.measure import held_ask, measure, mutate, split_ask
 from evoguard_sandbox.pool import Pool
 from evoguard_sandbox.room import Room
 from evoguard_sandbox.runs import Ask, Runs
@@ -63,15 +63,18 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree) -> Evidence:
     early = asyncio.gather(
         runs.canary(canary),
         _maybe(runs.on(Ask({**tree, **fresh}, kept, targets)) if targets else None),
-        _maybe(runs.on(_held_ask(tree, kept, held)) if held else None),
     )
     try:
-        base = await measure(runs, trusted)
+        base = await measure(runs, trusted, held)
         halves, split = await _on_candidate(runs, base, tree, kept)
     except BaseException:
         early.cancel()
+        await asyncio.gather(early, return_exceptions=True)
         raise
-    seen, new, hidden = await early
+    seen, new = await early
+    # Alone and last: what runs beside it is told in full, and could listen.
+    apart = base.packages if base.held_apart else ()
+    hidden = await runs.on(held_ask(tree, kept, held, apart)) if held else None
     told = changes.findings(runs.base, candidate, trusted)
     notes = tuple(f.msg for f in lock_changed(runs.base, candidate, runs.suite.lock))
     return Evidence(base, halves, seen, new, split, hidden, told, runs.limits.tests, notes)
@@ -93,12 +96,6 @@ async def _on_candidate(
         _maybe(runs.on(split_ask(tree, kept, base.packages)) if base.split else None),
     )
     return (first, second), apart
-
-
-def _held_ask(tree: Tree, kept: frozenset[str], held: Tree) -> Ask:
-    """Lay the held-out tests over the candidate's tree; where they stand, nothing of the candidate does."""
-    free = {path: entry for path, entry in tree.items() if path not in held}
-    return Ask({**free, **held}, kept | held.keys(), changes.runnable(held))
 
 
 async def _maybe(run: Awaitable[RunFacts] | None) -> RunFacts | None:

@@ -13,7 +13,9 @@ Assurance = Literal["held-out", "split", "visible-only"]
 Files = Mapping[str, tuple[int, bytes]]
 
 DEFAULT_TEST_PATHS = (
-    "tests/**",
+    "**/tests/**",
+    "**/test/**",
+    "**/testing/**",
     "test_*.py",
     "*_test.py",
     "conftest.py",

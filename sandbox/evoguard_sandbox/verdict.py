@@ -64,6 +64,13 @@ def base_green(e: Evidence) -> Iterable[Finding]:
             f"the base fails its own tests, so they prove nothing: {told}",
             term=(names or [""])[0],
         )
+    elif e.base.untrusted:
+        some = ", ".join(sorted(e.base.untrusted)[:3])
+        yield Finding(
+            "tests.not_trusted",
+            f"{len(e.base.untrusted)} tests stand outside the test files, where a candidate may change them: {some}",
+            term=min(e.base.untrusted),
+        )
     elif e.base.unstable:
         some = ", ".join(sorted(e.base.unstable)[:3])
         yield Finding(
@@ -282,8 +289,11 @@ def verdict(findings: Iterable[Finding]) -> Verdict:
 
 
 def assurance(e: Evidence) -> Assurance:
-    """Return the strongest layer that judged: tests nobody could read, tests apart from the code, or neither."""
-    if e.held is not None and green(e.held):
+    """Return the strongest layer that judged: tests nobody could read, tests apart from the code, or neither.
+
+    Held-out tests count only when they ran apart from the code, which could turn green whatever it does not know.
+    """
+    if e.held is not None and green(e.held) and e.base.held_apart:
         return "held-out"
     share = len(e.base.split) / max(1, len(e.expected))
     return "split" if e.split is not None and share >= SPLIT_SHARE else "visible-only"

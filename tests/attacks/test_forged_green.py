@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.runs import Runs
 from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
@@ -305,3 +306,40 @@ async def test_what_is_told_of_held_out_tests_is_one_bit(room):
     assert (
         await run(Suite(files(), files(), held_out=suite.held_out), limits=LIMITS, room=room)
     ).assurance == "held-out"
+
+
+HELPERS = {"test/helpers.py": "from calc import add\ndef check(): assert add(1, 2) == 3\n"}
+USES = {**HELPERS, "test/test_all.py": "from helpers import check\ndef test_all(): check()\n", "test/data.txt": "3"}
+LAXER = {"test/helpers.py": "def check(): pass\n", "src/calc.py": WRONG}
+
+
+async def test_what_lies_beside_the_tests_is_theirs_and_not_the_candidates(room):
+    base = files({**USES, "tests/test_calc.py": None})
+    seen = await run(Suite(base, files({**USES, "tests/test_calc.py": None, **LAXER})), limits=LIMITS, room=room)
+    assert {f.code for f in seen.findings} >= {"tests.base_test_changed", "tests.failed"}
+
+
+async def test_tests_that_stand_where_a_candidate_may_rewrite_them_prove_nothing(room):
+    ini = {
+        "pytest.ini": "[pytest]\npython_files = check_*.py\n",
+        "checks/check_a.py": TESTS,
+        "tests/test_calc.py": None,
+    }
+    emptied = {**ini, "checks/check_a.py": TESTS.replace("assert", "True or"), "src/calc.py": WRONG}
+    seen = await run(Suite(files(ini), files(emptied)), limits=LIMITS, room=room)
+    assert "tests.not_trusted" in {f.code for f in seen.findings}
+
+
+async def test_a_room_that_fails_while_the_base_is_measured_is_void_and_nothing_is_kept(room, monkeypatch):
+    base = files({"src/calc.py": RIGHT + "# another base\n"})
+    whole = Runs.on
+
+    async def lost(self, ask):
+        return RunFacts(why="the room is gone") if ask.packages else await whole(self, ask)
+
+    monkeypatch.setattr(Runs, "on", lost)
+    bad = await run(Suite(base, files({"src/calc.py": AWARE})), limits=LIMITS, room=room)
+    monkeypatch.undo()
+    assert (bad.passed, bad.verdict) == (False, "void")
+    again = await run(Suite(base, files({"src/calc.py": AWARE})), limits=LIMITS, room=room)
+    assert "tests.split_failed" in {f.code for f in again.findings}

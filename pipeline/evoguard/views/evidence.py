@@ -14,7 +14,8 @@ from evoguard.views.story import load, newest
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "room": ("sandbox.",),
     "base tests over the candidate": (
-        "tests.base", "tests.config", "tests.missing", "tests.vanished", "tests.extra", "tests.failed",
+        "tests.base", "tests.config", "tests.not_trusted", "tests.missing",
+        "tests.vanished", "tests.extra", "tests.failed",
         "tests.unexpected_skip", "tests.none_ran", "tests.is_the_runner", "input.",
     ),
     "supervisor": ("tests.forged_frames", "tests.ended_early", "tests.runner_patched"),

@@ -100,7 +100,9 @@ def test_a_mapping_and_a_tar_of_it_are_the_same_tree():
     ("path", "trusted"),
     [
         ("tests/a/b.txt", True),
-        ("src/tests/b.txt", False),
+        ("src/tests/b.txt", True),
+        ("src/test/b.txt", True),
+        ("src/testing.txt", False),
         ("pkg/test_x.py", True),
         ("x_test.py", True),
         ("conftest.py", True),

@@ -192,8 +192,16 @@ def test_the_assurance_is_that_of_the_strongest_layer_which_judged():
     assert assurance(evidence()) == "visible-only"
     assert assurance(Evidence(both, (TWO, TWO), CANARY, split=TWO)) == "split"
     assert assurance(Evidence(both, (TWO, TWO), CANARY)) == "visible-only"
-    assert assurance(evidence(held=TWO)) == "held-out"
-    assert assurance(evidence(held=a_run("failed"))) == "visible-only"
+    apart = Base(GREEN, held_apart=True)
+    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=TWO)) == "held-out"
+    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=a_run("failed"))) == "visible-only"
+    assert assurance(evidence(held=TWO)) == "visible-only"  # beside the code they prove too little
+
+
+def test_a_test_that_a_candidate_could_rewrite_proves_nothing():
+    base = Base(GREEN, untrusted=frozenset({"checks/check_a.py::t"}))
+    (finding,) = judge(Evidence(base, (GREEN, GREEN), CANARY))
+    assert (finding.code, finding.term) == ("tests.not_trusted", "checks/check_a.py::t")
 
 
 def test_every_rule_is_among_the_rules_and_has_its_say_here():
