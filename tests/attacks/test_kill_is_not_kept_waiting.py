@@ -8,10 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from evoguard.adapters.latch_files import write_latch
-from unit.kill.killing import Plant, a_folder, an_order
+from unit.kill.killing import Plant, an_order
 
 LEASE = """
 import fcntl, os, signal, sys, time
@@ -22,11 +20,6 @@ print("held", flush=True)
 time.sleep(60)
 """
 """Whoever opens the file now waits for the holder of the lease, up to 45 s, unless it says that it will not wait."""
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Plant:
-    return Plant(a_folder(tmp_path))
 
 
 def test_a_lease_on_another_latch_does_not_delay_the_next_one(plant: Plant) -> None:

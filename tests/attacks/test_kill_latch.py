@@ -15,27 +15,8 @@ from evoguard.adapters.latch_files import write_latch, write_lift
 from evoguard.adapters.latches import FileLatches
 from evoguard.domain import latch as latch_module
 from evoguard.domain.latch import MAX_EPOCH, MAX_LEAP, Latch
-from unit.kill.killing import Plant, a_folder, an_order
+from unit.kill.killing import Plant, an_order
 from unit.signing.people import Actor, an_actor
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Plant:
-    return Plant(a_folder(tmp_path))
-
-
-@pytest.fixture
-def ada(plant: Plant) -> Actor:
-    actor = an_actor("ada")
-    plant.registry.add(actor)
-    return actor
-
-
-@pytest.fixture
-def bob(plant: Plant) -> Actor:
-    actor = an_actor("bob")
-    plant.registry.add(actor)
-    return actor
 
 
 def killed(latches: FileLatches, flag: str = "lending-scoring") -> bool:

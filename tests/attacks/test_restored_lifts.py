@@ -14,27 +14,8 @@ from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.domain.latch import Latch
 from fakes import FakeClock
-from unit.kill.killing import Plant, a_folder, an_order
+from unit.kill.killing import Plant, an_order
 from unit.signing.people import Actor, an_actor
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Plant:
-    return Plant(a_folder(tmp_path))
-
-
-@pytest.fixture
-def ada(plant: Plant) -> Actor:
-    actor = an_actor("ada")
-    plant.registry.add(actor)
-    return actor
-
-
-@pytest.fixture
-def bob(plant: Plant) -> Actor:
-    actor = an_actor("bob")
-    plant.registry.add(actor)
-    return actor
 
 
 def killed(latches: FileLatches) -> bool:

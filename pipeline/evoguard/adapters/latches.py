@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from evoguard.adapters import dsse, keys
-from evoguard.adapters.latch_files import latch_from
+from evoguard.adapters.latch_files import READ, latch_from
 from evoguard.adapters.signer import read_command
 from evoguard.domain.identity import Identity
 from evoguard.domain.latch import MAX_EPOCH, Latch, LatchBoard, highest_believed
@@ -25,7 +25,6 @@ from evoguard.errors import AuthError, EvoguardError, InputError
 
 PEOPLE_TO_LIFT = 2
 LIFTS = "lifts"
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _Mark = tuple[int, int, int, int, int]
 # Each is a function of its arguments alone; a refusal is worked out again every time.
 _latch_from = lru_cache(4096)(latch_from)
@@ -168,7 +167,7 @@ class FileLatches:
         held = self._seen.files.get(key)
         if held is not None and held[0] == mark:
             return held
-        file = os.open(name, _READ, dir_fd=folder)
+        file = os.open(name, READ, dir_fd=folder)
         with os.fdopen(file, "rb") as opened:
             mark = _mark(os.fstat(file))
             raw = opened.read(dsse.MAX_BYTES + 1)
