@@ -8,7 +8,7 @@ from typing import Any
 
 from evoguard_sandbox.box import Seen
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.types import Behaviour, Outcome, TestResult
+from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
 
 OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
 ID_CHARS = 1100
@@ -35,6 +35,7 @@ class RunFacts:
     limits_mode: str = ""
     wall_ms: int = 0
     output: str = ""
+    usage: Usage = field(default_factory=Usage)
 
     def outcome_of(self) -> dict[str, str]:
         """Return each test's outcome by its id."""

@@ -142,6 +142,15 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a sandbox took, counted by the host: memory at its highest, processor time, tasks; 0 where nobody counts."""
+
+    memory_bytes: int = 0
+    cpu_ms: int = 0
+    tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteReport:
     """Evidence of a suite's runs. `passed` is true only when no rule of `verdict.RULES` has a finding."""
 
@@ -166,6 +175,14 @@ class SuiteReport:
     unproven: int = 0
     notes: tuple[str, ...] = ()
     """What a person should know of how it was judged; no reason for a no."""
+    review: tuple[Finding, ...] = ()
+    """What no layer can prove and a person should look at; no reason for a no by itself."""
+    unstable: tuple[str, ...] = ()
+    """The base's tests that do not come out the same each time; they judge nothing."""
+    isolation: str = ""
+    """"gvisor", the name of an `unsafe-` runtime, or "" when nothing was proved."""
+    usage: Usage = field(default_factory=Usage)
+    """The highest of all runs; processor time is their sum."""
 
     @property
     def ran(self) -> bool:
@@ -191,3 +208,5 @@ class JobReport:
     """What came back of `Job.take`: path → (mode, bytes); bounded, plain files only."""
     omitted: str = ""
     """The first wanted file that did not come back, and why."""
+    isolation: str = ""
+    usage: Usage = field(default_factory=Usage)

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from evoguard.adapters.held_out import HeldOut
-from evoguard.domain.evidence import Behaviour, Evidence, TestResult
+from evoguard.adapters.sandbox_evidence import evidence_of, no_layer
+from evoguard.domain.evidence import Evidence
 from evoguard.domain.verdict import Finding
 from evoguard.errors import ConfigError, UnavailableError
 from evoguard.ports.forge import Blob
-from evoguard_sandbox import Engine, Limits, Pool, Room, SandboxError, Suite, SuiteReport, layers, prove, run, sweep
+from evoguard_sandbox import Engine, Limits, Pool, Room, SandboxError, Suite, layers, prove, run, sweep
 from evoguard_sandbox.trees import read_tree
 
 TRY_AGAIN = frozenset({"layer.fetch_failed", "layer.no_pip", "layer.no_python", "layer.gone", "layer.folder_open"})
 """What is wrong here and not with the lock: no answer, so the change waits."""
-MAX_TESTS_KEPT, MAX_RECORD_LINES = 2_000, 200
 
 
 class GvisorSandbox:
@@ -82,7 +82,7 @@ class GvisorSandbox:
         except layers.LayerError as err:
             if err.code in TRY_AGAIN:
                 raise UnavailableError("sandbox", err.message, fix=err.fix) from err
-            return _no_layer(tree, Finding(err.code, f"{err.message} ({err.fix})", lock))
+            return no_layer(tree, Finding(err.code, f"{err.message} ({err.fix})", lock))
         except SandboxError as err:
             raise UnavailableError("sandbox", err.message, fix=err.fix) from err
         if not report.ran:
@@ -95,45 +95,6 @@ class GvisorSandbox:
         kept = {path: blob for path, blob in base.items() if path in (lock, *layers.DEFAULT_LOCKS)}
         found = layers.lock_of(read_tree(_files(kept), self._limits), lock)
         return None if found is None else layers.build(found, folder=self._layers, python=self._room.python)
-
-
-def _no_layer(tree: str, finding: Finding) -> Evidence:
-    """Say that nothing was run because the base's dependencies cannot be installed as its lock has them."""
-    return Evidence(tree, False, "", "not recorded", 0, 0, 0, (), (finding,), verdict="void")
-
-
-def evidence_of(tree: str, report: SuiteReport) -> Evidence:
-    """Return a report as evidence about a tree."""
-    tests = (*report.tests, *report.new_tests)
-    shown: dict[str, Behaviour] = {"recorded": "recorded", "incomplete": "incomplete"}
-    return Evidence(
-        tree=tree,
-        passed=report.passed,
-        isolation="gvisor" if report.kernel else "",
-        behaviour=shown.get(report.behaviour.status, "not recorded"),
-        expected=len(report.expected),
-        run=len(report.tests),
-        added=len(report.new_tests),
-        failed=sum(t.outcome in ("failed", "error") for t in tests),
-        tests=tuple(TestResult(t.id, t.outcome, t.duration_ms) for t in tests[:MAX_TESTS_KEPT]),
-        findings=tuple(Finding(f.code, f.msg, f.path, f.term) for f in report.findings),
-        record=_record(report),
-        runtime=f"{report.runsc}; kernel {report.kernel}; limits {report.limits_mode}"[:300],
-        wall_ms=report.wall_ms,
-        verdict=report.verdict,
-        assurance=report.assurance,
-        split=report.split,
-        unproven=report.unproven,
-        notes=report.notes,
-    )
-
-
-def _record(report: SuiteReport) -> tuple[str, ...]:
-    seen = report.behaviour
-    lines = [f"connect {c.process} {c.family} {c.address} {c.port}" for c in seen.connects]
-    lines += [f"exec {program}" for program in seen.programs]
-    lines.append(f"clones {seen.clones}, lost events {seen.dropped}{', ' + seen.reason if seen.reason else ''}")
-    return tuple(lines[:MAX_RECORD_LINES])
 
 
 def _files(tree: Mapping[str, Blob]) -> dict[str, tuple[int, bytes]]:
