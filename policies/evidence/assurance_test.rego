@@ -29,3 +29,43 @@ test_asking_for_less_loosens_nothing if {
 }
 
 test_without_assurance if given.denies(given.judged_at_review(json.remove(given.review, ["evidence/assurance"])), code)
+
+shared(percent, split, expected) := given.reviewed({
+	"tighten": {"assurance": "split", "split_percent": percent},
+	"evidence": {"assurance": "visible-only", "split": split, "expected": expected, "run": expected},
+})
+
+test_own_share_is_reached if given.allows(shared(30, 3, 10))
+
+test_own_share_is_not_reached if given.denies(shared(30, 2, 10), code)
+
+test_own_share_is_rounded_for_nobody if given.denies(shared(34, 33, 100), code)
+
+test_no_share_is_asked if given.denies(shared(0, 10, 10), code)
+
+test_nothing_expected if given.denies(shared(30, 0, 0), code)
+
+test_a_share_is_not_held_out if {
+	given.denies(
+		given.reviewed({
+			"tighten": {"assurance": "held-out", "split_percent": 1},
+			"evidence": {"assurance": "visible-only", "split": 12},
+		}),
+		code,
+	)
+}
+
+test_a_share_does_not_lower_the_bundles_floor if {
+	decision := given.denies(data.evoguard.review, code) with input as object.union(given.review, {
+		"tighten": {"assurance": "split", "split_percent": 1},
+		"evidence": {"assurance": "visible-only", "split": 6},
+	})
+		with data.evidence.assurance as "split"
+	decision
+}
+
+test_without_split if given.denies_field(given.judged_at_review(json.remove(given.review, ["evidence/split"])), "evidence.split")
+
+test_without_split_percent if {
+	given.denies_field(given.judged_at_review(json.remove(given.review, ["tighten/split_percent"])), "tighten.split_percent")
+}

@@ -10,4 +10,12 @@ test_nothing_proved if given.denies(given.reviewed({"evidence": {"isolation": ""
 
 test_container if given.denies(given.reviewed({"evidence": {"isolation": "docker"}}), code)
 
+test_a_runtime_that_settings_call_unsafe if {
+	given.denies_term(given.reviewed({"evidence": {"isolation": "unsafe-runc"}}), code, "unsafe-runc")
+}
+
+test_unsafe_at_admit if given.denies(given.admitted({"evidence": {"isolation": "unsafe-runc"}}), code)
+
+test_a_name_that_begins_alike if given.denies(given.reviewed({"evidence": {"isolation": "gvisor-unsafe"}}), code)
+
 test_without_isolation if given.denies(given.judged_at_review(json.remove(given.review, ["evidence/isolation"])), code)

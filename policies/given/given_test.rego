@@ -18,6 +18,8 @@ file := {
 
 secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
 
+set_aside := {"test": "tests/test_a.py::test_a", "until": 1790086400, "reason": "reads the clock", "owner": "ada"}
+
 approval := {
 	"by": "ada",
 	"kind": "person",
@@ -59,11 +61,15 @@ review := {
 		"expected": 12,
 		"run": 12,
 		"failed": 0,
+		"split": 9,
+		"unstable": [],
+		"review": [],
 	},
+	"quarantine": [],
 	"secrets": [],
 	"approvals": [],
 	"approval_digest": "",
-	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": ""},
+	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},
 	"policy": {"bundle": "sha256:bundle", "reviewed_bundle": ""},
 }
 
@@ -101,6 +107,13 @@ denies_term(decision, code, term) if {
 	some finding in decision.deny
 	finding.code == code
 	finding.term == term
+}
+
+denies_field(decision, field) if {
+	decision.allow == false
+	some finding in decision.deny
+	finding.code == "input.incomplete"
+	finding.path == field
 }
 
 allows(decision) if {

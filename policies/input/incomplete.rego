@@ -45,6 +45,10 @@ kinds := {
 	"evidence.expected": "count",
 	"evidence.run": "count",
 	"evidence.failed": "count",
+	"evidence.split": "count",
+	"evidence.unstable": "codes",
+	"evidence.review": "codes",
+	"quarantine": "list",
 	"secrets": "list",
 	"approvals": "list",
 	"approval_digest": "at_admit",
@@ -53,6 +57,7 @@ kinds := {
 	"tighten.max_lines": "count",
 	"tighten.quorum": "count",
 	"tighten.assurance": "tighten_assurance",
+	"tighten.split_percent": "percent",
 	"policy.bundle": "code",
 	"policy.reviewed_bundle": "at_admit",
 }
@@ -70,6 +75,7 @@ item_kinds := {
 		"size": "count",
 	},
 	"secrets": {"rule": "code", "path": "text", "line": "count"},
+	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
 		"kind": "actor",
@@ -106,7 +112,7 @@ unreadable contains $"{list}[{at}].{field}" if {
 unreadable contains "data" if not data_complete
 
 data_complete if {
-	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people] {
+	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people, data.evidence.quarantine_days] {
 		whole(number)
 	}
 	every list in [data.guard.globs, data.evidence.isolations, data.change.locks, data.modes.plain, data.modes.script_suffixes, data.rules] {
@@ -128,6 +134,11 @@ readable("flag", value) if is_boolean(value)
 readable("list", value) if is_array(value)
 
 readable("count", value) if whole(value)
+
+readable("percent", value) if {
+	whole(value)
+	value <= 100
+}
 
 readable("counts", value) if {
 	is_array(value)

@@ -3,7 +3,7 @@ package evoguard_test.input.incomplete_test
 import data.evoguard_test.given
 
 # A question with one item in every list, so that a field of an item can be lost.
-full := object.union(given.admit, {"secrets": [given.secret]})
+full := object.union(given.admit, {"secrets": [given.secret], "quarantine": [given.set_aside]})
 
 # Lost, null, a number below zero, a table: wrong for every field.
 needed(field) if {
@@ -105,6 +105,22 @@ test_needs_evidence_run if needed("evidence.run")
 
 test_needs_evidence_failed if needed("evidence.failed")
 
+test_needs_evidence_split if needed("evidence.split")
+
+test_needs_evidence_unstable if needed("evidence.unstable")
+
+test_needs_evidence_review if needed("evidence.review")
+
+test_needs_quarantine if needed("quarantine")
+
+test_needs_quarantine_item_test if needed_in("quarantine", "test")
+
+test_needs_quarantine_item_until if needed_in("quarantine", "until")
+
+test_needs_quarantine_item_reason if needed_in("quarantine", "reason")
+
+test_needs_quarantine_item_owner if needed_in("quarantine", "owner")
+
 test_needs_secrets if needed("secrets")
 
 test_needs_approvals if needed("approvals")
@@ -120,6 +136,10 @@ test_needs_tighten_max_lines if needed("tighten.max_lines")
 test_needs_tighten_quorum if needed("tighten.quorum")
 
 test_needs_tighten_assurance if needed("tighten.assurance")
+
+test_needs_tighten_split_percent if needed("tighten.split_percent")
+
+test_no_more_than_all if named(changed(["tighten", "split_percent"], 101), "tighten.split_percent")
 
 test_needs_policy_bundle if needed("policy.bundle")
 
@@ -209,6 +229,11 @@ test_no_approval_digest_at_admit if refused(given.admitted({"approval_digest": "
 
 test_data_without_limits if {
 	decision := data.evoguard.review with input as given.review with data.limits as {}
+	refused(decision, "data")
+}
+
+test_data_without_quarantine_days if {
+	decision := data.evoguard.review with input as given.review with data.evidence.quarantine_days as "90"
 	refused(decision, "data")
 }
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from evoguard_sandbox.types import Behaviour, Limits
+from evoguard_sandbox.types import Behaviour, Egress, Limits, Usage
 
-Mode = Literal["suite", "job", "near", "far"]
+Mode = Literal["suite", "job", "python", "near", "far"]
 """What waits in it: a test runner, nothing, or one half of a split run (tests near, candidate far)."""
 
 
@@ -21,6 +21,8 @@ class Make:
     limits: Limits
     layer_dirs: tuple[Path, ...] = ()
     record_files: bool = False
+    egress: tuple[tuple[str, int], ...] = ()
+    """The hosts and ports that its way out leads to; none, and there is no way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,17 @@ class Running(Protocol):
     def over_pids(self) -> bool:
         """Tell whether the host's kernel refused it a task."""
 
+    def reached(self) -> tuple[str, ...]:
+        """Return which of the guest's own limits the runtime saw to be reached; asked after `remove`."""
+
     def behaviour(self) -> Behaviour:
         """Return what was recorded outside the guest; asked after `remove`."""
+
+    def usage(self) -> Usage:
+        """Return what the host has counted so far."""
+
+    def egress(self) -> tuple[Egress, ...]:
+        """Return what the way out was asked for, allowed and denied; asked after `remove`."""
 
     def complaints(self) -> str:
         """Return the last words of the runtime itself, safe to show."""

@@ -14,10 +14,17 @@ from evoguard_sandbox import frames, spec
 from evoguard_sandbox.backend import Make, Running, Wires
 from evoguard_sandbox.room import Room
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.types import Behaviour, Outcome
+from evoguard_sandbox.types import Behaviour, Egress, Outcome, Usage
 
 READ_BYTES = 1 << 16
 SLACK_BYTES = 4 << 20
+CPU_LOOK_S, CPU_SHARE, CPU_SLACK_MS = 0.5, 2, 2000
+"""How often the host looks at the processor time, and how much more than `cpu_s` all processes may take: the guest's
+own clock tells less than the host counts, by a third to a half.
+"""
+UNSAFE = "unsafe-"
+REACHED = frozenset({"cpu", "file_size", "tmp", "processes", "report"})
+"""The guest's own limits of which its PID 1 can see that they were reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class Seen:
     outcome: Outcome = "void"
     why: str = ""
     kernel: str = ""
+    isolation: str = ""
+    """"gvisor" once that was proved; the room's unsafe name where a person asked for it, whatever the guest says."""
     reports: list[bytes] = field(default_factory=list)
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
@@ -49,6 +58,10 @@ class Seen:
     exit_status: int | None = None
     behaviour: Behaviour = field(default_factory=lambda: Behaviour("not recorded", "the sandbox did not start"))
     limits_mode: str = "guest-only"
+    reached: tuple[str, ...] = ()
+    """Which of the guest's own limits were reached: the word of its PID 1, or of gVisor's trace."""
+    usage: Usage = field(default_factory=Usage)
+    egress: tuple[Egress, ...] = ()
     wall_ms: int = 0
     """From the order to the end; the start of a prepared sandbox is not in it."""
 
@@ -112,17 +125,19 @@ class Box:
         running, seen, began = self.running, self.seen, time.monotonic()
         if running is None:
             return seen
+        clean = False
         try:
             if not seen.why:
                 await self._talk(running, order)
+                clean = seen.outcome == "finished"
         except _Void as err:
             seen.outcome, seen.why = "void", str(err)
         finally:
             self.running = None
-            clean = seen.outcome == "finished"
             await asyncio.shield(asyncio.ensure_future(running.remove(clean=clean)))
             seen.wall_ms = int((time.monotonic() - began) * 1000)
-        seen.behaviour = running.behaviour()
+        seen.behaviour, seen.usage, seen.egress = running.behaviour(), running.usage(), running.egress()
+        seen.reached = tuple(sorted({*seen.reached, *running.reached()}))
         self._classify(running)
         return seen
 
@@ -139,21 +154,38 @@ class Box:
             seen.outcome, seen.why = "pids", "it reached the host's bound on tasks"
 
     async def _talk(self, running: Running, order: Order) -> None:
-        feeder = asyncio.create_task(self._feed(running, order))
-        wall_s = self.make.limits.wall_s
+        wall_s, helpers = self.make.limits.wall_s, [asyncio.create_task(self._feed(running, order))]
         try:
-            async with asyncio.timeout(wall_s):
+            async with asyncio.timeout(wall_s) as clock:
+                helpers.append(asyncio.create_task(self._hold_cpu(running, clock)))
                 await self._read(running)
                 status = await running.ended()
         except TimeoutError:
-            self.seen.outcome, self.seen.why = "wall", f"it was still running after {wall_s:g} s"
+            spent = "cpu" in self.seen.reached
+            self.seen.outcome = "wall"
+            self.seen.why = "it used up its processor time" if spent else f"it was still running after {wall_s:g} s"
             return
         finally:
-            feeder.cancel()
-            await asyncio.gather(feeder, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        if not helpers[-1].cancelled() and (err := helpers[-1].exception()) is not None:
+            raise err  # nobody held the processor time
         if not self.ended and self.seen.outcome == "void":
             self.seen.outcome = "crashed"
             self.seen.why = f"the sandbox ended without its supervisor's last word (exit status {status})"
+
+    async def _hold_cpu(self, running: Running, clock: asyncio.Timeout) -> None:
+        """End the run when all its processes together took far more processor time than one of them may.
+
+        The guest's own limit comes first for a single process; gVisor does not hand it on to one that is forked.
+        """
+        began_ms = running.usage().cpu_ms
+        bound_ms = began_ms + CPU_SHARE * 1000 * self.make.limits.cpu_s + CPU_SLACK_MS
+        while running.usage().cpu_ms <= bound_ms:
+            await asyncio.sleep(CPU_LOOK_S)
+        self.seen.reached = ("cpu",)
+        clock.reschedule(asyncio.get_running_loop().time())
 
     async def _next(self, when: str) -> tuple[bytes, bytes]:
         assert self.running is not None  # noqa: S101 (just started)
@@ -173,9 +205,12 @@ class Box:
             version, log = str(told["version"]), str(told["log"])
         except (ValueError, KeyError, TypeError) as err:
             raise _Void("the supervisor did not say which kernel it runs on") from err
-        self.seen.kernel = shown(version, 200)
+        self.seen.kernel, self.seen.isolation = shown(version, 200), self.room.isolation
+        if self.room.isolation.startswith(UNSAFE):
+            return  # a person named it so; what it says of itself makes it no safer
         if "gVisor" not in log or version == _host_kernel():
-            raise _Void(f"this is not gVisor: the guest runs on {self.seen.kernel}")
+            told, self.seen.kernel, self.seen.isolation = self.seen.kernel, "", ""  # nothing of it is proved
+            raise _Void(f"this is not gVisor: the guest runs on {told}")
 
     async def _feed(self, running: Running, order: Order) -> None:
         told = {
@@ -242,12 +277,13 @@ class Box:
             nonce, status = str(last["nonce"]), int(last["status"])
             flood, left = str(last["flood"]), int(last["left"]) or bool(last["garbage"])
             self.seen.omitted = shown(str(last["omitted"]), 300)
+            reached = tuple(sorted(REACHED.intersection(map(str, last["reached"]))))
         except (ValueError, KeyError, TypeError, OverflowError):
-            nonce, status, flood, left = "", 0, "", 0
+            nonce, status, flood, left, reached = "", 0, "", 0, ()
         if not secrets.compare_digest(nonce.encode(), self.nonce.encode()):
             seen.garbage = "a last frame without this run's nonce"
             return
-        self.ended, seen.exit_status, seen.outcome = True, status, "finished"
+        self.ended, seen.exit_status, seen.outcome, seen.reached = True, status, "finished", reached
         if left and not seen.garbage:
             seen.garbage = "the report pipe ended in the middle of a frame"
         if flood:

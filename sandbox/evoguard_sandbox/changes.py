@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import posixpath
+import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from evoguard_sandbox import shadows
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import Tree, folders
 from evoguard_sandbox.types import Finding
@@ -14,6 +17,7 @@ PYTEST_FILES = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.to
 START_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
 SECTIONED = frozenset({"setup.cfg", "pyproject.toml"})
 CONFIG_ORDER = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+METADATA = (".dist-info", ".egg-info")
 CONFIG = "tests.config_changed"
 MOST_CONFIG_BYTES, MOST_DOTS = 256 * 1024, 4_000
 
@@ -21,7 +25,7 @@ MOST_CONFIG_BYTES, MOST_DOTS = 256 * 1024, 4_000
 def is_config(path: str) -> bool:
     """Tell whether `path` can change how pytest or the interpreter runs, wherever it lies."""
     name = path.rsplit("/", 1)[-1]
-    in_metadata = any(f.endswith((".dist-info", ".egg-info")) for f in folders(path))
+    in_metadata = any(f.endswith(METADATA) for f in folders(path))
     return name in PYTEST_FILES | START_FILES | SECTIONED or name.endswith(".pth") or in_metadata
 
 
@@ -52,6 +56,20 @@ def pytest_section(path: str, data: bytes | None) -> object:
         return {section: dict(parser.items(section)) for section in wanted} or None
     except (ValueError, AttributeError, configparser.Error, RecursionError):
         return data
+
+
+def python_paths(tree: Tree, config: str) -> frozenset[str]:
+    """Return the folders that the base's configuration has pytest put first on the path, as paths of the tree."""
+    section = pytest_section(config, tree[config].data) if config else None
+    found: set[str] = set()
+    waiting = [section]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += [value for key, value in part.items() if key != "pythonpath"]
+            said = part.get("pythonpath", ())
+            found |= {posixpath.normpath(str(name)) for name in (said.split() if isinstance(said, str) else said)}
+    return frozenset("" if name == "." else name for name in found if not name.startswith(("..", "/")))
 
 
 def findings(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tuple[Finding, ...]:
@@ -101,6 +119,36 @@ def _power(path: str) -> str:
     return "package metadata through which pytest loads plugins"
 
 
+MOST_SOURCES = 200
+
+
+def in_test_folder(path: str, trusted: Callable[[str], bool]) -> bool:
+    """Tell whether every file in the folder of `path` is a test's, whatever it is called."""
+    metadata = next((f for f in folders(path) if f.endswith(METADATA)), path)
+    folder = metadata.rpartition("/")[0]
+    return bool(folder) and trusted(f"{folder}/_") and trusted(f"{folder}/_.py")
+
+
+def readable(base: Tree, trusted: Callable[[str], bool]) -> frozenset[str]:
+    """Return the base's configuration that its code may read, too: no test, no conftest, nothing beside a test."""
+    return frozenset(
+        path
+        for path in base
+        if is_config(path) and path.rsplit("/", 1)[-1] != "conftest.py" and not in_test_folder(path, trusted)
+    )
+
+
+def sources(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Tree:
+    """Return the candidate's new files that only their name makes tests: its code may import them.
+
+    They are laid out with its code and kept from being collected there. What they gain is what any new module has; as
+    tests of the candidate they run by themselves all the same.
+    """
+    fresh = new_tests(base, candidate, trusted)
+    found = {p: e for p, e in fresh.items() if not in_test_folder(p, trusted) and e.kind != "link"}
+    return found if len(found) <= MOST_SOURCES else {}
+
+
 def new_tests(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Tree:
     """Return the candidate's own test files that the base does not have; configuration is never among them."""
     kept_folders = {folder for path in base for folder in folders(path)}
@@ -128,9 +176,9 @@ LENT = ("iniconfig", "packaging", "pygments")
 RUNNER = ("pytest", "_pytest", "pluggy")
 
 
-def own_names(base: Tree) -> list[str]:
-    """Return the layer's names that the base ships itself; it must be tested, not the layer's copy."""
-    return [name for name in LENT if _ships(base, name)]
+def own_names(base: Tree, layer: Iterable[str] = ()) -> list[str]:
+    """Return the layers' names that the base ships itself; it must be tested, not a layer's copy."""
+    return [name for name in (*LENT, *sorted(set(layer) - {*LENT, *RUNNER})) if _ships(base, name)]
 
 
 def runner_names(base: Tree) -> list[str]:
@@ -142,8 +190,14 @@ def _ships(tree: Tree, name: str) -> bool:
     return any(f"{top}{name}{end}" in tree for top in ("", "src/") for end in ("/__init__.py", ".py"))
 
 
-def packages(base: Tree, trusted: Callable[[str], bool]) -> tuple[str, ...]:
-    """Return the top-level names that the base's own source gives to `import`; tests are not among them."""
+def packages(
+    base: Tree, trusted: Callable[[str], bool], others: frozenset[str] = shadows.TEST_FOLDERS
+) -> tuple[str, ...]:
+    """Return the top-level names that the base's own source gives to `import`.
+
+    `others` are never among them (folders of tests, for one), and neither is what Python's own library has: in a split
+    run each of these names is answered by the candidate's process.
+    """
     found = set()
     for path in base:
         parts = path.removeprefix("src/").split("/")
@@ -153,4 +207,4 @@ def packages(base: Tree, trusted: Callable[[str], bool]) -> tuple[str, ...]:
             found.add(parts[0].removesuffix(".py"))
         elif parts[1:] == ["__init__.py"]:
             found.add(parts[0])
-    return tuple(sorted(name for name in found if name.isidentifier()))
+    return tuple(sorted(n for n in found - others - sys.stdlib_module_names if n.isidentifier()))

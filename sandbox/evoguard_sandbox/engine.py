@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evoguard_sandbox import spec
@@ -17,7 +18,7 @@ from evoguard_sandbox.backend import Make, Wires
 from evoguard_sandbox.engine_image import Images
 from evoguard_sandbox.engine_link import Input, Link, Streams
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.types import Behaviour, Limits, SandboxError
+from evoguard_sandbox.types import Behaviour, Egress, Limits, SandboxError, Usage
 
 if TYPE_CHECKING:
     from evoguard_sandbox.room import Room
@@ -28,6 +29,8 @@ SILENT = Behaviour("not recorded", "a container engine does not pass gVisor's tr
 KILLED = 137
 LATE_TURNS = 20
 REMOVALS = 10
+COUNT_S, COUNTS_FROM = 0.5, (1, 41)
+"""How often the engine is asked what a container takes, and from which version of its interface on it can be."""
 
 
 class Docker:
@@ -46,6 +49,12 @@ class Docker:
         """Start a sandbox; see `Backend.launch`."""
         if wires is not None:
             raise SandboxError("sandbox.no_start", "a container cannot be wired to another", "run it unsplit")
+        if make.egress:
+            raise SandboxError(
+                "sandbox.egress_unsupported",
+                "a container engine gives no way out that leads through our proxy",
+                "leave docker_url empty, so that runsc is run directly, or run it without a way out",
+            )
         running = _Running(self.link, name)
         try:
             image = await _whole(lambda: self.images.of(make.layer_dirs))
@@ -127,6 +136,14 @@ def host_config(limits: Limits) -> dict[str, Any]:
     }
 
 
+def usage_of(told: dict[str, Any]) -> Usage:
+    """Return what an engine's statistics say; 0 for what they leave out."""
+    memory, cpu, tasks = (told.get(name) or {} for name in ("memory_stats", "cpu_stats", "pids_stats"))
+    highest = max(int(memory.get(name) or 0) for name in ("max_usage", "usage"))
+    used_ns = int((cpu.get("cpu_usage") or {}).get("total_usage") or 0)
+    return Usage(highest, used_ns // 1_000_000, int(tasks.get("current") or 0))
+
+
 class _Running:
     """A container of ours."""
 
@@ -140,12 +157,25 @@ class _Running:
         self.input: Input | None = None
         self.starved = False
         self.refusal = ""
+        self.used = Usage()
+        self.counting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take its streams, then start it."""
         self.input, self.streams = await self.link.attach(self.name)
         self.stdin, self.stdout = self.input, self.streams
         await _whole(lambda: self.link.client.start(self.name))
+        if tuple(map(int, self.link.api_version.split("."))) >= COUNTS_FROM:
+            self.counting = asyncio.create_task(self._count())
+
+    async def _count(self) -> None:
+        """Keep the highest of what the engine tells; it tells nothing of a container that has ended."""
+        while True:
+            await asyncio.sleep(COUNT_S)
+            with contextlib.suppress(*self.link.error, TypeError, ValueError, AttributeError):
+                told = await _whole(lambda: self.link.client.stats(self.name, stream=False, one_shot=True))
+                now = usage_of(told)
+                self.used = Usage(*(max(pair) for pair in zip(astuple(self.used), astuple(now), strict=True)))
 
     async def ended(self) -> int:
         """Return the container's exit status. Raises: SandboxError when the engine no longer answers for it."""
@@ -167,6 +197,9 @@ class _Running:
 
     async def remove(self, *, clean: bool) -> None:  # noqa: ARG002 (a container is removed either way)
         """End it and remove it; what the engine keeps in spite of several tries is left to the sweep."""
+        if self.counting is not None:
+            self.counting.cancel()
+            await asyncio.wait({self.counting})
         if self.input is not None:
             await self.input.hang_up()
         for _ in range(REMOVALS):
@@ -186,6 +219,18 @@ class _Running:
     def over_pids(self) -> bool:
         """Return false: an engine does not tell."""
         return False
+
+    def reached(self) -> tuple[str, ...]:
+        """Return nothing: an engine does not pass gVisor's trace on."""
+        return ()
+
+    def usage(self) -> Usage:
+        """Return the highest that the engine told while it ran; a sandbox that is gone is not counted any more."""
+        return self.used
+
+    def egress(self) -> tuple[Egress, ...]:
+        """Return nothing: there is no way out."""
+        return ()
 
     def behaviour(self) -> Behaviour:
         """Return that nothing was recorded, and why."""

@@ -72,6 +72,9 @@ class Client(Protocol):
     def inspect_container(self, container: str) -> dict[str, Any]:
         """Return what became of a container."""
 
+    def stats(self, container: str, *, stream: bool, one_shot: bool) -> dict[str, Any]:
+        """Return what a container takes now."""
+
     def remove_container(self, container: str, *, v: bool, force: bool) -> None:
         """End and remove a container."""
 

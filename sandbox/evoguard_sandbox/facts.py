@@ -36,6 +36,10 @@ class RunFacts:
     wall_ms: int = 0
     output: str = ""
     usage: Usage = field(default_factory=Usage)
+    isolation: str = ""
+    """"gvisor" when that was proved, an `unsafe-` name, or nothing."""
+    reached: tuple[str, ...] = ()
+    """Which of the guest's own limits were reached (`box.Seen.reached`)."""
 
     def outcome_of(self) -> dict[str, str]:
         """Return each test's outcome by its id."""
@@ -125,6 +129,9 @@ def read(seen: Seen, token: str) -> RunFacts:
         limits_mode=seen.limits_mode,
         wall_ms=seen.wall_ms,
         output=shown_lines(bytes(seen.out[-4096:])),
+        usage=seen.usage,
+        isolation=seen.isolation,
+        reached=seen.reached,
     )
 
 

@@ -46,7 +46,8 @@ class ForeignSuite:
     """A test command on two trees. `report_path`: where in the tree it writes its report; empty means on stdout.
 
     `test_paths` say which files are tests or their configuration: of those only the base's copy is used. The guest
-    sees the host's /usr and, as /opt/deps/0 and so on, `layer_dirs`. `env` is added to the guest's environment.
+    sees the room's image, with the programs that `Room.open` was given, and, as /opt/deps/0 and so on, `layer_dirs`.
+    `env` is added to the guest's environment.
     """
 
     base_files: Files | bytes

@@ -1,7 +1,8 @@
-"""A sandbox's root filesystem as one tar: the same bytes for the same files, wherever and whenever it is made.
+"""A sandbox's root filesystem, chosen from the host: the same bytes for the same files, wherever and whenever made.
 
 A host's /usr may hold gigabytes, and an engine may be far away. So the image is a choice of it: shared libraries, the
 small tools of `TOOLS`, time zones, the interpreter without what is installed in it, the runner's layer, our programs.
+Its digest is that of one tar; `rootfs.py` lays the same content out as a folder, an engine is given the tar.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import stat
 import struct
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,48 +20,100 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from evoguard_sandbox.spec import PYTHON, Bind
+from evoguard_sandbox.spec import DEPS, GUEST, LAYER, MOST_LAYERS, PYTHON, Bind
 from evoguard_sandbox.types import SandboxError
 
 if TYPE_CHECKING:
     from evoguard_sandbox.room import Interpreter
 
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
-MOST_LIBRARY_BYTES = 40 << 20
+LINKED = ("/lib", "/lib64", "/bin", "/sbin")
+MOST_LIBRARY_BYTES = 8 << 20
+"""A host with a desktop has hundreds of MiB in a few libraries that no test asks for."""
 TOOLS = re.findall(
     r"\S+",
-    """awk basename bash cat chmod cmp cp cut date dd df diff dirname du echo env expr false file find getconf getent
-    git grep gunzip gzip head hostname id install kill ldd ln locale ls make md5sum mkdir mkfifo mktemp mv nice nohup
-    nproc od patch perl printf ps pwd readlink realpath rm rmdir sed seq sh sha256sum sleep sort split stat stty tail
-    tar tee test timeout touch tr true tsort tty uname uniq wc which whoami xargs yes""",
+    """awk b2sum base64 basename bash bzip2 cat chmod cksum cmp column comm cp cut date dd df diff dirname du echo env
+    expand expr false file find flock fmt fold getconf getent git grep gunzip gzip head hostname id install join kill
+    ldd less link ln locale ls make md5sum mkdir mkfifo mktemp more mv nice nl nohup nproc od paste patch perl printenv
+    printf ps pwd readlink realpath rm rmdir sed seq setsid sh sha1sum sha256sum sha512sum shuf sleep sort split stat
+    stdbuf stty sum tac tail tar taskset tee test timeout touch tput tr true truncate tsort tty uname uniq unlink unxz
+    unzip wc which who whoami xargs xz yes zip""",
 )
-WHOLE = ("/usr/lib/locale/C.utf8", "/usr/share/zoneinfo")
-MOUNTED = ("dev/shm", "room")
+WHOLE = ("/usr/lib/locale", "/usr/share/zoneinfo", "/usr/lib/terminfo", "/usr/share/git-core/templates")
+MOST_WHOLE_BYTES = 8 << 20
+"""Of what is taken whole, a file larger than this stays here: an archive of every locale, say."""
+FOLDERS = (
+    "dev/shm", "etc", "proc", "room", "run", "sys", "tmp", "usr/bin", "usr/lib", "usr/sbin", "var", "work", PYTHON[1:],
+)  # fmt: skip
+"""Everything that is mounted over, and what a program looks for: on a read-only root nothing can be made later."""
+ETC = {
+    "passwd": "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/tmp:/bin/false\n",
+    "group": "root:x:0:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": "",
+}
 LEFT_OUT = frozenset({"site-packages", "dist-packages", "test", "idlelib", "turtledemo"})
 MARK = ".wh."
 """In a layer such a name takes a file of the layer below away."""
 
 
+Each = Callable[[tarfile.TarInfo, bytes], object]
+Last = Callable[[bytes], object]
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing of an image: a file of the host, a link when `link` is set, a folder when neither."""
+    """One thing of an image: a file of the host, a text of ours, a link when `link` is set, a folder when none."""
 
     target: str
     source: Path | None = None
     link: str = ""
+    text: str | None = None
 
 
-def base(rootfs: Path, binds: Sequence[Bind], python: Interpreter) -> list[Part]:
-    """Return everything of an image but the project's own layers; `binds` are the folders of ours that are in it."""
-    parts = [*walk(Bind(rootfs, "/")), *(Part(name) for name in MOUNTED)]
-    parts += [part for top in LIBRARIES for part in _libraries(Path(top))]
+def base(layer_dir: Path, python: Interpreter, programs: Sequence[Path] = ()) -> list[Part]:
+    """Return everything of an image but the project's own layers. `programs` of the host join it where they are here.
+
+    Raises: SandboxError when a program is not there.
+    """
+    parts = [*_skeleton(), *(part for top in LIBRARIES for part in _libraries(Path(top)))]
     for name in TOOLS:
         found = Path("/usr/bin", name)
         if found.is_file():
             parts.append(Part(f"usr/bin/{name}", found.resolve()))
-    for place in map(Path, WHOLE):
-        parts += walk(Bind(place, str(place)))
-    return whole([*parts, *_interpreter(python), *(part for bind in binds for part in walk(bind))])
+    for place in (*map(Path, WHOLE), *Path("/usr/lib").glob("*-linux-*/perl-base")):
+        parts += walk(Bind(place, str(place)), too_large) if place.is_dir() else []
+    guest = [Part(f"{GUEST[1:]}/{path.name}", path) for path in (Path(__file__).parent / "guest").glob("*.py")]
+    more = [part for program in programs for part in _program(program)]
+    return whole([*parts, *more, *_interpreter(python), *walk(Bind(layer_dir, LAYER)), *guest])
+
+
+def _skeleton() -> list[Part]:
+    names = (*FOLDERS, *(f"{DEPS[1:]}/{n}" for n in range(MOST_LAYERS)))
+    found = [*map(Part, names), Part("var/tmp", link="/tmp")]  # noqa: S108 (a link in the guest)
+    found += [Part(f"etc/{name}", text=text) for name, text in ETC.items()]
+    for path in map(Path, LINKED):
+        if path.is_symlink():
+            found.append(Part(str(path)[1:], link=os.readlink(path)))
+        elif path.is_dir():
+            found.append(Part(str(path)[1:]))
+    return found
+
+
+def _program(path: Path) -> list[Part]:
+    """Return a program of the host and the libraries that the host's own loader finds for it."""
+    if not path.is_absolute() or not path.is_file():
+        raise SandboxError("sandbox.program_missing", f"there is no program {path}", "install it, or do not name it")
+    told = subprocess.run(["ldd", path.resolve()], capture_output=True, text=True, timeout=30, check=False).stdout
+    needs = {Path(found) for found in re.findall(r"(?:^|\s)(/\S+) \(0x", told)}
+    return [Part(str(f.parent.resolve() / f.name)[1:], f.resolve()) for f in sorted({path, *needs})]
+
+
+def too_large(path: Path) -> bool:
+    """Tell whether a file is larger than what is taken without being asked for by name."""
+    return path.is_file() and path.stat().st_size > MOST_WHOLE_BYTES
 
 
 def layer(bind: Bind) -> list[Part]:
@@ -67,12 +121,12 @@ def layer(bind: Bind) -> list[Part]:
     return whole(walk(bind))
 
 
-def walk(bind: Bind, skip: Callable[[str], bool] = lambda _: False) -> list[Part]:
+def walk(bind: Bind, skip: Callable[[Path], bool] = lambda _: False) -> list[Part]:
     """Return the folders, links and files below a folder that everybody may read; what is for some only stays here."""
     at = bind.target.strip("/")
     found = [Part(at)] if at and bind.source.is_dir() else []
     for folder, folders, names in os.walk(bind.source):
-        folders[:] = [name for name in folders if not skip(name)]
+        folders[:] = sorted(name for name in folders if not skip(Path(folder, name)))
         for name in (*folders, *names):
             path = Path(folder, name)
             target = f"{at}/{path.relative_to(bind.source)}".lstrip("/")
@@ -81,7 +135,7 @@ def walk(bind: Bind, skip: Callable[[str], bool] = lambda _: False) -> list[Part
                 found.append(Part(target, link=os.readlink(path)))
             elif stat.S_ISDIR(mode):
                 found.append(Part(target))
-            elif stat.S_ISREG(mode) and mode & 0o004 and not skip(name):
+            elif stat.S_ISREG(mode) and mode & 0o004 and not skip(path):
                 found.append(Part(target, path))
     return found
 
@@ -89,7 +143,7 @@ def walk(bind: Bind, skip: Callable[[str], bool] = lambda _: False) -> list[Part
 def whole(parts: Sequence[Part]) -> list[Part]:
     """Return the parts in order, each once, with every folder above them.
 
-    Raises: SandboxError for a name that an engine would read as an order to take a file away.
+    Raises: SandboxError for a name that an engine would read as an order to take a file away, or one below a link.
     """
     named = {part.target: part for part in reversed(parts)}
     for target in list(named):
@@ -97,7 +151,8 @@ def whole(parts: Sequence[Part]) -> list[Part]:
             raise SandboxError("sandbox.image", f"a file called {target} cannot be in an image", "leave it out")
         above = os.path.dirname(target)
         while above:
-            named.setdefault(above, Part(above))
+            if named.setdefault(above, Part(above)).link:
+                raise SandboxError("sandbox.image", f"{target} lies below a link in the image", "leave it out")
             above = os.path.dirname(above)
     return [named[target] for target in sorted(named)]
 
@@ -108,28 +163,41 @@ def listing(parts: Sequence[Part]) -> str:
     for part in parts:
         seen = part.source.stat() if part.source is not None else None
         marks = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_mode) if seen else ()
-        digest.update(repr((part.target, part.link, marks)).encode())
+        digest.update(repr((part.target, part.link, part.text, marks)).encode())
     return digest.hexdigest()
 
 
 def write(parts: Sequence[Part], out: IO[bytes]) -> str:
     """Write the tar and return its digest, `sha256:…`: names in order, no times, no owners, no rights but to run."""
+    return digest_of(parts, lambda info, data: out.writelines(_pieces(info, data)), out.write)
+
+
+def digest_of(parts: Sequence[Part], each: Each | None = None, end: Last | None = None) -> str:
+    """Return the digest of the parts' tar; `each` sees every member, `end` the bytes that follow the last one."""
     digest = hashlib.sha256()
     for part in parts:
         info, data = _member(part)
-        for piece in (info.tobuf(tarfile.GNU_FORMAT), data, bytes(-len(data) % tarfile.BLOCKSIZE)):
+        for piece in _pieces(info, data):
             digest.update(piece)
-            out.write(piece)
-    end = bytes(2 * tarfile.BLOCKSIZE)
-    digest.update(end)
-    out.write(end)
+        if each is not None:
+            each(info, data)
+    digest.update(END)
+    if end is not None:
+        end(END)
     return f"sha256:{digest.hexdigest()}"
+
+
+def _pieces(info: tarfile.TarInfo, data: bytes) -> tuple[bytes, ...]:
+    return info.tobuf(tarfile.GNU_FORMAT), data, bytes(-len(data) % tarfile.BLOCKSIZE)
 
 
 def _member(part: Part) -> tuple[tarfile.TarInfo, bytes]:
     info, data = tarfile.TarInfo(part.target), b""
     if part.link:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, part.link, 0o777
+    elif part.text is not None:
+        data = part.text.encode()
+        info.size, info.mode = len(data), 0o644
     elif part.source is None:
         info.type, info.mode = tarfile.DIRTYPE, 0o1777 if part.target == "tmp" else 0o755
     else:
@@ -162,9 +230,12 @@ def _libraries(top: Path) -> Iterator[Part]:
             named = ".so" in path.name and path.is_file() and path.stat().st_size <= MOST_LIBRARY_BYTES
             if not named or not path.stat().st_mode & 0o004:
                 continue
-            here = str(path)[1:]
-            beside = path.is_symlink() and "/" not in os.readlink(path)
-            yield Part(here, link=os.readlink(path)) if beside else Part(here, path.resolve())
+            yield _library(path, str(path)[1:])
+
+
+def _library(path: Path, target: str) -> Part:
+    beside = path.is_symlink() and "/" not in os.readlink(path)
+    return Part(target, link=os.readlink(path)) if beside else Part(target, path.resolve())
 
 
 def _interpreter(python: Interpreter) -> list[Part]:
@@ -175,6 +246,11 @@ def _interpreter(python: Interpreter) -> list[Part]:
         if path.is_file():
             found.append(Part(f"{at}/bin/{name}".lstrip("/"), path.resolve()))
     for path in (python.prefix / "lib").glob("libpython*.so*"):
-        found.append(Part(f"{at}/lib/{path.name}".lstrip("/"), path.resolve()))
+        found.append(_library(path, f"{at}/lib/{path.name}".lstrip("/")))
     library = python.prefix / "lib" / python.name
-    return [*found, *walk(Bind(library, f"{at}/lib/{python.name}"), lambda name: name in LEFT_OUT or name[-2:] == ".a")]
+    return [*found, *walk(Bind(library, f"{at}/lib/{python.name}"), _unwanted)]
+
+
+def _unwanted(path: Path) -> bool:
+    """Tell what of an interpreter no guest needs; what is compiled for -O is two thirds of all compiled files."""
+    return path.name in LEFT_OUT or path.name.endswith((".a", ".opt-1.pyc", ".opt-2.pyc"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from evoguard_sandbox import spec
 from evoguard_sandbox.backend import Make
+from evoguard_sandbox.bites import egress_findings, reached_findings
 from evoguard_sandbox.box import Order, Seen
 from evoguard_sandbox.pool import Pool, run_box
 from evoguard_sandbox.room import Proof, Room
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.trees import TreeError, read_tree, wire
+from evoguard_sandbox.trees import Tree, TreeError, read_tree, wire
 from evoguard_sandbox.types import Behaviour, Files, Job, JobReport, Limits, SandboxError
 from evoguard_sandbox.verdict import network_findings, room_finding
 
@@ -28,14 +30,16 @@ async def execute(job: Job, *, limits: Limits, room: Room, pool: Pool | None = N
     except TreeError as err:
         nothing = Behaviour("not recorded", "nothing was run")
         return JobReport("void", None, b"", b"", (err.finding,), nothing, room.runsc_version, "", "", 0)
-    rows, contents = wire(tree, frozenset())
-    make = Make("job", limits, job.layer_dirs, job.record_files)
-    argv = [room.python.guest_path if job.argv[0] == "python" else job.argv[0], *job.argv[1:]]
-    env = dict(line.split("=", 1) for line in spec.env(spec.layers(make)))
-    seen = await run_box(room, Order("", rows, contents, argv, job.take, env), make, pool)
+    make = make_of(job, limits, pooled=pool is not None)
+    seen = await run_box(room, _order(job, tree, make, room), make, pool)
     if seen.outcome == "void":
         raise _no_run(seen)
-    found = (*room_finding(seen.outcome, seen.why, "the command"), *network_findings(seen.behaviour, ()))
+    found = (
+        *room_finding(seen.outcome, seen.why, "the command"),
+        *reached_findings(seen.reached, "the command", limits=limits),
+        *network_findings(seen.behaviour, ()),
+        *egress_findings(seen.egress),
+    )
     return JobReport(
         seen.outcome,
         seen.exit_status,
@@ -48,7 +52,28 @@ async def execute(job: Job, *, limits: Limits, room: Room, pool: Pool | None = N
         seen.limits_mode,
         seen.wall_ms,
         *_artefacts(seen, limits),
+        seen.isolation,
+        seen.usage,
+        seen.egress,
     )
+
+
+def make_of(job: Job, limits: Limits, *, pooled: bool = False) -> Make:
+    """Return what a sandbox for this command is made for; in a pool, a Python that has started waits for its code."""
+    plain = not job.record_files and not job.egress
+    waits = pooled and plain and job.argv[:3] == ("python", "-I", "-c") and len(job.argv) > 3
+    return Make("python" if waits else "job", limits, job.layer_dirs, job.record_files, job.egress)
+
+
+def _order(job: Job, tree: Tree, make: Make, room: Room) -> Order:
+    rows, contents = wire(tree, frozenset())
+    env = dict(line.split("=", 1) for line in spec.env(spec.layers(make)))
+    env |= spec.way_out_env() if job.egress else {}
+    if make.mode == "python":
+        told = json.dumps({"code": job.argv[3], "args": job.argv[4:], "env": env})
+        return Order(told, rows, contents, take=job.take)
+    argv = [room.python.guest_path if job.argv[0] == "python" else job.argv[0], *job.argv[1:]]
+    return Order("", rows, contents, argv, job.take, env)
 
 
 def _artefacts(seen: Seen, limits: Limits) -> tuple[Files, str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from evoguard_sandbox.layer_locks import LayerError
 
 MANIFEST = "evoguard-layer.json"
+TOOLS = "tools"
 UNFINISHED, KEYS, BUILDING, USE = ".tmp-", "keys", ".building", ".use"
 REMOVE = "remove that layer and build it again; find out who wrote to it"
 DAY_S = 86_400
@@ -126,6 +127,11 @@ def load(folder: Path, digest: str) -> tuple[Layer, str]:
     verify(bare)
     told = json.loads((bare.path / MANIFEST).read_bytes())
     return Layer(digest, bare.path, tuple((n, v, h) for n, v, h in told["packages"])), str(told["python"])
+
+
+def built_with(layer: Layer) -> str:
+    """Return the digest of what a verified layer's source archives were built with, empty when it has none."""
+    return str(json.loads((layer.path / MANIFEST).read_bytes()).get(TOOLS, ""))
 
 
 def collect_garbage(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from evoguard_sandbox.layer_locks import LayerError
+from evoguard_sandbox.layer_metadata import Told, check_own
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import TreeError, read_tree
 from evoguard_sandbox.types import Limits
@@ -32,6 +33,8 @@ class Caps:
     wheel_bytes: int = 256 << 20
     layer_bytes: int = 1 << 30
     layer_files: int = 100_000
+    packages: int = 2_000
+    sources: int = 20
 
 
 @dataclass(slots=True)
@@ -42,10 +45,12 @@ class Unpacked:
     total_bytes: int = 0
 
 
-def add_wheel(into: Unpacked, name: str, data: bytes, caps: Caps) -> None:
-    """Add the files of the wheel called `name`.
+def add_wheel(
+    into: Unpacked, name: str, data: bytes, caps: Caps, *, package: tuple[str, str] | None = None
+) -> Told | None:
+    """Add the files of the wheel called `name`; with `package`, a name and a version, it must be that release.
 
-    Scripts, headers, data, .pth files and compiled Python are left out.
+    Scripts, headers, data, .pth files and compiled Python are left out. Returns what it says of itself.
     Raises: LayerError when it holds a path out of itself, a link, code that runs at start-up, a name of the test runner
     or of the standard library, or more than the bounds allow.
     """
@@ -53,6 +58,7 @@ def add_wheel(into: Unpacked, name: str, data: bytes, caps: Caps) -> None:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             own = _own_data(archive)
             taken: dict[str, tuple[int, bytes]] = {}
+            read: dict[str, bytes] = {}
             for info in _members(archive, name, caps):
                 path = _place(info.filename, own)
                 if not path:
@@ -64,11 +70,14 @@ def add_wheel(into: Unpacked, name: str, data: bytes, caps: Caps) -> None:
                 if into.total_bytes > caps.layer_bytes or len(into.files) + len(taken) >= caps.layer_files:
                     raise _bad(name, path, "is more than a layer may hold", "layer.too_large")
                 taken[path] = (_mode(info), _content(archive, info, name))
+                read[info.filename] = taken[path][1]
+            told = check_own(name, package, archive.namelist(), read) if package else None
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError, OSError) as err:
         raise LayerError(
             "layer.bad_wheel", f"{shown(name)} is not a readable wheel: {shown(str(err), 100)}", REPAIR
         ) from err
     _merge(into, taken, name, caps)
+    return told
 
 
 def _bad(name: str, path: str, why: str, code: str = "layer.bad_wheel") -> LayerError:

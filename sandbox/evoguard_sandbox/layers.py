@@ -1,7 +1,8 @@
 """Dependency layers: from the base's lock to one read-only folder of verified wheels, named by its content.
 
-A layer is mounted read-only in the sandbox, second on sys.path after the test runner's own. No package's code runs
-while it is built; wheels only. Source: docs/adr/0005-the-verdict.md
+A layer is mounted read-only in the sandbox, second on sys.path after the test runner's own. No package's code runs on
+this machine while it is built: wheels are unpacked by us, a source archive becomes a wheel inside a sandbox.
+Source: docs/adr/0005-the-verdict.md
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from evoguard_sandbox.layer_locks import DEFAULT_LOCK, LOOSE_LOCK, LayerError, Pin, lock_changed, lock_of, normal, parse
+from evoguard_sandbox.layer_metadata import check_project, check_together, same_version
 from evoguard_sandbox.layer_pip import NO_WHEEL, pip
 from evoguard_sandbox.layer_store import (
     BUILDING,
     KEYS,
     MANIFEST,
+    TOOLS,
     UNFINISHED,
     Garbage,
     Layer,
+    built_with,
     collect_garbage,
     digest_of,
     hold,
@@ -48,7 +56,10 @@ __all__ = [
     "Garbage",
     "Layer",
     "LayerError",
+    "Workshop",
     "build",
+    "build_apart",
+    "check_python",
     "collect_garbage",
     "hold",
     "lock_changed",
@@ -57,9 +68,43 @@ __all__ = [
 ]
 
 Fetch = Callable[[Sequence[Pin], Path, Interpreter], None]
-"""Puts one wheel for each pin into a folder; what it brings is not believed."""
+"""Puts one wheel or source archive for each pin into a folder; what it brings is not believed."""
+SOURCES = (".tar.gz", ".zip")
+APART = Caps(wheel_bytes=64 << 20, layer_bytes=256 << 20, layer_files=20_000, packages=200, sources=3)
+APART_FETCH_S, APART_KEEP_BYTES, APART_KEEP_DAYS = 300, 1 << 30, 7
+MARK = ".apart"
+"""Says that every layer of a folder was made from a lock that nobody has approved yet."""
+
+
+class Workshop(Protocol):
+    """Makes wheels of source archives, apart from this machine; see `layer_workshop.py`."""
+
+    def tools(self) -> str:
+        """Return the digest of what it builds with. Raises: LayerError."""
+
+    def wheel(self, pin: Pin, archive: str, data: bytes, caps: Caps) -> tuple[str, bytes]:
+        """Return the file name and the bytes of the wheel that an archive became. Raises: LayerError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """One package of a layer: its wheel, and the sha256 in hex of the file in the lock: a source, if `built`."""
+
+    name: str
+    version: str
+    origin: str
+    file: str
+    data: bytes
+    built: bool = False
+
+    @property
+    def package(self) -> tuple[str, str, str]:
+        """Return what a layer says of it."""
+        return self.name, self.version, self.origin
+
 
 COMPILE_S = 600
+WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[A-Za-z0-9._!+]+)-[A-Za-z0-9._!+-]+\.whl")
 WHICH = "import sys, sysconfig; print(sys.implementation.cache_tag, *sys.version_info[:3], sysconfig.get_platform())"
 COMPILE = """
 import compileall, py_compile, resource, sys
@@ -69,23 +114,63 @@ compileall.compile_dir(sys.argv[1], quiet=2, force=True, stripdir=sys.argv[1], i
 """
 
 
-def build(lock: bytes, *, folder: Path, python: Interpreter, fetch: Fetch = pip, caps: Caps | None = None) -> Layer:
+def build(
+    lock: bytes,
+    *,
+    folder: Path,
+    python: Interpreter,
+    fetch: Fetch = pip,
+    caps: Caps | None = None,
+    workshop: Workshop | None = None,
+) -> Layer:
     """Return the verified layer of a lock for one interpreter, built once for the same lock.
 
+    Source archives are refused unless there is a `workshop`; what it builds with is then part of the layer's digest.
     Only the builder's user may reach into `folder`; one build at a time runs in it.
     Raises: LayerError, and nothing is left behind under a digest.
     """
-    pins, target = parse(lock), _target(python)
     folder = open_folder(folder)
+    if (folder / MARK).exists():
+        raise LayerError("layer.folder_mixed", f"{folder} holds layers of changed locks", "name another folder")
+    return _build(lock, folder, python, fetch, caps or Caps(), workshop)
+
+
+def build_apart(
+    lock: bytes, *, folder: Path, python: Interpreter, fetch: Fetch | None = None, workshop: Workshop | None = None
+) -> Layer:
+    """Return the layer of a lock that nobody has approved yet: narrower bounds, and a folder of its own.
+
+    No base's layer is ever looked for in such a folder, and no build of a changed lock can push one out of its own.
+    What is old or too much in it is removed afterwards. Raises: LayerError as `build`.
+    """
+    folder = open_folder(folder)
+    with locked(folder / BUILDING, fcntl.LOCK_EX):
+        if not (folder / MARK).exists() and any((folder / KEYS).iterdir()):
+            raise LayerError("layer.folder_mixed", f"{folder} holds layers of base locks", "name another folder")
+        (folder / MARK).touch(mode=0o600)
+    layer = _build(lock, folder, python, fetch or partial(pip, within_s=APART_FETCH_S), APART, workshop)
+    with hold(layer):
+        collect_garbage(folder, APART_KEEP_BYTES, APART_KEEP_DAYS, datetime.now(UTC))
+    return layer
+
+
+def _build(
+    lock: bytes, folder: Path, python: Interpreter, fetch: Fetch, caps: Caps, workshop: Workshop | None
+) -> Layer:
+    pins, target = parse(lock), _target(python)
+    if len(pins) > caps.packages:
+        text = f"the lock names {len(pins)} packages; here no more than {caps.packages} may be"
+        raise LayerError("layer.too_large", text, "change it in smaller steps, or have it approved first")
     key = folder / KEYS / hashlib.sha256(json.dumps([lock.decode(), target]).encode()).hexdigest()
     with locked(folder / BUILDING, fcntl.LOCK_EX):
-        known = _known(folder, key, pins, target)
+        known = _known(folder, key, pins, target, workshop)
         if known is not None:
             return known
         with _scratch(folder) as made, _scratch(folder) as wheels:
             wheels.mkdir(mode=0o700)
             fetch(pins, wheels, python)
-            packages = _fill(made, _wheels(wheels, pins, caps or Caps()), target, caps or Caps())
+            brought = _wheels(wheels, pins, caps, workshop)
+            packages = _fill(made, brought, target, caps, workshop)
             _compile(made, python)
             _protect(made)
             layer = Layer(digest_of(made), made, packages)
@@ -96,6 +181,15 @@ def build(lock: bytes, *, folder: Path, python: Interpreter, fetch: Fetch = pip,
                 made.rename(final)
         _write(key, layer.digest.encode())
         return Layer(layer.digest, final, packages)
+
+
+def check_python(pyproject: bytes | None, python: Interpreter) -> None:
+    """Return when a project's pyproject.toml, None when it has none, lets its tests run on `python`.
+
+    Raises: LayerError `layer.requires_python`, or `layer.no_python` when the interpreter does not run.
+    """
+    if pyproject is not None:
+        check_project(pyproject, ".".join(_target(python).split()[1:4]))
 
 
 def _target(python: Interpreter) -> str:
@@ -110,7 +204,7 @@ def _target(python: Interpreter) -> str:
     return done.stdout.strip()
 
 
-def _known(folder: Path, key: Path, pins: Sequence[Pin], target: str) -> Layer | None:
+def _known(folder: Path, key: Path, pins: Sequence[Pin], target: str, workshop: Workshop | None) -> Layer | None:
     """Return the layer that an earlier build noted for the lock. The note is a hint: the layer itself must fit."""
     try:
         digest = key.read_text(encoding="ascii")
@@ -119,7 +213,9 @@ def _known(folder: Path, key: Path, pins: Sequence[Pin], target: str) -> Layer |
     except (OSError, ValueError):
         return None
     layer, built_for = load(folder, digest)
-    return layer if built_for == target and _fits(layer.packages, pins) else None
+    tools = built_with(layer)
+    same_tools = not tools or (workshop is not None and workshop.tools() == tools)
+    return layer if built_for == target and same_tools and _fits(layer.packages, pins) else None
 
 
 def _fits(packages: Sequence[tuple[str, str, str]], pins: Sequence[Pin]) -> bool:
@@ -129,26 +225,50 @@ def _fits(packages: Sequence[tuple[str, str, str]], pins: Sequence[Pin]) -> bool
     return whole and sum(map(len, by_pin)) == len(packages)
 
 
-def _wheels(folder: Path, pins: Sequence[Pin], caps: Caps) -> list[tuple[tuple[str, str, str], str, bytes]]:
-    """Return each wheel as (package, file name, bytes): the bytes that were hashed are the bytes that are unpacked."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        name = re.fullmatch(r"([A-Za-z0-9._]+)-[A-Za-z0-9._!+-]+\.whl", path.name)
-        if name is None:
-            raise LayerError("layer.no_wheel", f"{shown(path.name)} is not a wheel", NO_WHEEL)
-        data = _read(path, caps.wheel_bytes)
-        value = hashlib.sha256(data).hexdigest()
-        same = [pin for pin in pins if normal(pin.name) == normal(name[1])]
-        pin = next((pin for pin in same if value in pin.hashes), None)
-        if pin is None:
-            fix = "write the lock again, and look at what changed"
-            raise LayerError("layer.hash_mismatch", f"{shown(path.name)} is no file that the lock names", fix)
-        found.append(((pin.name, pin.version, value), path.name, data))
-    if not _fits([package for package, _, _ in found], pins):
-        names = sorted({pin.name for pin in pins if not pin.marker} - {package[0] for package, _, _ in found})
-        text = f"not every package of the lock came as one wheel: {', '.join(names[:5]) or 'one came twice'}"
+def _wheels(folder: Path, pins: Sequence[Pin], caps: Caps, workshop: Workshop | None) -> list[Brought]:
+    """Return each package as a wheel: the bytes that were hashed are the bytes that are unpacked, or built from."""
+    paths = sorted(folder.iterdir())
+    if sum(path.name.endswith(SOURCES) for path in paths) > caps.sources:
+        raise LayerError("layer.too_large", f"more than {caps.sources} packages have no wheel", NO_WHEEL)
+    sources = [path for path in paths if path.name.endswith(SOURCES) and workshop is not None]
+    found = [_wheel(path, pins, caps) for path in paths if path not in sources]
+    told = [_source(path, pins, caps) for path in sources]
+    if not _fits([one.package for one in (*found, *told)], pins):
+        names = sorted({pin.name for pin in pins if not pin.marker} - {one.name for one in (*found, *told)})
+        text = f"not every package of the lock came as one file: {', '.join(names[:5]) or 'one came twice'}"
         raise LayerError("layer.no_wheel", text, NO_WHEEL)
-    return found
+    return [*found, *(_built(one, pins, caps, workshop) for one in told if workshop is not None)]
+
+
+def _wheel(path: Path, pins: Sequence[Pin], caps: Caps) -> Brought:
+    name = WHEEL.fullmatch(path.name)
+    if name is None:
+        raise LayerError("layer.no_wheel", f"{shown(path.name)} is not a wheel", NO_WHEEL)
+    return _hashed(path, [pin for pin in pins if normal(pin.name) == normal(name["name"])], caps)
+
+
+def _source(path: Path, pins: Sequence[Pin], caps: Caps) -> Brought:
+    return _hashed(path, [pin for pin in pins if normal(path.name).startswith(normal(pin.name) + "-")], caps)
+
+
+def _hashed(path: Path, pins: Sequence[Pin], caps: Caps) -> Brought:
+    data = _read(path, caps.wheel_bytes)
+    value = hashlib.sha256(data).hexdigest()
+    pin = next((pin for pin in pins if value in pin.hashes), None)
+    if pin is None:
+        fix = "write the lock again, and look at what changed"
+        raise LayerError("layer.hash_mismatch", f"{shown(path.name)} is no file that the lock names", fix)
+    return Brought(pin.name, pin.version, value, path.name, data)
+
+
+def _built(source: Brought, pins: Sequence[Pin], caps: Caps, workshop: Workshop) -> Brought:
+    pin = next(pin for pin in pins if source.origin in pin.hashes)
+    file, data = workshop.wheel(pin, source.file, source.data, caps)
+    name = WHEEL.fullmatch(file)
+    if name is None or normal(name["name"]) != normal(pin.name) or not same_version(name["version"], pin.version):
+        text = f"building {shown(pin.name)} {shown(pin.version)} made another release's wheel, {shown(file)}"
+        raise LayerError("layer.other_package", text, NO_WHEEL)
+    return Brought(pin.name, pin.version, source.origin, file, data, built=True)
 
 
 def _read(path: Path, most_bytes: int) -> bytes:
@@ -164,14 +284,17 @@ def _read(path: Path, most_bytes: int) -> bytes:
 
 
 def _fill(
-    made: Path, wheels: Sequence[tuple[tuple[str, str, str], str, bytes]], target: str, caps: Caps
+    made: Path, brought: Sequence[Brought], target: str, caps: Caps, workshop: Workshop | None
 ) -> tuple[tuple[str, str, str], ...]:
     """Write the wheels' files and what they are; what they are is part of the digest."""
     unpacked = Unpacked()
-    for _, name, data in wheels:
-        add_wheel(unpacked, name, data, caps)
-    packages = tuple(sorted(package for package, _, _ in wheels))
-    told = json.dumps({"python": target, "packages": packages}, sort_keys=True).encode()
+    said = [add_wheel(unpacked, one.file, one.data, caps, package=(one.name, one.version)) for one in brought]
+    check_together([one for one in said if one is not None], target)
+    packages = tuple(sorted(one.package for one in brought))
+    words: dict[str, object] = {"python": target, "packages": packages}
+    if workshop is not None and any(one.built for one in brought):
+        words[TOOLS] = workshop.tools()
+    told = json.dumps(words, sort_keys=True).encode()
     made.mkdir(mode=0o700)
     for path, (mode, data) in {**unpacked.files, MANIFEST: (0o644, told)}.items():
         whole = made / path

@@ -5,20 +5,19 @@ All of it is measured here; nothing is taken from a file that an agent can write
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import random
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
 
-from evoguard_sandbox import changes
+from evoguard_sandbox import changes, flaky, shadows
 from evoguard_sandbox.changes import runnable
-from evoguard_sandbox.evidence import RED, Base, Picked, function_of, functions, green, passed
+from evoguard_sandbox.evidence import Base, Picked, function_of, green, passed, told_well
 from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.mutants import Site, mutated, sites
+from evoguard_sandbox.mutants import Site, sites
 from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox.together import Together
 from evoguard_sandbox.trees import Tree, folders
 
 MOST_BASES = 32
@@ -34,25 +33,27 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     key = _key(runs, kept, held)
     known = runs.room.known_bases.get(key)
     if isinstance(known, Base):
+        runs.tell(known)
         return known
-    plain = await runs.on(Ask(runs.base, kept))
-    if not green(plain):
-        return Base(plain)
-    packages = changes.packages(runs.base, trusted)
-    halves = _halves(runs.base, kept, plain)
-    mutants, split, hidden = await asyncio.gather(
-        _mutants(runs, kept, plain, halves),
-        _apart(runs, split_ask(runs.base, kept, packages)),
-        _apart(runs, held_ask(runs.base, kept, held, packages) if held else None),
-    )
+    first = await flaky.plain(runs, kept)
+    runs.tell(first)
+    if not green(first.plain, first.unstable):
+        return first
+    packages = changes.packages(runs.base, trusted, _not_source(runs))
+    apart = split_ask(runs.base, kept, packages, changes.readable(runs.base, trusted))
+    async with Together() as group:
+        one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
+        two = group.start(_apart(runs, apart))
+        three = group.start(_apart(runs, held_ask(runs.base, apart, held) if held else None))
+    mutants, split, hidden = one.result(), two.result(), three.result()
     lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)
     found = replace(
         mutants,
-        split=(passed(split) & passed(plain)) if split is not None else frozenset(),
+        split=(passed(split) & mutants.passing) if split is not None and told_well(split) else frozenset(),
         packages=packages,
-        untrusted=frozenset(t.id for t in plain.tests if t.id.partition("::")[0] not in kept),
+        untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),
         held_apart=hidden is not None and green(hidden),
     )
     if len(runs.room.known_bases) >= MOST_BASES:
@@ -61,22 +62,13 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     return found
 
 
-async def _mutants(runs: Runs, kept: frozenset[str], plain: RunFacts, halves: tuple[Picked, Picked]) -> Base:
-    """Find the order and the mutants with which the base is steady: first all, shuffled; then fewer, in file order."""
-    for shuffled, picked in ((True, halves), (False, halves), (False, ({}, {}))):
-        first, second = await asyncio.gather(
-            *(runs.on(Ask(mutate(runs.base, half), kept, shuffled=shuffled)) for half in picked)
-        )
-        both = (first, second)
-        if lost := [run for run in both if run.outcome == "void"]:
-            return Base(lost[0])
-        unsteady = frozenset[str]().union(
-            *(_unsteady(plain, run, half) for run, half in zip(both, picked, strict=True))
-        )
-        if not unsteady or not any(picked):
-            break
-    biting = (_bites(plain, first, picked[0]), _bites(plain, second, picked[1]))
-    return Base(plain, picked, biting, shuffled, unstable=unsteady)
+def _not_source(runs: Runs) -> frozenset[str]:
+    """Return the names which in a split run are never the candidate's: tests, and what a dependency brings.
+
+    What the project itself is is its own all the same, as in a plain run.
+    """
+    layers = shadows.layer_names(runs.suite.layer_dirs) | {*changes.RUNNER}
+    return shadows.test_folders(runs.suite.test_paths) | (layers - {*runs.own})
 
 
 async def _apart(runs: Runs, ask: Ask | None) -> RunFacts | None:
@@ -86,69 +78,48 @@ async def _apart(runs: Runs, ask: Ask | None) -> RunFacts | None:
     return await runs.on(ask)
 
 
-def held_ask(tree: Tree, kept: frozenset[str], held: Tree, packages: Sequence[str] = ()) -> Ask:
-    """Return the run of the held-out tests, beside the code or, with `packages`, apart from it.
+def held_ask(tree: Tree, apart: Ask, held: Tree, *, beside: bool = False) -> Ask:
+    """Return the run of the held-out tests, apart from the code as `apart` is, or `beside` it.
 
-    Where a held-out file or one of its folders must stand, nothing of the tree does.
+    Where a held-out file or one of its folders must stand, nothing of the tree does; and none is ever on the far side.
     """
     need = {folder for path in held for folder in folders(path)} | held.keys()
     free = {path: entry for path, entry in tree.items() if path not in need and not held.keys() & set(folders(path))}
-    both, trusted = {**free, **held}, kept | held.keys()
-    if packages:
-        return replace(split_ask(both, trusted, packages), targets=runnable(held))
-    return Ask(both, trusted, runnable(held))
+    both, trusted = {**free, **held}, apart.kept | held.keys()
+    if beside or not apart.packages:
+        return Ask(both, trusted, runnable(held))
+    readable = frozenset(apart.kept & apart.far.keys()) - held.keys()
+    return replace(split_ask(both, trusted, apart.packages, readable), targets=runnable(held))
 
 
-def split_ask(tree: Tree, kept: frozenset[str], packages: Sequence[str]) -> Ask:
-    """Return the run with the trusted files on one side and all others on the other."""
+def split_ask(tree: Tree, kept: frozenset[str], packages: Sequence[str], readable: frozenset[str]) -> Ask:
+    """Return the run with the trusted files on one side and all others on the other, with copies of the `readable`."""
     near = {path: entry for path, entry in tree.items() if path in kept}
-    far = {path: entry for path, entry in tree.items() if path not in kept}
+    far = {path: entry for path, entry in tree.items() if path not in kept or path in readable}
     return Ask(near, kept, packages=packages, far=far)
 
 
-def mutate(tree: Tree, picked: Picked) -> Tree:
-    """Return the tree with the picked assertions made false, by values drawn afresh."""
-    draw = random.Random(secrets.token_bytes(16))  # noqa: S311 (seeded from the system's own randomness)
-    changed = {
-        path: replace(tree[path], data=mutated(tree[path].data, chosen, draw)) for path, chosen in picked.items()
-    }
-    return {**tree, **changed}
-
-
-def _halves(base: Tree, kept: frozenset[str], plain: RunFacts) -> tuple[Picked, Picked]:
-    """Pick one assertion of each passing test at random, and deal the tests into two halves."""
+def _halves(base: Tree, kept: frozenset[str], first: Base) -> tuple[Picked, Picked]:
+    """Pick one assertion of each passing test at random, and deal the tests into two halves, those of a name to one."""
     draw = secrets.SystemRandom()
-    passing = {function_of(name) for name in passed(plain)}
     dealt: tuple[dict[str, list[Site]], dict[str, list[Site]]] = ({}, {})
+    half_of = {name: draw.choice(dealt) for name in sorted({function_of(test) for test in first.passing})}
     for path in sorted(kept):
         if not path.endswith(".py") or base[path].kind == "link":
             continue
         by_test: dict[str, list[Site]] = {}
         for site in sites(path, base[path].data):
-            if f"{path}::{site.test}" in passing:
+            if function_of(site.test) in half_of:
                 by_test.setdefault(site.test, []).append(site)
-        for choices in by_test.values():
-            draw.choice(dealt).setdefault(path, []).append(draw.choice(choices))
+        for name, choices in by_test.items():
+            half_of[function_of(name)].setdefault(path, []).append(draw.choice(choices))
     return dealt
-
-
-def _unsteady(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
-    """Return the ids outside the mutated half that did not come out as in the plain run."""
-    was, now, touched = plain.outcome_of(), run.outcome_of(), functions(half)
-    return frozenset(
-        name for name in was.keys() | now.keys() if function_of(name) not in touched and was.get(name) != now.get(name)
-    )
-
-
-def _bites(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
-    touched, was = functions(half), passed(plain)
-    return frozenset(t.id for t in run.tests if t.outcome in RED and t.id in was and function_of(t.id) in touched)
 
 
 def _key(runs: Runs, kept: frozenset[str], held: Tree) -> str:
     digest = hashlib.sha256()
     room = runs.room
-    setting = [astuple(runs.limits), sorted(kept), runs.suite.plugins, room.runsc_version, str(room.layer)]
+    setting = [astuple(runs.limits), sorted(kept), runs.suite.plugins, room.runsc_version, room.image]
     digest.update(json.dumps([setting, [str(p) for p in runs.suite.layer_dirs]], default=str).encode())
     for path, entry in [*sorted(runs.base.items()), *sorted(held.items())]:
         digest.update(json.dumps([path, entry.kind, len(entry.data)]).encode() + entry.data)

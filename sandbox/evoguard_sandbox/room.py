@@ -10,28 +10,21 @@ import secrets
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evoguard_sandbox import cgroups
+from evoguard_sandbox import cgroups, image
 from evoguard_sandbox.backend import Backend
 from evoguard_sandbox.engine import Docker
 from evoguard_sandbox.engine_link import Engine, Link
-from evoguard_sandbox.runsc import Runsc
-from evoguard_sandbox.spec import DEPS, FLAGS, GUEST, LAYER, MOST_LAYERS, PYTHON, Bind
+from evoguard_sandbox.rootfs import Rootfs, open_rootfs, shared_folder
+from evoguard_sandbox.runsc import Runsc, clear
+from evoguard_sandbox.spec import DEPS, FLAGS, MOST_LAYERS, PYTHON, Bind
 from evoguard_sandbox.types import SandboxError
 
 OLDEST_RUNSC = 20240101
-ETC = {
-    "passwd": "root:x:0:0:root:/:/bin/false\nnobody:x:65534:65534:nobody:/tmp:/bin/false\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "resolv.conf": "",
-}
-SHARED = ("/usr/lib", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo")
-LINKED = ("/lib", "/lib64", "/bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +58,16 @@ class Room:
     run_id: str
     lock_fd: int
     rootless: bool
+    programs: tuple[Path, ...] = ()
+    """Programs of the host that are in the image beside the small tools: another language's runtime, say."""
+    roots: list[Rootfs] = field(default_factory=list)
+    """The root filesystem, held; none when an engine has it as an image."""
     known_bases: dict[str, Any] = field(default_factory=dict)
     engines: list[Docker] = field(default_factory=list)
     """The engine in which sandboxes are started, or none: then runsc is run directly."""
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913  (each is one thing that a room is made of)
         cls,
         state_dir: Path,
         runsc: Path,
@@ -78,45 +75,61 @@ class Room:
         *,
         python: Interpreter | None = None,
         engine: Engine | None = None,
+        programs: tuple[Path, ...] = (),
+        images: Path | None = None,
     ) -> Room:
         """Find gVisor and prepare the root filesystem; with `engine`, a Docker engine's own gVisor and not `runsc`.
 
+        `images`: where root filesystems are kept, else a folder that all rooms of this user share.
         Raises: SandboxError when any part is missing or too old.
         """
-        if not (layer / "pytest" / "__init__.py").is_file():
-            raise SandboxError(
-                "sandbox.layer_missing", f"no pytest in the runner layer {layer}", "run deploy/tools/runner-layer.sh"
-            )
         python = python or Interpreter.current()
-        if not (python.prefix / "bin" / python.name).is_file():
-            raise SandboxError(
-                "sandbox.python_missing", f"no {python.name} in {python.prefix}", "name another interpreter"
-            )
+        _check_parts(layer, python)
         link = Link(engine) if engine is not None else None
         version = link.version if link is not None else _runsc_version(runsc)
         home = (state_dir / "sandbox").resolve()
         for name in ("b", "runs", "runsc", "s"):
             (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        _prepare_rootfs(home / "rootfs")
-        _place_guest(home / "guest")
         run_id, lock_fd = _locked_run(home / "runs", Docker.name if link is not None else Runsc.name)
         installed = _installation(home / "installation")
         room = cls(
-            home, runsc.resolve(), version, layer.resolve(), python, installed, run_id, lock_fd, os.geteuid() != 0
-        )
-        if link is not None:
-            try:
+            home, runsc.resolve(), version, layer.resolve(), python, installed, run_id, lock_fd, os.geteuid() != 0,
+            programs,
+        )  # fmt: skip
+        try:
+            if link is not None:
                 room.engines.append(Docker(room, link))
-            except BaseException:
+            else:
+                parts = image.base(room.layer, python, programs)
+                room.roots.append(open_rootfs(parts, images or shared_folder()))
+        except BaseException:
+            if link is not None:
                 link.client.close()
-                room.close()
-                raise
+            room.close()
+            raise
         return room
 
     @property
     def backend(self) -> Backend:
         """Return what starts sandboxes here."""
         return self.engines[0] if self.engines else Runsc(self)
+
+    @property
+    def rootfs(self) -> Path:
+        """Return the folder that is the guest's root. Raises: SandboxError when an engine has it."""
+        if not self.roots:
+            raise SandboxError("sandbox.image", "the root filesystem is an image in an engine", "open another room")
+        return self.roots[0].path
+
+    @property
+    def image(self) -> str:
+        """Return the digest of the guest's root filesystem without the project's layers, `sha256:…`."""
+        return self.engines[0].images.digest if self.engines else self.roots[0].digest
+
+    def verify(self) -> None:
+        """Return when the root filesystem is what its digest says. Raises: SandboxError."""
+        for root in self.roots:
+            root.verify()
 
     @property
     def isolation(self) -> str:
@@ -133,25 +146,24 @@ class Room:
         return [str(self.runsc), f"--root={self.home / 'runsc'}", *FLAGS, *mode, *args]
 
     def binds(self, layer_dirs: tuple[Path, ...]) -> list[Bind]:
-        """Return everything of the host that the guest can read. Raises: SandboxError when a layer is not there."""
+        """Return what the guest sees of the host beside its root. Raises: SandboxError when a layer is not there."""
         if len(layer_dirs) > MOST_LAYERS:
             raise SandboxError("sandbox.layer_missing", f"more than {MOST_LAYERS} layers", "merge them")
         for folder in layer_dirs:
             if not folder.is_dir():
                 raise SandboxError("sandbox.layer_missing", f"the layer {folder} is not a folder", "build it")
-        found = [Bind(Path(p), p) for p in SHARED if Path(p).is_dir() and not Path(p).is_symlink()]
-        found += [Bind(Path(p), p) for p in LINKED if Path(p).is_dir() and not Path(p).is_symlink()]
-        if str(self.python.prefix) != "/usr":
-            found.append(Bind(self.python.prefix, PYTHON))
-        found += [Bind(self.layer, LAYER), Bind(self.home / "guest", GUEST)]
-        return found + [Bind(folder.resolve(), f"{DEPS}/{n}") for n, folder in enumerate(layer_dirs)]
+        return [Bind(folder.resolve(), f"{DEPS}/{n}") for n, folder in enumerate(layer_dirs)]
+
+    @property
+    def _short(self) -> Path:
+        return Path("/tmp") / f"eg-{os.geteuid()}-{self.installation}"  # noqa: S108 (0700 and checked at use)
 
     def sockets(self) -> Path:
         """Return a folder for trace sockets whose path is short enough for the kernel (107 bytes)."""
         folder = self.home / "s"
         if len(os.fspath(folder)) <= 60:
             return folder
-        short = Path("/tmp") / f"eg-{os.geteuid()}-{self.installation}"  # noqa: S108 (0700 and checked below)
+        short = self._short
         short.mkdir(mode=0o700, exist_ok=True)
         seen = short.lstat()
         if short.is_symlink() or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
@@ -162,6 +174,10 @@ class Room:
         """Give this run's lock back; its sandboxes are over."""
         for engine in self.engines:
             engine.close()
+        for root in self.roots:
+            root.close()
+        with suppress(OSError):  # not there, or another run of this installation has sockets in it
+            self._short.rmdir()
         os.close(self.lock_fd)
         (self.home / "runs" / self.run_id).unlink(missing_ok=True)
 
@@ -175,6 +191,15 @@ class Proof:
     limits_mode: str
     behaviour: str
     wall_ms: int
+
+
+def _check_parts(layer: Path, python: Interpreter) -> None:
+    if not (layer / "pytest" / "__init__.py").is_file():
+        raise SandboxError(
+            "sandbox.layer_missing", f"no pytest in the runner layer {layer}", "run deploy/tools/runner-layer.sh"
+        )
+    if not (python.prefix / "bin" / python.name).is_file():
+        raise SandboxError("sandbox.python_missing", f"no {python.name} in {python.prefix}", "name another interpreter")
 
 
 def _runsc_version(runsc: Path) -> str:
@@ -197,58 +222,6 @@ def _installation(path: Path) -> str:
     except FileExistsError:
         pass
     return path.read_text(encoding="utf-8").strip()
-
-
-def _prepare_rootfs(root: Path) -> None:
-    if (root / ".ready").is_file():
-        return
-    made = root.with_name(f"rootfs.{secrets.token_hex(4)}")
-    empty = (
-        "proc",
-        "dev",
-        "sys",
-        "tmp",
-        "work",
-        "etc",
-        "run",
-        "var",
-        *(p[1:] for p in SHARED),
-        PYTHON[1:],
-        LAYER[1:],
-        GUEST[1:],
-    )
-    for name in (*empty, *(f"{DEPS[1:]}/{n}" for n in range(MOST_LAYERS))):
-        (made / name).mkdir(parents=True, exist_ok=True)
-    (made / "var" / "tmp").symlink_to("/tmp")  # noqa: S108 (a link in the guest)
-    for path in map(Path, LINKED):
-        here = made / str(path)[1:]
-        if path.is_symlink():
-            here.symlink_to(os.readlink(path))
-        elif path.is_dir():
-            here.mkdir()
-    for name, text in ETC.items():
-        (made / "etc" / name).write_text(text, encoding="utf-8")
-    (made / ".ready").touch()
-    for folder in [made, *made.rglob("*")]:
-        if not folder.is_symlink():
-            folder.chmod(0o755 if folder.is_dir() else 0o644)
-    try:
-        made.rename(root)
-    except OSError:  # another process was first
-        shutil.rmtree(made)
-
-
-def _place_guest(folder: Path) -> None:
-    """Copy the guest's programs out of the package: a checkout may be unreadable for the guest's uid."""
-    folder.mkdir(mode=0o755, exist_ok=True)
-    folder.chmod(0o755)
-    for held in (Path(__file__).parent / "guest").glob("*.py"):
-        name, text = held.name, held.read_bytes()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != text:
-            fresh = folder / f"{name}.{secrets.token_hex(4)}"
-            fresh.write_bytes(text)
-            fresh.chmod(0o644)
-            fresh.rename(folder / name)
 
 
 def _locked_run(folder: Path, kind: str) -> tuple[str, int]:
@@ -300,6 +273,7 @@ def _sweep_run(room: Room, run_id: str) -> int:
     for name in ids:
         subprocess.run(room.command("delete", "-force", name), capture_output=True, timeout=30, check=False, env={})
     cgroups.sweep(prefix)
+    clear(room.home, prefix)
     for folder in (room.home / "b").glob(prefix + "*"):
         shutil.rmtree(folder, ignore_errors=True)
     for path in room.sockets().glob(prefix + "*"):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from evoguard_sandbox import changes, spec
+from evoguard_sandbox import changes, shadows, spec
 from evoguard_sandbox.backend import Make, Mode
 from evoguard_sandbox.box import Order
+from evoguard_sandbox.evidence import Base
 from evoguard_sandbox.facts import RunFacts, read
 from evoguard_sandbox.pool import Makes, Pool
 from evoguard_sandbox.room import Room
@@ -21,7 +24,18 @@ from evoguard_sandbox.types import Limits, Suite
 
 MOST_ATTEMPTS = 2
 EMPTY_CONFIG = "/dev/null"
-HARVEST = ["-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:junitxml", "-p", "no:faulthandler", "--maxfail=0"]
+HARVEST = [
+    "-q",
+    "--color=no",
+    "--tb=line",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:junitxml",
+    "-p",
+    "no:faulthandler",
+    "--maxfail=0",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +49,12 @@ class Ask:
     packages: Sequence[str] = ()
     """For a split run: the top-level names that live in the other process."""
     far: Tree = field(default_factory=dict)
+    ignored: Sequence[str] = ()
+    """Files that are not to be collected, whatever they are called."""
+    layer_dirs: tuple[Path, ...] | None = None
+    """Dependencies in place of the suite's own."""
+    at_once: bool = False
+    """Whether it does not wait for a place behind what the suite has already asked for."""
 
 
 class Runs:
@@ -43,17 +63,27 @@ class Runs:
     def __init__(self, suite: Suite, base: Tree, limits: Limits, room: Room, pool: Pool | None) -> None:
         self.suite, self.base, self.limits, self.room = suite, base, limits, room
         self.pool = pool if pool is not None else Pool(room, most=0)
-        self.config, self.own = changes.config_of(base), changes.own_names(base)
+        self.config = changes.config_of(base)
+        self.own = changes.own_names(
+            base, shadows.layer_names((*suite.layer_dirs, *(suite.candidate_layer_dirs or ())))
+        )
         self.attempts = 1
+        self.known: asyncio.Future[Base] | None = None
+        """Where `measure` tells, to whom it may concern, what the base shows as soon as its plain run is there."""
         self.slots = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0))))
 
-    def make(self, mode: Mode = "suite") -> Make:
-        """Return the make of a sandbox for this suite."""
-        return Make(mode, self.limits, self.suite.layer_dirs)
+    def make(self, mode: Mode = "suite", layer_dirs: tuple[Path, ...] | None = None) -> Make:
+        """Return the make of a sandbox for this suite, or for it with other dependencies."""
+        return Make(mode, self.limits, self.suite.layer_dirs if layer_dirs is None else layer_dirs)
+
+    def tell(self, base: Base) -> None:
+        """Tell what is known of the base, to whoever waits for it."""
+        if self.known is not None and not self.known.done():
+            self.known.set_result(base)
 
     async def on(self, ask: Ask) -> RunFacts:
         """Run pytest on one tree in a fresh sandbox; a room that failed is tried once more, and that is told."""
-        async with self.slots:
+        async with contextlib.nullcontext() if ask.at_once else self.slots:
             for attempt in range(1, MOST_ATTEMPTS + 1):
                 self.attempts = max(self.attempts, attempt)
                 facts = await (self._split(ask) if ask.packages else self._plain(ask))
@@ -62,8 +92,8 @@ class Runs:
         return facts
 
     def needed(self) -> dict[Makes, int]:
-        """Return what one verdict takes: canary, new tests, held-out tests, two halves, and one pair."""
-        wanted: dict[Makes, int] = {(self.make(),): 4 + bool(self.suite.held_out)}
+        """Return what one verdict takes: canary, new tests, early and held-out tests, two halves, and one pair."""
+        wanted: dict[Makes, int] = {(self.make(),): 4 + bool(self.suite.held_out) + self.suite.early}
         if self.room.backend.pairs:
             wanted[self.make("near"), self.make("far")] = 1
         return wanted
@@ -78,7 +108,7 @@ class Runs:
 
     async def _plain(self, ask: Ask) -> RunFacts:
         token = secrets.token_hex(16)
-        (box,) = await self.pool.take(self.make())
+        (box,) = await self.pool.take(self.make(layer_dirs=ask.layer_dirs))
         return read(await box.obey(self._order(ask, token)), token)
 
     async def _split(self, ask: Ask) -> RunFacts:
@@ -88,8 +118,10 @@ class Runs:
         if not (near.ready and far.ready):
             await asyncio.gather(near.discard(), far.discard())
             return RunFacts(why=near.seen.why or far.seen.why)
-        rows, contents = wire(ask.far, frozenset())
-        told = {"path": [spec.TREE, f"{spec.TREE}/src"], "packages": list(ask.packages)}
+        rows, contents = wire(ask.far, ask.kept)
+        # Not the runner's own layer: the code's side has no test runner to look for.
+        path = [spec.TREE, f"{spec.TREE}/src", *spec.layers(far.make)[1:]]
+        told = {"path": path, "packages": list(ask.packages)}
         serving = asyncio.create_task(far.obey(Order(json.dumps(told) + "\n", rows, contents)))
         try:
             facts = read(await near.obey(self._order(ask, token)), token)
@@ -97,6 +129,7 @@ class Runs:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+            await far.discard()  # one that was ended before it began to serve has not ended its sandbox
         seen = far.seen.behaviour
         return replace(facts, behaviour=replace(facts.behaviour, connects=(*facts.behaviour.connects, *seen.connects)))
 
@@ -105,7 +138,7 @@ class Runs:
         told = {
             "token": token,
             # A module that cannot be collected apart from the code must not stop the others.
-            "args": [*self._args(ask.targets), *(["--continue-on-collection-errors"] if ask.packages else [])],
+            "args": [*self._args(ask), *(["--continue-on-collection-errors"] if ask.packages else [])],
             "tests": self.limits.tests,
             "own": [] if ask.packages else self.own,
             "seed": secrets.randbelow(1 << 32) if ask.shuffled else None,
@@ -113,11 +146,12 @@ class Runs:
         }
         return Order(json.dumps(told), rows, contents)
 
-    def _args(self, targets: Sequence[str]) -> list[str]:
+    def _args(self, ask: Ask) -> list[str]:
         config = f"{spec.TREE}/{self.config}" if self.config else EMPTY_CONFIG
         held = self.base[self.config].data if self.config else b""
         # By default pytest puts a test's folder first on sys.path, with every module that lies beside it.
         appended = [] if re.search(rb"import[-_]mode", held) else ["--import-mode=append"]
         plugins = [part for name in self.suite.plugins for part in ("-p", name)]
         where = ["-c", config, f"--rootdir={spec.TREE}", f"--confcutdir={spec.TREE}"]
-        return [*HARVEST, *plugins, *where, *appended, *(f"{spec.TREE}/{path}" for path in targets)]
+        aside = [f"--ignore={spec.TREE}/{path}" for path in ask.ignored]
+        return [*HARVEST, *plugins, *where, *appended, *aside, *(f"{spec.TREE}/{path}" for path in ask.targets)]

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
 import secrets
 import shutil
 import signal
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evoguard_sandbox import cgroups, spec
 from evoguard_sandbox.backend import Make, Wires
 from evoguard_sandbox.child import Child
+from evoguard_sandbox.egress import Proxy
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trace import Sink
-from evoguard_sandbox.types import Behaviour
+from evoguard_sandbox.types import Behaviour, Egress, SandboxError, Usage
 
 if TYPE_CHECKING:
     from evoguard_sandbox.room import Room
 
 READ_BYTES = 1 << 16
+CLEARED_S = 1.0
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -38,14 +43,20 @@ class Runsc:
     async def launch(self, name: str, make: Make, setup: str, wires: Wires | None = None) -> _Running:
         """Start a sandbox; see `Backend.launch`."""
         room = self.room
+        if make.egress:
+            _no_sockets(make.layer_dirs)
         group = cgroups.Cgroup("") if room.rootless else cgroups.make(name, make.limits)
-        running = _Running(room, name, group, files=make.record_files)
+        running = _Running(room, name, group, make)
         try:
             folder = room.home / "b" / name
             folder.mkdir(mode=0o700)
+            binds = room.binds(make.layer_dirs)
+            if running.proxy is not None:
+                await running.proxy.start(spec.SOCKET)
+                binds.append(spec.Bind(running.proxy.folder, spec.WAY_OUT))
             config = spec.bundle(
-                room.home / "rootfs",
-                room.binds(make.layer_dirs),
+                room.rootfs,
+                binds,
                 argv=spec.supervisor(room.python, setup),
                 hostname=f"box-{secrets.token_hex(4)}",
                 cgroup=running.group.name,
@@ -65,13 +76,15 @@ class _Running:
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
 
-    def __init__(self, room: Room, name: str, group: cgroups.Cgroup, *, files: bool) -> None:
+    def __init__(self, room: Room, name: str, group: cgroups.Cgroup, make: Make) -> None:
         self.room, self.name, self.group = room, name, group
         self.limits_mode = group.mode
-        self.sink = Sink(room.sockets(), name, files=files)
+        self.sink = Sink(room.sockets(), name, files=make.record_files)
+        self.proxy = Proxy(room.home / "b" / name / "way-out", name, make.egress) if make.egress else None
         self.process: Child | None = None
         self.last_words: asyncio.Task[bytes] | None = None
         self.memory_kills = self.pid_refusals = 0
+        self.used: Usage | None = None
 
     async def start(self, wires: Wires | None) -> None:
         """Start the process; it dies with this one."""
@@ -87,13 +100,18 @@ class _Running:
         given = [f"--pass-fd={host}:{guest}" for host, guest in zip(passed, spec.WIRE_FDS, strict=False)]
         bundle = str(self.room.home / "b" / self.name)
         self.process = Child(
-            self.room.command(*self.sink.flags, "run", *given, "-bundle", bundle, self.name),
+            self.room.command(*self.flags, "run", *given, "-bundle", bundle, self.name),
             env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(self.room.home)},
             first=die_with_us,
             passed=passed,
         )
         self.stdin, self.stdout, complaints = await self.process.streams()
         self.last_words = asyncio.create_task(_tail(complaints))
+
+    @property
+    def flags(self) -> list[str]:
+        """Return what this one's command line has beside the room's own."""
+        return [*self.sink.flags, *(spec.OPEN_SOCKETS if self.proxy is not None else ())]
 
     async def ended(self) -> int:
         """Return runsc's exit status."""
@@ -103,19 +121,40 @@ class _Running:
     async def remove(self, *, clean: bool) -> None:
         """End `runsc run`, with which the sandbox dies, and clear what is left; after its own end nothing is."""
         process = self.process
+        if process is not None and not clean:
+            clean = await self._cleared(process)
         if process is not None:
             await process.end()
         if not clean:
             await self._runsc("delete", "-force", self.name)
+        if self.proxy is not None:
+            await self.proxy.close()
         await self.sink.__aexit__(None, None, None)
         if self.last_words is not None:
             await asyncio.wait({self.last_words}, timeout=2)
             self.last_words.cancel()
         self.memory_kills, self.pid_refusals = self.group.memory_kills(), self.group.pid_refusals()
+        self.used = self.group.usage()
         self.group.remove()
         if not clean:
+            clear(self.room.home, self.name)
             cgroups.sweep(self.name)  # one that is killed while it starts has not told runsc of them yet
         shutil.rmtree(self.room.home / "b" / self.name, ignore_errors=True)
+
+    async def _cleared(self, process: Child) -> bool:
+        """Kill what is in its cgroup, and tell whether `runsc run` saw that and left nothing.
+
+        It is the parent and notices at once; `runsc delete` looks again each half second and more, as long as the dead
+        were not collected by whoever inherited them.
+        """
+        if not self.group.kill():
+            return False
+        try:
+            async with asyncio.timeout(CLEARED_S):
+                await process.ended()
+        except TimeoutError:
+            return False
+        return not any((self.room.home / "runsc").glob(f"*{self.name}*"))
 
     def over_memory(self) -> bool:
         """Tell what the kernel counted."""
@@ -124,6 +163,18 @@ class _Running:
     def over_pids(self) -> bool:
         """Tell what the kernel counted."""
         return self.pid_refusals > 0
+
+    def reached(self) -> tuple[str, ...]:
+        """Return what gVisor's trace told."""
+        return ("processes",) if self.sink.refused_fork else ()
+
+    def usage(self) -> Usage:
+        """Return what the kernel counted."""
+        return self.group.usage() if self.used is None else self.used
+
+    def egress(self) -> tuple[Egress, ...]:
+        """Return the proxy's log."""
+        return self.proxy.log() if self.proxy is not None else ()
 
     def behaviour(self) -> Behaviour:
         """Return gVisor's trace."""
@@ -142,6 +193,27 @@ class _Running:
                 await done.ended()
         finally:
             await done.end()
+
+
+def clear(home: Path, prefix: str) -> None:
+    """Remove runsc's own files of sandboxes whose names begin so: one that is killed as it starts leaves its lock."""
+    for path in (home / "runsc").glob(f"*{prefix}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _no_sockets(layer_dirs: tuple[Path, ...]) -> None:
+    """Return when no layer holds a socket: with a way out, gVisor lets the guest connect to any that is mounted.
+
+    Raises: SandboxError.
+    """
+    for top in layer_dirs:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if stat.S_ISSOCK(os.lstat(os.path.join(folder, name)).st_mode):
+                    raise SandboxError(
+                        "sandbox.egress_socket", f"{folder}/{name} would be a second way out", "take the socket away"
+                    )
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

@@ -21,6 +21,11 @@ MOST_LAYERS = 8
 WIRE_FDS = (4, 5)
 """Where a split run finds its other half: the descriptors to read from and to write to."""
 SUPERVISOR_CAPS = ("CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
+WAY_OUT, RELAY = "/run", "http://127.0.0.1:3128"
+"""Where the one socket of the way out is mounted, and where its relay listens in the guest."""
+SOCKET = "s"
+OPEN_SOCKETS = ("--host-uds=open",)
+"""Comes after `FLAGS`, so it holds; for a sandbox with a way out alone."""
 FLAGS = ("--platform=systrap", "--network=none", "--overlay2=none", "--host-uds=none", "--host-fifo=none")
 
 
@@ -43,14 +48,18 @@ def setup(python: Interpreter, make: Make, *, warm: bool = False) -> str:
     `warm` has a test runner run one small suite while it waits: worth its time only before an order comes.
     """
     places = layers(make)
-    program = {"suite": "runner.py", "near": "runner.py", "far": "split_far.py", "job": ""}[make.mode]
+    programs = {"suite": "runner.py", "near": "runner.py", "far": "split_far.py", "python": "interpreter.py"}
+    program = programs.get(make.mode, "")
     fds = [*WIRE_FDS] if make.mode in ("near", "far") else []
     words = json.dumps({"layers": places, "warm": warm}) if program == "runner.py" else ""
-    argv = [python.guest_path, "-I", "-S", "-B", f"{GUEST}/{program}", *([words] if words else map(str, fds))]
+    bare = [python.guest_path, "-I", "-S", "-B"]
+    flags = [python.guest_path, "-I"] if make.mode == "python" else bare  # it is what a command gets, site included
+    argv = [*flags, f"{GUEST}/{program}", *([words] if words else map(str, fds))]
     return json.dumps(
         {
             "mode": make.mode,
             "argv": argv if program else [],
+            "relay": [*bare, f"{GUEST}/relay.py", f"{WAY_OUT}/{SOCKET}"] if make.egress else [],
             "env": dict(line.split("=", 1) for line in env(places, seed=secrets.randbelow(1 << 32))),
             "rlimits": rlimits(make.limits),
             "keep": 5 if fds else 3,
@@ -78,6 +87,12 @@ def env(places: Sequence[str], *, seed: int = 0) -> list[str]:
         f"PYTHONHASHSEED={seed}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
     ]
+
+
+def way_out_env() -> dict[str, str]:
+    """Return what tells a program of the way out; what it serves to itself does not go there."""
+    found = {"http_proxy": RELAY, "https_proxy": RELAY, "no_proxy": "127.0.0.1,localhost"}
+    return {**found, **{name.upper(): value for name, value in found.items()}}
 
 
 def bundle(

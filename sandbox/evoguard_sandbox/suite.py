@@ -8,22 +8,26 @@ shows that the room can tell a good test from a bad one. Source: docs/adr/0005-t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 
-from evoguard_sandbox import changes
+from evoguard_sandbox import changes, early, shadows
+from evoguard_sandbox.early import Early
 from evoguard_sandbox.evidence import Base, Evidence
 from evoguard_sandbox.facts import RunFacts
+from evoguard_sandbox.flaky import mutate
 from evoguard_sandbox.layer_locks import lock_changed
-from evoguard_sandbox.measure import held_ask, measure, mutate, split_ask
+from evoguard_sandbox.measure import Trusted, held_ask, measure, split_ask
 from evoguard_sandbox.pool import Pool
 from evoguard_sandbox.room import Room
 from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox.together import Together
 from evoguard_sandbox.trees import Entry, Tree, TreeError, matcher, overlay, read_tree
-from evoguard_sandbox.types import Behaviour, Finding, Limits, Outcome, Suite, SuiteReport
+from evoguard_sandbox.types import Behaviour, Finding, Limits, Outcome, Suite, SuiteReport, Usage
 from evoguard_sandbox.verdict import assurance, counts, judge, verdict
 
 RANK: tuple[Outcome, ...] = ("void", "crashed", "memory", "pids", "output", "wall", "finished")
+GUEST_ONLY = "no cgroup held this run: the guest alone bounded memory and tasks (`evoguard doctor` says why)"
 CANARY = b"def test_good():\n    assert 1 + 1 == 2\n\ndef test_bad():\n    assert 1 + 1 == 3\n"
 
 
@@ -42,60 +46,120 @@ async def run(suite: Suite, *, limits: Limits, room: Room, pool: Pool | None = N
     runs = Runs(suite, base, limits, room, pool)
     if pool is not None:
         pool.want(runs.needed())  # while the first runs go, the others start
-    evidence = await evidence_of(runs, candidate, held)
-    if pool is not None:
-        pool.want(runs.needed())  # and the next verdict on this repository finds them ready
-    return report(evidence, room, runs.attempts)
-
-
-async def evidence_of(runs: Runs, candidate: Tree, held: Tree) -> Evidence:
-    """Return what all sandboxes of one suite showed."""
-    touches = matcher(runs.suite.test_paths)
-
-    def trusted(path: str) -> bool:
-        return touches(path) or changes.is_config(path)
-
-    tree, kept = overlay(runs.base, candidate, trusted)
-    fresh = changes.new_tests(runs.base, candidate, trusted)
-    targets = changes.runnable(fresh)
-    canary = Ask({"test_canary.py": Entry("file", CANARY)}, frozenset({"test_canary.py"}))
-    # What needs nothing of the base starts with it.
-    early = asyncio.gather(
-        runs.canary(canary),
-        _maybe(runs.on(Ask({**tree, **fresh}, kept, targets)) if targets else None),
-    )
     try:
-        base = await measure(runs, trusted, held)
-        halves, split = await _on_candidate(runs, base, tree, kept)
-    except BaseException:
-        early.cancel()
-        await asyncio.gather(early, return_exceptions=True)
-        raise
-    seen, new = await early
+        laid = lay(runs, candidate)
+        seen = await _raced(runs, laid, lambda: evidence_of(runs, candidate, held, laid))
+        if isinstance(seen, Early):
+            return _early_report(seen, laid, room, runs.attempts)
+        return report(seen, room, runs.attempts)
+    finally:
+        if pool is not None:
+            pool.want(runs.needed())  # and the next verdict on this repository finds them ready
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The candidate's code with the base's tests over it, as each run of them has it."""
+
+    tree: Tree
+    kept: frozenset[str]
+    fresh: Tree
+    """The candidate's own new tests."""
+    readable: frozenset[str]
+    aside: tuple[str, ...]
+    """Files of its code that are called like tests: laid out, not collected."""
+    told: tuple[Finding, ...]
+
+
+def lay(runs: Runs, candidate: Tree) -> Laid:
+    """Lay the base's tests over the candidate's code, and say what it did to them."""
+    trusted = trust(runs)
+    tree, kept = overlay(runs.base, candidate, trusted)
+    extra = changes.sources(runs.base, candidate, trusted)
+    roots = changes.python_paths(runs.base, runs.config)
+    layers = (runs.room.layer, *runs.suite.layer_dirs)
+    shadowed = shadows.findings(runs.base, candidate, trusted, extra=extra, roots=roots, layer_dirs=layers)
+    told = (*shadowed, *changes.findings(runs.base, candidate, trusted))
+    fresh = changes.new_tests(runs.base, candidate, trusted)
+    return Laid({**tree, **extra}, kept, fresh, changes.readable(runs.base, trusted), tuple(sorted(extra)), told)
+
+
+def trust(runs: Runs) -> Trusted:
+    """Return the test for what is taken from the base alone."""
+    touches = matcher(runs.suite.test_paths)
+    return lambda path: touches(path) or changes.is_config(path)
+
+
+async def _raced(runs: Runs, laid: Laid, whole: Callable[[], Coroutine[None, None, Evidence]]) -> Early | Evidence:
+    """Return a first answer from the tests that the change reaches, if one is wanted and there, else all evidence."""
+    ask = Ask(laid.tree, laid.kept, ignored=laid.aside)
+    picked = await asyncio.to_thread(early.pick, runs, ask) if runs.suite.early else ()
+    if not picked:
+        return await whole()
+    runs.known = asyncio.get_running_loop().create_future()
+    return await early.race(early.answer(runs, replace(ask, targets=picked), runs.known), whole())
+
+
+async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None = None) -> Evidence:
+    """Return what all sandboxes of one suite showed."""
+    laid = laid or lay(runs, candidate)
+    targets = changes.runnable(laid.fresh)
+    with_fresh = {**laid.tree, **laid.fresh}
+    canary = Ask({"test_canary.py": Entry("file", CANARY)}, frozenset({"test_canary.py"}))
+    async with Together() as sooner, Together() as later:
+        # What needs nothing of the base starts with it.
+        seen = sooner.start(runs.canary(canary))
+        new = sooner.start(_maybe(runs.on(Ask(with_fresh, laid.kept, targets)) if targets else None))
+        base = await measure(runs, trust(runs), held)
+        asks = _halves(laid, base)
+        apart = split_ask(laid.tree, laid.kept, base.packages, laid.readable)
+        first = later.start(runs.on(asks[0]))
+        second = later.start(_maybe(runs.on(asks[1]) if any(base.halves) else None))
+        split = later.start(_maybe(runs.on(apart) if base.split else None))
+        own = later.start(_maybe(_with_own_layers(runs, laid, base)))
     # Alone and last: what runs beside it is told in full, and could listen.
-    apart = base.packages if base.held_apart else ()
-    hidden = await runs.on(held_ask(tree, kept, held, apart)) if held else None
-    told = changes.findings(runs.base, candidate, trusted)
+    hidden = await runs.on(held_ask(laid.tree, apart, held, beside=not base.held_apart)) if held else None
     notes = tuple(f.msg for f in lock_changed(runs.base, candidate, runs.suite.lock))
-    return Evidence(base, halves, seen, new, split, hidden, told, runs.limits.tests, notes)
+    most = runs.limits.tests
+    both = (first.result(), second.result() or first.result())
+    found = Evidence(
+        base, both, seen.result(), new.result(), split.result(), hidden, laid.told, most, notes,
+        own_layers=own.result(),
+    )  # fmt: skip
+    return replace(found, again=await _again(runs, found, asks))
 
 
-async def _on_candidate(
-    runs: Runs, base: Base, tree: Tree, kept: frozenset[str]
-) -> tuple[tuple[RunFacts, RunFacts], RunFacts | None]:
-    """Run the base's tests on the candidate: both mutated halves, and apart from the code where the base could."""
-    if not any(base.halves):
-        one = await runs.on(Ask(tree, kept, shuffled=base.shuffled))
-        first = second = one
-        split = await _maybe(runs.on(split_ask(tree, kept, base.packages)) if base.split else None)
-        return (first, second), split
-    asks = [Ask(mutate(tree, half), kept, shuffled=base.shuffled) for half in base.halves]
-    first, second, apart = await asyncio.gather(
-        runs.on(asks[0]),
-        runs.on(asks[1]),
-        _maybe(runs.on(split_ask(tree, kept, base.packages)) if base.split else None),
+def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
+    """Return the runs of the base's tests on the candidate, each with the other half of them made false."""
+    first, second = (
+        Ask(mutate(laid.tree, half), laid.kept, shuffled=base.shuffled, ignored=laid.aside) for half in base.halves
     )
-    return (first, second), apart
+    return first, second
+
+
+async def _again(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> tuple[RunFacts | None, RunFacts | None]:
+    """Run the very same false tests on the base where one of them passed: only what fails there accuses anyone."""
+
+    def false_on_base(ask: Ask, n: int) -> Ask:
+        false = {path: ask.tree[path] for path in found.base.halves[n]}
+        return Ask({**runs.base, **false}, frozenset(ask.kept), shuffled=found.base.shuffled)
+
+    async with Together() as group:
+        first, second = (
+            group.start(_maybe(runs.on(false_on_base(ask, n)) if suspects else None))
+            for n, (ask, suspects) in enumerate(zip(asks, found.suspects, strict=True))
+        )
+    return first.result(), second.result()
+
+
+def _with_own_layers(runs: Runs, laid: Laid, base: Base) -> Awaitable[RunFacts] | None:
+    """Return the run of all tests with the dependencies of the candidate's own lock, when it names others."""
+    layers = runs.suite.candidate_layer_dirs
+    if layers is None:
+        return None
+    files = {test.id.partition("::")[0] for test in base.plain.tests} & laid.kept
+    targets = sorted(files | set(changes.runnable(laid.fresh)))
+    return runs.on(Ask({**laid.tree, **laid.fresh}, laid.kept, targets, layer_dirs=layers)) if targets else None
 
 
 async def _maybe(run: Awaitable[RunFacts] | None) -> RunFacts | None:
@@ -124,9 +188,39 @@ def report(evidence: Evidence, room: Room, attempts: int) -> SuiteReport:
         output=candidate.output,
         verdict=verdict(findings),
         assurance=assurance(evidence),
-        split=len(evidence.base.split) if evidence.split is not None else 0,
-        unproven=evidence.base.unproven,
-        notes=evidence.notes,
+        split=len(evidence.apart),
+        unproven=evidence.unproven,
+        notes=(*evidence.notes, *([GUEST_ONLY] if candidate.limits_mode == "guest-only" else [])),
+        unstable=tuple(sorted(evidence.base.unstable)),
+        isolation=room.isolation if candidate.kernel else "",
+        usage=_used([evidence.canary, *(run for _, run in evidence.runs)]),
+    )
+
+
+def _early_report(told: Early, laid: Laid, room: Room, attempts: int) -> SuiteReport:
+    """Turn a first answer into a report; it is always a no."""
+    run = told.run
+    return SuiteReport(
+        passed=False,
+        outcome=run.outcome,
+        findings=(*told.findings, *laid.told[: early.MOST_NAMED]),
+        tests=run.tests,
+        new_tests=(),
+        expected=tuple(t.id for t in told.base.plain.tests if t.id not in told.base.unstable),
+        counts=counts(run.tests),
+        behaviour=run.behaviour,
+        runsc=room.runsc_version,
+        kernel=run.kernel,
+        limits_mode=run.limits_mode,
+        wall_ms=run.wall_ms,
+        attempts=attempts,
+        output=run.output,
+        verdict="fail",
+        early=True,
+        notes=(f"answered early from {told.tests} of {told.of} tests; nothing else was looked at",),
+        unstable=tuple(sorted(told.base.unstable)),
+        isolation=room.isolation if run.kernel else "",
+        usage=run.usage,
     )
 
 
@@ -138,6 +232,16 @@ def _merged(records: list[Behaviour]) -> Behaviour:
         programs=tuple(dict.fromkeys(p for b in records for p in b.programs)),
         clones=sum(b.clones for b in records),
         dropped=sum(b.dropped for b in records),
+    )
+
+
+def _used(runs: list[RunFacts]) -> Usage:
+    """Return the highest of all runs on the candidate and of the canary, and the sum of their processor time."""
+    each = [run.usage for run in {id(run): run for run in runs}.values()]
+    return Usage(
+        max(used.memory_bytes for used in each),
+        sum(used.cpu_ms for used in each),
+        max(used.tasks for used in each),
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import json
 import os
+import platform
 import socket
 import struct
 from pathlib import Path
@@ -23,14 +25,16 @@ from evoguard_sandbox.types import Behaviour, Connect
 T = TypeVar("T")
 HEAD = struct.Struct("<HHI")
 GREETING = b"\x08\x01"
-STARTED, CLONED, EXECED, OPENED, CONNECTED = 1, 2, 3, 7, 10
-CONTEXT, BINARY, ADDRESS, PATHNAME, PROCESS = 1, 2, 6, 6, 9
+STARTED, CLONED, EXECED, CALLED, OPENED, CONNECTED = 1, 2, 3, 6, 7, 10
+CONTEXT, BINARY, EXIT, ERROR, ADDRESS, PATHNAME, PROCESS = 1, 2, 2, 2, 6, 6, 9
+FORKS: dict[str, tuple[int, ...]] = {"x86_64": (56, 57, 58, 435), "aarch64": (220, 435)}
+"""The numbers of clone, fork, vfork and clone3: only how they end is told, and only a refusal is kept."""
 MOST_CONNECTS, MOST_PROGRAMS, MOST_FILES = 200, 50, 2_000
 FAMILIES: dict[int, str] = {socket.AF_UNIX: "unix", socket.AF_INET: "inet", socket.AF_INET6: "inet6"}
 
 
 def session(endpoint: str, *, files: bool = False) -> dict[str, Any]:
-    """Return the pod-init configuration that makes gVisor tell starts, clones, program starts and connects.
+    """Return the pod-init configuration that makes gVisor tell starts, clones, refused ones too, programs and connects.
 
     With `files` it tells every open as well, which costs about 33 us each.
     """
@@ -41,6 +45,7 @@ def session(endpoint: str, *, files: bool = False) -> dict[str, Any]:
         {"name": "sentry/execve", **name},
         {"name": "syscall/connect/enter", **name},
     ]
+    points += [{"name": f"syscall/sysno/{number}/exit"} for number in FORKS.get(platform.machine(), ())]
     if files:
         points += [{"name": f"syscall/{call}/enter"} for call in ("openat", "open", "creat")]
     sink = {"name": "remote", "config": {"endpoint": endpoint, "retries": 3}}
@@ -119,7 +124,7 @@ class Sink:
         self._clones = self._dropped = 0
         self._reason = "gVisor never connected to the trace socket"
         self._spilled = False
-        self.started = False
+        self.started = self.refused_fork = False
 
     async def __aenter__(self) -> Self:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -178,6 +183,8 @@ class Sink:
                 self._files.clear()  # what was opened before the command began was the supervisor's
             program = shown(_bytes(fields(message), BINARY).decode("utf-8", "replace"), 200)
             self._note(self._programs, program, MOST_PROGRAMS)
+        elif kind == CALLED:
+            self.refused_fork |= fields(_bytes(fields(message), EXIT)).get(ERROR) == errno.EAGAIN
         elif kind == OPENED:
             name = shown(_bytes(fields(message), PATHNAME).decode("utf-8", "replace"), 300)
             self._note(self._files, name, MOST_FILES)

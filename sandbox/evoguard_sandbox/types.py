@@ -89,6 +89,10 @@ class Suite:
     """The project's requirements lock; a candidate that changes it is told so in `SuiteReport.notes`."""
     held_out: Files = field(default_factory=dict)
     """Tests kept where no agent can read them, by their path in the tree; only one pass or fail comes back."""
+    early: bool = False
+    """A first answer from the tests that the change reaches is enough when they are red; it can never pass."""
+    candidate_layer_dirs: tuple[Path, ...] | None = None
+    """The dependencies that the candidate's own lock names; with them the tests run once more, and only add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,22 @@ class Job:
     layer_dirs: tuple[Path, ...] = ()
     take: tuple[str, ...] = ()
     record_files: bool = False
+    egress: tuple[tuple[str, int], ...] = ()
+    """Hosts and ports that it may reach through a logging proxy (http_proxy, https_proxy); none: no network at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """One request to the way out, as the proxy on the host saw it. `why`: the reason of a denial or of a cut."""
+
+    sandbox: str
+    method: str
+    host: str
+    port: int
+    allowed: bool
+    why: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +203,8 @@ class SuiteReport:
     """"gvisor", the name of an `unsafe-` runtime, or "" when nothing was proved."""
     usage: Usage = field(default_factory=Usage)
     """The highest of all runs; processor time is their sum."""
+    early: bool = False
+    """Whether it is a first answer, from the tests that the change reaches; always a no, and never remembered."""
 
     @property
     def ran(self) -> bool:
@@ -210,3 +232,5 @@ class JobReport:
     """The first wanted file that did not come back, and why."""
     isolation: str = ""
     usage: Usage = field(default_factory=Usage)
+    egress: tuple[Egress, ...] = ()
+    """Every request to the way out, allowed or not; empty where there was none."""

@@ -6,18 +6,19 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from evoguard_sandbox.evidence import GOOD, ON_CANDIDATE, QUIET, RED, Evidence, green
+from evoguard_sandbox.evidence import GOOD, ON_CANDIDATE, OWN_LAYERS, QUIET, RED, Evidence, allowed, functions, green
 from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outcome, TestResult, Verdict
 
 MOST_NAMED = 20
+LEAST_MUTATED = 3
+"""Of so many false tests one must fail on the base; fewer may all be such as a false value does not reach."""
+FALSE_ON_BASE = "the false tests on the base"
 CANARIES = {"test_canary.py::test_good": "passed", "test_canary.py::test_bad": "failed"}
 TAMPER = frozenset(
     {"tests.forged_frames", "tests.runner_patched", "tests.mutant_passed", "tests.split_forged", "tests.vanished"}
 )
 VOID = frozenset({"sandbox.void", "sandbox.canary"})
-SPLIT_SHARE = 0.5
-"""From this share of the base's tests on, a suite counts as run apart from the code it judges."""
 
 Rule = Callable[[Evidence], Iterable[Finding]]
 
@@ -36,7 +37,8 @@ def room_finding(outcome: Outcome, why: str, what: str) -> list[Finding]:
 
 def room(e: Evidence) -> Iterable[Finding]:
     """Every sandbox came to its own end by the host's facts."""
-    for what, run in [("the base's tests on the base", e.base.plain), *e.runs]:
+    on_base = [(FALSE_ON_BASE, run) for run in e.again if run is not None]
+    for what, run in [("the base's tests on the base", e.base.plain), *e.runs, *on_base]:
         yield from room_finding(run.outcome, run.why, what)
         if run.found is not None and run.found > e.most_tests:
             yield Finding(
@@ -56,8 +58,9 @@ def base_green(e: Evidence) -> Iterable[Finding]:
     base = e.base.plain
     if base.outcome != "finished":
         return
-    names = [t.id for t in base.tests if t.outcome not in GOOD | QUIET] + [path for path, _ in base.uncollected]
-    if names or base.ended_early or not any(t.outcome in GOOD for t in base.tests):
+    steady = [t for t in base.tests if t.id not in e.base.unstable]
+    names = [t.id for t in steady if t.outcome not in GOOD | QUIET] + [path for path, _ in base.uncollected]
+    if names or base.ended_early or not any(t.outcome in GOOD for t in steady):
         told = ", ".join(names[:3]) or (base.output.splitlines() or ["no test passed"])[-1]
         yield Finding(
             "tests.base_not_green",
@@ -71,13 +74,25 @@ def base_green(e: Evidence) -> Iterable[Finding]:
             f"{len(e.base.untrusted)} tests stand outside the test files, where a candidate may change them: {some}",
             term=min(e.base.untrusted),
         )
-    elif e.base.unstable:
+    elif len(e.base.unstable) > allowed(len(base.tests)):
         some = ", ".join(sorted(e.base.unstable)[:3])
         yield Finding(
             "tests.base_unstable",
             f"{len(e.base.unstable)} of the base's tests do not come out the same each time: {some}",
             term=min(e.base.unstable),
         )
+
+
+def base_judges(e: Evidence) -> Iterable[Finding]:
+    """On the base itself pytest is left as it is, and false tests fail; else a green test there says nothing."""
+    mutated = functions(e.base.halves[0]) | functions(e.base.halves[1])
+    if e.base.plain.patched:
+        name = e.base.plain.patched
+        text = f"the base itself, or a dependency of it, replaces a part of the test runner in memory: {name}"
+        yield Finding("tests.base_proves_nothing", text, term=name)
+    elif len(mutated) >= LEAST_MUTATED and not any(e.base.biting):
+        text = f"{len(mutated)} tests were made false and not one of them failed, on the base itself"
+        yield Finding("tests.base_proves_nothing", text, term=min(mutated))
 
 
 def changed(e: Evidence) -> Iterable[Finding]:
@@ -109,7 +124,8 @@ def frames(e: Evidence) -> Iterable[Finding]:
 
 def patched(e: Evidence) -> Iterable[Finding]:
     """The test runner in memory is the one that was loaded, and the other process of a split run keeps its word."""
-    for what, run in once(e, lambda run: run.patched):
+    own = e.base.plain.patched  # which is no doing of the candidate, and told by another rule
+    for what, run in once(e, lambda run: run.patched and run.patched != own):
         lie = run.patched.removeprefix("split: ")
         if lie != run.patched:
             yield Finding("tests.split_forged", f"the code's process answered with what is no plain value: {lie}")
@@ -147,7 +163,8 @@ def inventory(e: Evidence) -> Iterable[Finding]:
         if run.outcome != "finished" or run.ended_early:
             continue
         seen = run.outcome_of()
-        missing, extra = [i for i in e.expected if i not in seen], [i for i in seen if i not in expected]
+        missing = [i for i in e.expected if i not in seen]
+        extra = [i for i in seen if i not in expected and i not in e.base.unstable]
         if missing:
             code = "tests.missing" if run.uncollected or run.end_status not in (0, 1) else "tests.vanished"
             text = f"{len(missing)} of the base's {len(e.expected)} tests never reported: {', '.join(missing[:3])}"
@@ -163,6 +180,9 @@ def failed(e: Evidence) -> Iterable[Finding]:
     """No test failed where it was not made to, and every test file could be read."""
     shown = [(ON_CANDIDATE, tuple(e.plain.values()), e.halves[0])]
     shown += [("the candidate's new tests", e.new.tests, e.new)] if e.new is not None else []
+    if e.own_layers is not None:
+        steady = tuple(t for t in e.own_layers.tests if t.id not in e.base.unstable)
+        shown += [(OWN_LAYERS, steady, e.own_layers)]
     for what, tests, run in shown:
         bad = [(t.id, t.outcome, t.why) for t in tests if t.outcome not in GOOD | QUIET]
         bad += [(path, "could not be collected", why) for path, why in run.uncollected]
@@ -185,16 +205,25 @@ def failed(e: Evidence) -> Iterable[Finding]:
             )
 
 
+def own_layers(e: Evidence) -> Iterable[Finding]:
+    """What passes with the base's dependencies also runs, and passes, with those that the candidate asks for."""
+    if e.own_layers is None or e.own_layers.outcome != "finished" or e.own_layers.ended_early:
+        return
+    seen = e.own_layers.outcome_of()
+    # What is red there is told by another rule.
+    lost = sorted(i for i in e.base.passing if seen.get(i, "never reported") not in GOOD | RED)
+    for name in lost[:MOST_NAMED]:
+        text = f"{name} passes, but {seen.get(name, 'never reported')} ({OWN_LAYERS})"
+        yield Finding("tests.failed", text, name.partition("::")[0], name)
+    if len(lost) > MOST_NAMED:
+        yield Finding("tests.failed", f"and {len(lost) - MOST_NAMED} more ({OWN_LAYERS})")
+
+
 def mutants(e: Evidence) -> Iterable[Finding]:
     """A test that was made false fails, as it did on the base; one that passes all the same was not really run."""
-    for run, biting in zip(e.halves, e.base.biting, strict=True):
-        seen = run.outcome_of()
-        lies = sorted(
-            i for i in biting if i in seen and seen[i] not in RED and i in e.plain and e.plain[i].outcome in GOOD
-        )
-        for name in lies[:MOST_NAMED]:
-            text = f"{name} passed, and passed as well when what it asserts had been made false: its outcome is forged"
-            yield Finding("tests.mutant_passed", text, name.partition("::")[0], name)
+    for name in e.forged[:MOST_NAMED]:
+        text = f"{name} passed, and passed as well when what it asserts had been made false: its outcome is forged"
+        yield Finding("tests.mutant_passed", text, name.partition("::")[0], name)
 
 
 def split(e: Evidence) -> Iterable[Finding]:
@@ -203,7 +232,8 @@ def split(e: Evidence) -> Iterable[Finding]:
         return
     seen = e.split.outcome_of()
     # What fails beside the code as well is told by another rule.
-    bad = sorted(i for i in e.base.split if seen.get(i) not in GOOD and i in e.plain and e.plain[i].outcome in GOOD)
+    must = e.base.split - e.base.unstable
+    bad = sorted(i for i in must if seen.get(i) not in GOOD and i in e.plain and e.plain[i].outcome in GOOD)
     for name in bad[:MOST_NAMED]:
         how = seen.get(name, "never reported")
         text = f"{name} passes beside the code, but not when it runs apart from the code: {how}"
@@ -259,6 +289,7 @@ RULES: tuple[Rule, ...] = (
     room,
     canaries,
     base_green,
+    base_judges,
     changed,
     frames,
     patched,
@@ -266,6 +297,7 @@ RULES: tuple[Rule, ...] = (
     none_ran,
     inventory,
     failed,
+    own_layers,
     mutants,
     split,
     held_out,
@@ -292,11 +324,12 @@ def assurance(e: Evidence) -> Assurance:
     """Return the strongest layer that judged: tests nobody could read, tests apart from the code, or neither.
 
     Held-out tests count only when they ran apart from the code, which could turn green whatever it does not know.
+    Tests apart from the code count only when every test that passes on the base is among them: what is left stands on
+    mutants alone, and code that knows the tests can tell a mutant.
     """
     if e.held is not None and green(e.held) and e.base.held_apart:
         return "held-out"
-    share = len(e.base.split) / max(1, len(e.expected))
-    return "split" if e.split is not None and share >= SPLIT_SHARE else "visible-only"
+    return "split" if e.apart and e.apart >= e.base.passing else "visible-only"
 
 
 def counts(tests: Iterable[TestResult]) -> dict[str, int]:

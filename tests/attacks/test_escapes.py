@@ -88,4 +88,5 @@ def test_no_probe_gets_anything_and_the_same_probes_find_it_without_a_sandbox(ro
 async def test_a_flood_is_held_and_a_flood_that_is_not_would_be_told(room, name):
     one = next(flood for flood in FLOODS if flood[0] == name)
     assert (await escapes.flood(one, room)).breach == ""
-    assert (await escapes.flood((*one[:3], ("void",), one[4]), room)).breach
+    assert (await escapes.flood((*one[:3], ("void",), *one[4:]), room)).breach
+    assert "met the limit" in (await escapes.flood((*one[:5], "nothing"), room)).breach

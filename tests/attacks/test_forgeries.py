@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from evoguard.bench import forgeries as bench
 from evoguard.bench.corpus import Forgery, base_tree, candidate_tree, forgeries, held_out_tests, honest
 from evoguard.bench.corpus.forgery import BUGS, wrong
 from evoguard.bench.corpus.project_tests import IDS
+from evoguard.errors import ConfigError
 from evoguard_sandbox import Job, Limits, Room, Suite, execute, run
 from evoguard_sandbox.trees import read_tree
 
@@ -76,6 +78,29 @@ def test_figures_hold_believed_and_refused_against_plain_pytest():
     assert (found["forgeries believed"].value, found["forgeries believed"].baseline) == (1, 2)
     assert (found["caught, exit"].value, found["caught, exit"].bar, found["caught, exit"].ok) == (1, 2, False)
     assert (found["honest changes refused"].value, found["honest changes refused"].baseline) == (1, 0)
+
+
+def test_a_part_is_those_of_the_whole_in_order_and_parts_make_the_whole():
+    wrong, right = bench.runnable(ALL), HONEST
+    assert bench.part(wrong, right, "") == (wrong, right)
+    assert bench.part(wrong, right, "0:3") == (wrong[:3], ())
+    size = len(wrong) + len(right)
+    parts = [bench.part(wrong, right, f"{n}:{n + 50}") for n in range(0, size, 50)]
+    assert [one for some, _ in parts for one in some] == list(wrong)
+    assert [one for _, some in parts for one in some] == list(right)
+
+
+@pytest.mark.parametrize("asked", ["5", "5:5", "6:5", "a:b", "-1:5", ":"])
+def test_a_part_that_names_none_is_refused(asked):
+    with pytest.raises(ConfigError):
+        bench.part(bench.runnable(ALL), HONEST, asked)
+
+
+def test_forgeries_that_no_tree_can_express_are_told_with_where_they_are_tested():
+    figure = next(one for one in bench.figures([], []) if one.name == "forgeries that no tree can express")
+    assert figure.value == sum(not one.edits for one in ALL) >= 5
+    assert (Path(__file__).parents[2] / bench.ELSEWHERE).is_file()
+    assert bench.ELSEWHERE in figure.note
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,9 @@ VOTE: dict[str, Any] = {
     "by": "ada", "kind": "person", "digest": "sha256:question", "at": 1_790_000_000, "expires": 1_790_003_600,
     "verdict": "approve",
 }  # fmt: skip
+SET_ASIDE: dict[str, Any] = {
+    "test": "tests/test_b.py::test_b", "until": 1_790_003_600, "reason": "reads the clock", "owner": "ada",
+}  # fmt: skip
 
 
 def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
@@ -48,12 +51,15 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         "evidence": {
             "digest": "sha256:evidence", "passed": True, "isolation": "gvisor", "behaviour": "recorded",
             "assurance": "split",
-            "expected": 12, "run": 12, "failed": 0,
+            "expected": 12, "run": 12, "failed": 0, "split": 9, "unstable": [], "review": [],
         },
         "secrets": [],
         "approvals": [dict(VOTE)] if admit else [],
         "approval_digest": "sha256:question" if admit else "",
-        "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": ""},
+        "quarantine": [dict(SET_ASIDE)],
+        "tighten": {
+            "guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0,
+        },
         "policy": {"bundle": "sha256:bundle", "reviewed_bundle": "sha256:bundle" if admit else ""},
     }  # fmt: skip
     for key, value in changes.items():
@@ -146,6 +152,8 @@ class PoliciesSuite:
             ("review", {"evidence": {"passed": False}}, "evidence.not_passed"),
             ("review", {"evidence": {"run": 0, "expected": 0}}, "evidence.not_passed"),
             ("review", {"evidence": {"isolation": "docker"}}, "evidence.not_isolated"),
+            ("review", {"evidence": {"isolation": "unsafe-runc"}}, "evidence.not_isolated"),
+            ("review", {"evidence": {"unstable": ["tests/test_a.py::test_a"]}}, "evidence.unstable_tests"),
             ("admit", {"component": {"flag": ""}}, "rollout.missing_flag"),
             ("admit", {"component": {"kpis": []}}, "rollout.missing_kpi"),
             ("admit", {"policy": {"bundle": "sha256:other"}}, "policy.bundle_changed"),

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, Suite, execute, prove, run, sweep
+from evoguard_sandbox.types import Usage
 
 REPO = Path(__file__).parents[2]
 SHORT = Limits(wall_s=20)
@@ -50,6 +51,28 @@ try:
         with open(f'/tmp/{n}', 'wb') as f:
             for _ in range(60): f.write(bytes(1 << 20))
 except OSError as e: print(e.errno)
+"""
+BUSY = """
+import time
+held = bytearray(96 << 20)
+end = time.process_time() + 1.5
+while time.process_time() < end: pass
+"""
+SIGNALLED = """
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+with open('/tmp/f', 'wb') as f:
+    while 1: f.write(bytes(1 << 20))
+"""
+IN_A_CHILD = """
+import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        while 1: pass
+    os._exit(0)
+os.wait()
+time.sleep(55)
 """
 WRITES = """
 import os
@@ -193,23 +216,61 @@ class SandboxSuite:
         assert kind.left_behind(room) == []
 
     @pytest.mark.parametrize(
-        ("code", "says"),
+        ("code", "says", "told"),
         [
-            (FORKS, b"11 True"),
-            ("try:\n    b = [bytearray(64 << 20) for _ in range(64)]\nexcept MemoryError: print(1)", b"1"),
-            ("import os\ntry:\n    while 1: os.dup(1)\nexcept OSError as e: print(e.errno)", b"24"),
-            (ONE_FILE, b"27"),
-            (MANY_FILES, b"28"),
-            ("while 1:\n    pass", b""),
+            (FORKS, b"11 True", ["processes"]),
+            ("try:\n    b = [bytearray(64 << 20) for _ in range(64)]\nexcept MemoryError: print(1)", b"1", []),
+            ("import os\ntry:\n    while 1: os.dup(1)\nexcept OSError as e: print(e.errno)", b"24", []),
+            (ONE_FILE, b"27", ["file_size"]),
+            (MANY_FILES, b"28", ["tmp"]),
+            ("while 1:\n    pass", b"", ["cpu"]),
+            (SIGNALLED, b"", ["file_size"]),
         ],
-        ids=["forks", "memory", "descriptors", "one file", "the scratch folder", "processor time"],
+        ids=[
+            "forks",
+            "memory",
+            "descriptors",
+            "one file",
+            "the scratch folder",
+            "processor time",
+            "one file, by signal",
+        ],
     )
-    async def test_a_polite_limit_bites_inside_and_the_room_stays_whole(self, room: Room, code: str, says: bytes):
-        limits = Limits(wall_s=30, cpu_s=30 if says else 1, processes=40, address_bytes=400 << 20)
+    async def test_a_polite_limit_bites_inside_is_named_and_the_room_stays_whole(
+        self, room: Room, code: str, says: bytes, told: list[str]
+    ):
+        limits = Limits(wall_s=30, cpu_s=1 if "cpu" in told else 30, processes=40, address_bytes=400 << 20)
         seen = await python(room, code, limits)
         assert seen.outcome == "finished"
         assert seen.stdout.strip() == says
-        assert says or seen.exit_status in (-signal.SIGXCPU, -signal.SIGKILL)
+        assert [f.code for f in seen.findings] == [f"sandbox.limit_{name}" for name in told]
+        if not says:
+            assert seen.exit_status in (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGXFSZ)
+
+    async def test_processor_time_is_bounded_for_all_processes_together(self, kind: Kind, room: Room):
+        if kind.limits_mode == "guest-only":
+            pytest.skip("nobody counts here")
+        seen = await python(room, IN_A_CHILD, Limits(wall_s=60, cpu_s=1))
+        assert seen.outcome == "wall"
+        assert {f.code for f in seen.findings} == {"sandbox.limit_wall", "sandbox.limit_cpu"}
+        assert kind.left_behind(room) == []
+
+    async def test_what_stays_within_its_limits_has_no_finding_and_what_it_took_is_counted_outside(
+        self, kind: Kind, room: Room
+    ):
+        limits = Limits(wall_s=60, memory_bytes=512 << 20)
+        seen = await python(room, BUSY, limits)
+        assert (seen.outcome, seen.exit_status, seen.findings) == ("finished", 0, ())
+        if kind.limits_mode == "guest-only":
+            assert seen.usage == Usage()
+            return
+        assert 96 << 20 <= seen.usage.memory_bytes <= limits.memory_bytes
+        assert 300 <= seen.usage.cpu_ms <= 60_000
+        assert 2 <= seen.usage.tasks <= limits.pids
+
+    async def test_every_report_says_what_isolated_it(self, room: Room):
+        assert (await python(room, "pass")).isolation == "gvisor"
+        assert (await run(Suite(GOOD, GOOD), limits=SHORT, room=room)).isolation == "gvisor"
 
     async def test_a_daemon_dies_with_the_command(self, kind: Kind, room: Room):
         seen = await python(room, "import os, time\nif not os.fork():\n    os.setsid(); time.sleep(99)\nprint('done')")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from evoguard.cli.sandboxing import bar
+
 pytestmark = pytest.mark.needs_gvisor
 
 
@@ -48,6 +50,8 @@ def test_an_attempt_to_reach_out_is_a_finding_and_no_success(tmp_path: Path) -> 
         (["--tree", "gone", "--", "true"], "sandbox.tree"),
         (["--layer", "gone", "--", "true"], "sandbox.layer_missing"),
         (["--wall", "0", "--", "true"], "usage"),
+        (["--allow", "no-port", "--", "true"], "usage"),
+        (["--allow", "http://a:80", "--", "true"], "usage"),
     ],
 )
 def test_bad_input_is_one_clear_error(tmp_path: Path, words: list[str], error: str) -> None:
@@ -61,3 +65,29 @@ def test_a_failing_or_missing_command_is_no_success(tmp_path: Path) -> None:
     code, doc = sandbox(tmp_path, "--", "no-such-program")
     assert (code, doc["exit_status"]) == (3, 126)
     assert "did not start" in doc["stderr"]
+
+
+def test_what_it_took_stands_beside_its_limits(tmp_path: Path) -> None:
+    code, doc = sandbox(tmp_path, "--memory", "512", "--", "python", "-c", "held = bytearray(64 << 20)")
+    assert (code, doc["isolation"]["name"]) == (0, "gvisor")
+    told = {row["name"]: row for row in doc["usage"]}
+    assert (told["memory"]["limit"], told["memory"]["unit"]) == (512 << 20, "bytes")
+    assert {name for name, row in told.items() if row["counted"]} >= {"wall time", "output"}
+    if doc["isolation"]["limits"] == "host":
+        assert 64 << 20 <= told["memory"]["used"] <= 512 << 20
+        assert told["processor time"]["used"] > 0
+
+
+def test_people_see_bars_and_what_nobody_counted_says_so() -> None:
+    row = {"name": "memory", "used": 83 << 20, "limit": 1024 << 20, "unit": "bytes", "counted": True}
+    assert bar(row) == "memory          [##..................] 83 MiB of 1024 MiB"
+    assert bar({**row, "used": 1024 << 20}).count("#") == 20
+    assert "not counted, limit 1024 MiB" in bar({**row, "used": 0, "counted": False})
+
+
+def test_a_request_that_is_not_allowed_is_shown_and_no_success(tmp_path: Path) -> None:
+    get = "import urllib.request as u\ntry: u.urlopen('http://denied.invalid/x')\nexcept OSError as e: print(e)"
+    code, doc = sandbox(tmp_path, "--allow", "allowed.invalid:443", "--", "python", "-c", get)
+    assert (code, doc["stdout"]) == (3, "HTTP Error 403: refused by the sandbox\n")
+    assert [(e["host"], e["port"], e["allowed"]) for e in doc["egress"]] == [("denied.invalid", 80, False)]
+    assert [finding["code"] for finding in doc["findings"]] == ["sandbox.network_attempt"]

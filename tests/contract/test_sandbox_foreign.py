@@ -16,7 +16,8 @@ from evoguard_sandbox.foreign import LIMITS, WEAKER, ForeignSuite, run_foreign
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]
 Texts = dict[str, str]
-node = pytest.mark.skipif(shutil.which("node", path="/usr/bin") is None, reason="no Node under /usr/bin")
+NODE = shutil.which("node", path="/usr/bin")
+node = pytest.mark.skipif(NODE is None, reason="no Node under /usr/bin")
 
 CALC = "exports.add = (a, b) => a + b;\n"
 TEST = """const { test, describe, it } = require('node:test');
@@ -48,7 +49,9 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
         for script in ("get-runsc.sh", "runner-layer.sh")
     ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
+    made = Room.open(
+        tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]), programs=(Path(NODE),) if NODE else ()
+    )
     yield made
     made.close()
 

@@ -12,6 +12,7 @@ from evoguard.adapters import tool_cache
 from evoguard_sandbox import Job, Limits, Pool, Room, Suite, execute, run
 from evoguard_sandbox.backend import Make
 from evoguard_sandbox.box import Order
+from evoguard_sandbox.job import make_of
 from evoguard_sandbox.trees import read_tree, wire
 
 pytestmark = pytest.mark.needs_gvisor
@@ -94,6 +95,51 @@ async def test_what_stands_too_long_or_is_too_many_is_not_kept(room):
     assert left_behind(room) == []
 
 
+async def test_what_was_taken_is_replaced_without_being_asked_and_the_choice_is_told(room):
+    pool, make = Pool(room), (Make("job", SHORT),)
+    assert pool.choice()["mode"] == "just in time"
+    (box,) = await pool.take(*make)
+    await box.discard()
+    async with asyncio.timeout(60):
+        while not pool.choice()["ready"]:
+            await asyncio.sleep(0.05)
+    (again,) = await pool.take(*make)
+    await again.discard()
+    told = pool.choice()
+    assert (told["mode"], told["hits"], told["misses"]) == ("kept warm", 1, 1)
+    assert float(told["memory_mib_hours"]) >= 0
+    assert float(told["ready_s"]) > 0
+    await pool.close()
+    assert left_behind(room) == []
+
+
+async def test_nothing_is_kept_once_nobody_asks(room):
+    """The clock is ours: it is moved past the time after which a pool is quiet."""
+    at = [0.0]
+    pool, make = Pool(room, keep_s=2.0, now_s=lambda: at[0]), (Make("job", SHORT),)
+    (box,) = await pool.take(*make)
+    await box.discard()
+    async with asyncio.timeout(60):
+        while not pool.choice()["ready"]:
+            await asyncio.sleep(0.05)
+    at[0] = 10.0
+    async with asyncio.timeout(60):
+        while pool.size:
+            await asyncio.sleep(0.05)
+    assert pool.choice()["mode"] == "just in time"
+    await pool.close()
+    assert left_behind(room) == []
+
+
+async def test_a_pool_that_may_keep_nothing_keeps_nothing(room):
+    pool = Pool(room, most=0)
+    (box,) = await pool.take(Make("job", SHORT))
+    await box.discard()
+    await asyncio.sleep(1)
+    assert pool.size == 0
+    await pool.close()
+
+
 async def test_a_job_from_the_pool_gets_its_own_files_and_gives_back_plain_ones_only(room):
     code = (
         "import os; os.makedirs('out/a'); open('out/a/x', 'w').write('hi'); os.symlink('/etc/passwd', 'out/link');"
@@ -101,8 +147,8 @@ async def test_a_job_from_the_pool_gets_its_own_files_and_gives_back_plain_ones_
         "open('secret', 'w').write('not asked for')"
     )
     pool = Pool(room)
-    await ready(pool, (Make("job", SHORT),))
     job = Job(("python", "-I", "-c", code), take=("out", "gone"))
+    await ready(pool, (make_of(job, SHORT, pooled=True),))
     seen = await execute(job, limits=SHORT, room=room, pool=pool)
     await pool.close()
     assert (seen.outcome, seen.exit_status) == ("finished", 0)
@@ -142,3 +188,32 @@ async def test_the_record_names_the_files_that_a_command_opened_when_asked(room)
     assert not any("supervisor.py" in path for path in seen.behaviour.files)
     plain = await execute(Job(("python", "-I", "-c", "open('/etc/hosts').read()")), limits=SHORT, room=room)
     assert plain.behaviour.files == ()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; print(sys.argv, sys.flags.isolated, sys.path)",
+        "import os; print(sorted(os.environ.items()), os.getuid(), os.getcwd(), sorted(os.listdir('/proc/self/fd')))",
+        "print(__name__, sorted(k for k in globals() if k != '__annotations__'))\nclass A: pass\nprint(A.__module__)",
+        "import sys; sys.exit(7)",
+        "import sys; sys.exit('words')",
+        "import atexit; atexit.register(print, 'bye'); print(sys)",
+        "def f():\n    raise ValueError('no')\nf()",
+        "x = (",
+        "import os; os._exit(3)",
+        "import os; os.kill(os.getpid(), 9)",
+        "print(repr(input()))",
+    ],
+)
+async def test_a_python_that_waits_does_with_its_code_what_one_that_starts_does(room, code):
+    job = Job(("python", "-I", "-c", code, "a", "b c"), {"data.txt": (0o100644, b"x")})
+    pool = Pool(room)
+    await ready(pool, (make_of(job, SHORT, pooled=True),))
+    started, waited = [await execute(job, limits=SHORT, room=room, pool=p) for p in (None, pool)]
+    assert pool.cost.hits == 1
+    await pool.close()
+    assert (waited.exit_status, waited.stdout) == (started.exit_status, started.stdout)
+    assert waited.stderr.splitlines()[-1:] == started.stderr.splitlines()[-1:]
+    assert b"interpreter.py" not in waited.stderr
+    assert left_behind(room) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, tool
-from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, execute, run
+from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, cgroups, execute, run, suite
 
 pytestmark = pytest.mark.needs_gvisor
 
@@ -49,6 +49,18 @@ class TestRunsc(SandboxSuite):
     async def test_what_the_tests_started_is_in_the_record(self, room: Room):
         seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
         assert seen.behaviour.programs
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes cgroups at all")
+async def test_a_host_without_writable_cgroups_is_told_and_the_guests_limits_hold(room, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cgroups, "MOUNT", tmp_path / "file")
+    assert cgroups.unwritable() == f"{tmp_path}/file/evoguard: Not a directory"
+    seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
+    assert (seen.passed, seen.limits_mode, suite.GUEST_ONLY in seen.notes) == (True, "guest-only", True)
+    eats = Job(("python", "-c", "held = bytearray(3 << 30)"))
+    hungry = await execute(eats, limits=SHORT, room=room)
+    assert (hungry.exit_status, b"MemoryError" in hungry.stderr) == (1, True)
 
 
 async def test_the_systems_own_python_serves_as_well(tmp_path: Path):

@@ -1,19 +1,26 @@
-"""Packages that are not ours, made from their sdists: submit reaches "waiting for approval", with their own tests."""
+"""Packages that are not ours, from their sdists: as without a sandbox, and submit reaches "waiting for approval"."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from evoguard.bench import suites
+from evoguard.bench.real import RealSuite, listing, native
+from evoguard.bench.real.sdists import tree_of
 from real_house import RealHouse
 
 pytestmark = pytest.mark.needs_gvisor
+SUITES = listing()
 WHO = ("-c", "user.name=Dev", "-c", "user.email=dev@package.example", "-c", "init.defaultBranch=main")
+
+
+def _suite(name: str) -> RealSuite:
+    return next(suite for suite in SUITES.suites if suite.name == name)
 
 
 def _git(where: Path, *words: str) -> str:
@@ -21,43 +28,33 @@ def _git(where: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _clone_of(package: str, folder: Path) -> Path:
-    """Make a repository from a package's sdist."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        "-d",
-        str(folder),
-        package,
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    archive = next(folder.glob("*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    tree = next(p for p in folder.iterdir() if p.is_dir())
+def _clone_of(suite: RealSuite, tree: Path) -> Path:
+    """Make a repository from a package's pinned sdist; nothing of it runs here."""
+    native.lay_out(tree_of(suite), tree)
     _git(tree, "init", "-q")
     _git(tree, "add", "-A", "-f")
     _git(tree, "commit", "-q", "-m", "as released")
     return tree
 
 
+@pytest.mark.parametrize("name", SUITES.quick)
+async def test_a_real_suite_comes_out_as_without_a_sandbox_and_an_honest_change_of_it_passes(name: str) -> None:
+    (row,) = await suites.look_at([_suite(name)], rounds=1, times=0)
+    assert (row.left_out, row.differences, row.refusals) == ("", (), ())
+    assert row.rounds == 1
+    assert row.tests > row.unproven
+
+
 @pytest.mark.parametrize(
     ("package", "source", "old", "new", "least"),
-    [("iniconfig==2.3.0", "src/iniconfig/__init__.py", "class IniConfig:", "class IniConfig:  # an INI file", 30)],
+    [("iniconfig", "src/iniconfig/__init__.py", "class IniConfig:", "class IniConfig:  # an INI file", 30)],
 )
 async def test_a_real_edit_of_a_foreign_package_reaches_approval_with_its_own_test_counts(
     tmp_path: Path, package: str, source: str, old: str, new: str, least: int
 ) -> None:
     real = RealHouse.make(tmp_path)
     real.agent("coder")
-    (tmp_path / "sdist").mkdir()
-    tree = _clone_of(package, tmp_path / "sdist")
+    tree = _clone_of(_suite(package), tmp_path / "package")
     _git(tree, "switch", "-q", "-c", "edit")
     text = (tree / source).read_text(encoding="utf-8")
     assert old in text

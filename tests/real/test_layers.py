@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter, Limits, Room, Suite, run
+from evoguard_sandbox.layer_workshop import Workshop
 from evoguard_sandbox.layers import Layer, LayerError, build, hold, verify
 
 pytestmark = pytest.mark.needs_gvisor
@@ -109,3 +110,28 @@ def test_pip_refuses_what_the_lock_does_not_name(tmp_path: Path, line: str, code
         build(line.encode(), folder=tmp_path / "own", python=Interpreter.current())
     assert caught.value.code == code
     assert "://" not in caught.value.message
+
+
+SOURCES = {
+    "docopt": "docopt==0.6.2 --hash=sha256:49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491",
+    "sniffio": "sniffio==1.3.1 --hash=sha256:f4324edc670a0f49750a81b895f35c3adb843cca46f0530f79fc1babb23789dc",
+}
+"""The first has no wheel at all; of the second the lock names the source archive only."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_a_source_archive_is_built_in_the_sandbox_and_imported_by_a_suite(
+    room: Room, tmp_path: Path, name: str
+) -> None:
+    workshop = Workshop(room, tmp_path / "tools")
+    lock = SOURCES[name].encode()
+    layer = build(lock, folder=tmp_path / "own", python=Interpreter.current(), workshop=workshop)
+    assert layer.packages == ((name, SOURCES[name].split()[0].partition("==")[2], SOURCES[name][-64:]),)
+    test = f"import {name}\ndef test_it(): assert {name}.__file__.startswith('/opt/deps/0/') and {name}.__version__\n"
+    tree = {"test_it.py": (0o100644, test.encode())}
+    with hold(layer) as path:
+        seen = await run(Suite(tree, tree, layer_dirs=(path,)), limits=Limits(), room=room)
+    assert seen.passed, seen.findings
+    with pytest.raises(LayerError) as caught:
+        build(lock, folder=tmp_path / "none", python=Interpreter.current())
+    assert caught.value.code == "layer.no_wheel"

@@ -242,6 +242,7 @@ def _tighten(question: dict[str, Any], dice: random.Random) -> None:
         "guard": dice.sample(GLOBS, dice.randrange(3)), "max_files": dice.choice(number),
         "max_lines": dice.choice(number), "quorum": dice.choice([0, 1, 2, 9, 10]),
         "assurance": dice.choice(["", "", "split", "held-out"]),
+        "split_percent": dice.choice([0, 0, 1, 50, 75, 100, 101]),
     }  # fmt: skip
 
 
@@ -250,7 +251,17 @@ def _evidence(question: dict[str, Any], dice: random.Random) -> None:
         "passed": dice.choice([True, True, False, 1]), "isolation": dice.choice(["gvisor", "gvisor", "docker", ""]),
         "assurance": dice.choice(["visible-only", "split", "split", "held-out"]),
         "expected": dice.choice([0, 9, 10, 12]), "run": dice.choice([0, 9, 10, 12]), "failed": dice.choice([0, 0, 1]),
+        "split": dice.choice([0, 5, 9, 12]), "unstable": dice.sample(["a.py::a", "a.py::b"], dice.randrange(3)),
+        "review": dice.sample(["review.differs", "review.time_bomb"], dice.randrange(3)),
     }  # fmt: skip
+    question["quarantine"] = [
+        {
+            "test": dice.choice(["a.py::a", "a.py::b"]),
+            "until": 1_790_000_100 + dice.choice([-1, 0, 1, 7_776_000, 7_776_001]),
+            "reason": dice.choice(["slow", "slow", ""]), "owner": "ada",
+        }
+        for _ in range(dice.randrange(3))
+    ]  # fmt: skip
 
 
 def _broken(question: dict[str, Any], dice: random.Random) -> None:

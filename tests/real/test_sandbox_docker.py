@@ -133,16 +133,32 @@ async def test_nothing_of_the_engines_host_shows_in_the_guest(room: Room):
     assert Path("/etc/hostname").read_text().strip().encode() not in seen.stdout.split()
 
 
-@pytest.mark.parametrize("runtime", ["runc", "unsafe-runc"])
-async def test_a_runtime_that_is_not_gvisor_is_refused(here: Here, state: Path, kind: Kind, runtime: str):
-    with a_room(state, Engine(here.url, runtime)) as room:
+async def test_a_runtime_that_is_not_gvisor_is_refused(here: Here, state: Path, kind: Kind):
+    with a_room(state, Engine(here.url, "runc")) as room:
         with pytest.raises(SandboxError) as caught:
             await execute(Job(("true",)), limits=SHORT, room=room)
         assert caught.value.code == "sandbox.not_gvisor"
         seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
         assert (seen.passed, seen.outcome, seen.verdict) == (False, "void", "void")
         assert kind.left_behind(room) == []
-        assert (room.isolation == "gvisor") == (runtime == "runc")
+        assert seen.isolation == ""
+
+
+async def test_a_runtime_that_is_named_unsafe_runs_and_every_report_says_so(here: Here, state: Path, kind: Kind):
+    with a_room(state, Engine(here.url, "unsafe-runc")) as room:
+        seen = await python(room, "import os; print(os.getresuid())")
+        assert (seen.outcome, seen.stdout, seen.isolation) == ("finished", b"(65534, 65534, 65534)\n", "unsafe-runc")
+        assert seen.kernel == Path("/proc/version").read_text().strip()[: len(seen.kernel)]
+        report = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
+        assert (report.verdict, report.isolation) == ("pass", "unsafe-runc")
+        assert kind.left_behind(room) == []
+
+
+async def test_an_engine_has_no_way_out_and_says_so(room: Room, kind: Kind):
+    with pytest.raises(SandboxError) as caught:
+        await execute(Job(("true",), egress=(("allowed.test", 443),)), limits=SHORT, room=room)
+    assert caught.value.code == "sandbox.egress_unsupported"
+    assert kind.left_behind(room) == []
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Code that tries to get out: what can it read, reach, change or use up? Judged by the host, not by the guest's word.
 
-Needs gVisor. The host is given something to find: a secret in a file, in its environment, behind a loopback listener,
-two unix sockets, in shared memory and in an inheritable descriptor. Baseline: the same probes as a plain unprivileged
-process on this host, which is what running tests without a sandbox is.
+Needs gVisor; all is done again in a Docker engine that knows it, where one answers or can be started. The host is given
+something to find: a secret in a file, in its environment, behind a loopback listener, two unix sockets, in shared
+memory and in an inheritable descriptor. Baseline: the same probes as a plain unprivileged process on this host, which
+is what running tests without a sandbox is.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from evoguard.adapters import tool_cache
 from evoguard.bench import Figure
 from evoguard.bench.corpus.floods import FLOODS, Flood
 from evoguard.bench.corpus.probes import DRIVER, LOOKS, PROBES, Row
+from evoguard.bench.rivals import RUNSC, rivals
 from evoguard.errors import UnavailableError
-from evoguard_sandbox import Job, Limits, Room, SandboxError, execute, sweep
+from evoguard_sandbox import Engine, Job, Limits, Room, SandboxError, execute, sweep
 
 LIMITS = Limits(wall_s=300, output_bytes=16 << 20)
 QUICK_FLOODS = ("forks", "output")
@@ -69,16 +71,38 @@ class Result:
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
-    """Run every probe in one sandbox and every flood in its own; `quick` takes two floods.
+    """Run every probe in one sandbox of each back-end and every flood in its own; `quick` takes two floods.
 
     Raises: ConfigError without gVisor or the runner layer; UnavailableError when no isolated run takes place.
     """
     floods = [one for one in FLOODS if not quick or one[0] in QUICK_FLOODS]
     try:
         with tempfile.TemporaryDirectory(prefix="evoguard-host-") as made, planted(Path(made)) as host:
-            return asyncio.run(_measure(host, floods))
+            return [figure for seen in _both(host, floods) for figure in seen]
     except SandboxError as err:
         raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+
+
+def _both(host: Host, floods: Sequence[Flood]) -> Iterator[list[Figure]]:
+    """Yield the figures of runsc, then of Docker with runsc: an engine that answers, or one of our own."""
+    with tempfile.TemporaryDirectory(prefix="evoguard-room-") as made:
+        layer = tool_cache.layer_dir()
+        room = Room.open(Path(made), tool_cache.runsc_path(), layer)
+        try:
+            yield asyncio.run(_measure("runsc", host, room, floods))
+            with rivals(room, Path(made), docker=True) as others:
+                if not others.engine:
+                    why = f"Docker: not measured: no engine ({others.missing.get(RUNSC, '')})"
+                    yield [Figure("Docker+runsc, probes", 0, "probes", note=why)]
+                    return
+                inside_it = Room.open(Path(made) / "docker", Path(), layer, engine=Engine(others.engine))
+                try:
+                    yield asyncio.run(_measure("Docker+runsc", host, inside_it, floods))
+                finally:
+                    inside_it.close()
+        finally:
+            sweep(room)
+            room.close()
 
 
 @contextmanager
@@ -101,35 +125,40 @@ def planted(folder: Path) -> Iterator[Host]:
         shared.unlink(missing_ok=True)
 
 
-async def _measure(host: Host, floods: Sequence[Flood]) -> list[Figure]:
-    with tempfile.TemporaryDirectory(prefix="evoguard-room-") as made:
-        room = Room.open(Path(made), tool_cache.runsc_path(), tool_cache.layer_dir())
-        try:
-            async with listening(host):
-                before = host.facts()
-                results = await inside(host, room, PROBES)
-                visitors, changed = len(host.visitors), sum(a != b for a, b in zip(before, host.facts(), strict=True))
-                bare = await outside(host)
-            flooded = [await flood(one, room) for one in floods]
-            left = sum(1 for _ in (room.home / "b").iterdir())
-        finally:
-            sweep(room)
-            room.close()
+async def _measure(backend: str, host: Host, room: Room, floods: Sequence[Flood]) -> list[Figure]:
+    async with listening(host):
+        before, known = host.facts(), len(host.visitors)
+        results = await inside(host, room, PROBES)
+        visitors = len(host.visitors) - known
+        changed = sum(a != b for a, b in zip(before, host.facts(), strict=True))
+        bare = await outside(host)
+        bare_visitors = len(host.visitors) - known - visitors
+    flooded = [await flood(one, room) for one in floods]
     for one in (*results, *flooded):
-        sys.stderr.write(f"{one.name:<44} {'BREACH ' + one.breach if one.breach else 'held':<10} {one.answer[:60]}\n")
+        told = f"BREACH {one.breach}" if one.breach else "held"
+        sys.stderr.write(f"{backend:<13} {one.name:<44} {told:<10} {one.answer[:60]}\n")
     found = [one for one in results if one.breach]
     broken = [one for one in flooded if one.breach]
     return [
-        Figure("probes", len(results), "probes", len(PROBES), higher_is_better=True),
-        Figure("probes that got something", len(found), f"of {len(results)}", 0, sum(bool(one.breach) for one in bare),
+        Figure(f"{backend}, probes", len(results), "probes", len(PROBES), higher_is_better=True),
+        Figure(f"{backend}, probes that got something", len(found), f"of {len(results)}", 0,
+               sum(bool(one.breach) for one in bare),
                note="; ".join([f"baseline: of the {len(bare)} that only look",
                                *(f"{one.name}: {one.breach}" for one in found)])),
-        Figure("visits to the host's listeners", visitors, "visits", 0, len(host.visitors) - visitors),
-        Figure("facts of the host changed", changed, "facts", 0),
-        Figure("floods that got past their limit", len(broken), f"of {len(flooded)}", 0,
+        Figure(f"{backend}, visits to the host's listeners", visitors, "visits", 0, bare_visitors),
+        Figure(f"{backend}, facts of the host changed", changed, "facts", 0),
+        Figure(f"{backend}, floods that got past their limit", len(broken), f"of {len(flooded)}", 0,
                note="; ".join(f"{one.name}: {one.breach}" for one in broken)),
-        Figure("sandboxes left", left, "sandboxes", 0),
+        Figure(f"{backend}, sandboxes left", left_of(room), "sandboxes", 0),
     ]  # fmt: skip
+
+
+def left_of(room: Room) -> int:
+    """Count the sandboxes of a room that are still there, by its back-end's own word."""
+    if room.engines:
+        of_ours = {"label": [f"evoguard.installation={room.installation}"]}
+        return len(room.engines[0].link.client.containers(all=True, filters=of_ours))
+    return sum(1 for _ in (room.home / "b").iterdir())
 
 
 class listening:  # noqa: N801  (used as a word in `async with`)
@@ -203,7 +232,7 @@ def _judged(name: str, kind: str, answer: dict[str, str], needles: Sequence[str]
 
 async def flood(one: Flood, room: Room) -> Result:
     """Run one flood in a sandbox of its own and see that it ended as it may."""
-    name, program, bounds, ends, printed = one
+    name, program, bounds, ends, printed, limit = one
     limits = replace(Limits(wall_s=60), **bounds)  # type: ignore[arg-type]  # whole numbers where it wants them
     try:
         report = await execute(Job(("python", "-I", "-c", program)), limits=limits, room=room)
@@ -214,4 +243,6 @@ async def flood(one: Flood, room: Room) -> Result:
         return Result(name, told, f"it ended as {report.outcome}")
     if printed not in report.stdout:
         return Result(name, told, f"it said {report.stdout[:60]!r}")
+    if limit and f"sandbox.limit_{limit}" not in {finding.code for finding in report.findings}:
+        return Result(name, told, f"nothing says that it met the limit {limit}")
     return Result(name, told)

@@ -43,7 +43,7 @@ def doctor(
 
 def bench(
     session: Session,
-    name: Annotated[str, typer.Argument(help="guard, kpis, crash, forgeries or escapes.")],
+    name: Annotated[str, typer.Argument(help="guard, kpis, crash, forgeries, escapes, sandbox, suite or suites.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when a bar is missed.")] = False,
 ) -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
+from evoguard.cli.docs import Doc, doc_of, docs_of, lines_of, rows_of
 from evoguard.cli.text import facts, line, table
 
-Doc = Mapping[str, object]
-SHOWN_FILES = 60
-SHOWN_TESTS = 15
+SHOWN_FILES, SHOWN_REVIEW = 60, 20
 
 
 def row_page(doc: Doc) -> None:
@@ -19,18 +17,18 @@ def row_page(doc: Doc) -> None:
 
 def overview_page(doc: Doc) -> None:
     """Print what is open and killed."""
-    counted = ", ".join(f"{count} {name}" for name, count in _doc(doc["by_status"]).items())
+    counted = ", ".join(f"{count} {name}" for name, count in doc_of(doc["by_status"]).items())
     facts([("state", doc["state"]), ("open", f"{doc['open']}" + (f": {counted}" if counted else ""))])
-    if waiting := _rows(doc["waiting_for_approval"]):
+    if waiting := rows_of(doc["waiting_for_approval"]):
         facts([("waits for people", ", ".join(str(change) for change in waiting))])
-    if rolling := _docs(doc["rolling_out"]):
+    if rolling := docs_of(doc["rolling_out"]):
         table(
             ("change", "percent", "component", "flag"),
             ([r["change"], r["percent"], r["component"], r["flag"]] for r in rolling),
         )
-    if unreadable := _rows(doc["unreadable_latches"]):
+    if unreadable := rows_of(doc["unreadable_latches"]):
         line(f"EVERYTHING IS KILLED: unreadable latches: {', '.join(str(name) for name in unreadable)}")
-    if kills := _docs(doc["kills"]):
+    if kills := docs_of(doc["kills"]):
         names = ("kill", "scope", "name", "by", "at", "reason")
         table(names, ([kill[name] for name in names] for kill in kills))
 
@@ -41,63 +39,30 @@ def story_page(doc: Doc) -> None:
             "tree", "attestation", "created", "updated", "detail")  # fmt: skip
     facts((name, doc.get(name, "")) for name in head)
     line()
-    table(("at", "step", "event", "who", "why", "facts", "digests"), (_step_row(step) for step in _docs(doc["steps"])))
-    _section("evidence", _doc(doc["evidence"]), ("not_passed", "record", "findings"))
-    _section("decision", _doc(doc["decision"]), ("deny", "escalate", "notes", "rules_seen"))
-    _section("approval", _doc(doc["approval"]), ("votes",))
-    findings_page([f for step in _docs(doc["steps"]) for f in _docs(step["findings"])])
-    if record := _rows(_doc(doc["evidence"]).get("record")):
+    table(
+        ("at", "step", "event", "who", "why", "facts", "digests"), (_step_row(step) for step in docs_of(doc["steps"]))
+    )
+    _section("evidence", doc_of(doc["evidence"]), ("not_passed", "record", "findings", "review", "unstable", "notes"))
+    _section("decision", doc_of(doc["decision"]), ("deny", "escalate", "notes", "rules_seen"))
+    _section("approval", doc_of(doc["approval"]), ("votes",))
+    findings_page([f for step in docs_of(doc["steps"]) for f in docs_of(step["findings"])])
+    if record := rows_of(doc_of(doc["evidence"]).get("record")):
         line("behaviour, recorded outside the guest")
         for row in record:
             line(f"  {row}")
-    files_page(_docs(doc["files"]))
-    if votes := _docs(_doc(doc["approval"]).get("votes")):
+    files_page(docs_of(doc["files"]))
+    if votes := docs_of(doc_of(doc["approval"]).get("votes")):
         names = ("by", "kind", "verdict", "at", "expires", "reason")
         table(names, ([vote.get(name, "") for name in names] for vote in votes))
 
 
-def evidence_page(doc: Doc) -> None:
-    """Print one isolated run: the verdict, its layers, the slowest tests as bars, what was tried."""
-    names = ("change", "verdict", "assurance", "isolation", "behaviour", "runtime", "tree", "evidence")
-    facts((name, doc.get(name, "")) for name in names)
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(_doc(doc["outcomes"]).items()))
-    facts([("tests", f"{counted or 'none'}; {doc['expected']} expected, {doc['added']} new; {doc['wall_ms']} ms")])
-    line()
-    table(
-        ("layer", "reach", "caught"),
-        (
-            [row["layer"], row["reach"], ", ".join(map(str, _rows(row["caught"]))) or "-"]
-            for row in _docs(doc["layers"])
-        ),
-    )
-    _slowest(_docs(doc["tests"]))
-    findings_page(_docs(doc["findings"]))
-    if record := _rows(doc["record"]):
-        line("behaviour, recorded outside the guest")
-        for row in record:
-            line(f"  {row}")
-
-
-def _slowest(tests: Sequence[Doc]) -> None:
-    """Print the tests that were not green, then the slowest, each with a bar as long as its share of the slowest."""
-    order = sorted(tests, key=lambda t: (t["outcome"] in ("passed", "xpassed"), -int(str(t["duration_ms"]))))
-    longest = max((int(str(test["duration_ms"])) for test in tests), default=0) or 1
-    shown_tests = order[:SHOWN_TESTS]
-    if shown_tests:
-        bars = ("█" * max(1, round(20 * int(str(test["duration_ms"])) / longest)) for test in shown_tests)
-        rows = ([t["outcome"], t["duration_ms"], bar, t["id"]] for t, bar in zip(shown_tests, bars, strict=True))
-        table(("outcome", "ms", "", "test"), rows)
-    if len(tests) > SHOWN_TESTS:
-        line(f"... and {len(tests) - SHOWN_TESTS} more tests; --json lists them")
-
-
 def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
     """Print exactly what a person is about to sign."""
-    tests, component = _doc(doc["tests"]), _doc(doc["component"])
+    tests, component = doc_of(doc["tests"]), doc_of(doc["component"])
     pairs: list[tuple[str, object]] = [
         (name, doc[name]) for name in ("change", "author", "intent", "repo", "base", "head", "tree")
     ]
-    pairs += [(f"file {n}", _file(file)) for n, file in enumerate(_docs(doc["files"])[:SHOWN_FILES], start=1)]
+    pairs += [(f"file {n}", _file(file)) for n, file in enumerate(docs_of(doc["files"])[:SHOWN_FILES], start=1)]
     pairs += [
         ("totals", inline(doc["totals"])),
         ("component", component.get("name") or "(none)"),
@@ -106,10 +71,12 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
         ("stages", component.get("stages")),
         ("tests", f"{tests.get('run')} run of {tests.get('expected')} expected, {tests.get('failed')} failed, "
                   f"isolation {tests.get('isolation') or 'NOT PROVED'}, behaviour {tests.get('behaviour')}"),
+        *lines_of("rests on", doc["rests_on"]),
+        *_to_look_at(doc),
         ("evidence", doc["evidence"]),
         ("decision", doc["decision"]),
         ("policy bundle", doc["bundle"]),
-        ("quorum", f"{len(_rows(doc['approved_by']))} of {doc['quorum']}" + _named(doc["approved_by"])),
+        ("quorum", f"{len(rows_of(doc['approved_by']))} of {doc['quorum']}" + _named(doc["approved_by"])),
         ("digest", doc["digest"]),
     ]  # fmt: skip
     if doc.get("first_release"):
@@ -117,6 +84,20 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
     if not component.get("flag"):
         pairs.append(("NOTE", "no component with a flag: approved or not, it cannot be released; see .evoguard.toml"))
     facts(pairs, to_stderr=to_stderr)
+
+
+def _to_look_at(doc: Doc) -> list[tuple[str, object]]:
+    """Return what no test proves, and what else the policies want people to see, a line each."""
+    review, escalated = docs_of(doc["review"]), docs_of(doc["escalated"])
+    lines: list[tuple[str, object]] = [("LOOK AT", f"{f.get('code')}: {f.get('msg')}") for f in review[:SHOWN_REVIEW]]
+    if len(review) > SHOWN_REVIEW:
+        lines.append(("LOOK AT", f"and {len(review) - SHOWN_REVIEW} more; see `evoguard evidence {doc['change']}`"))
+    # What the review says in full is not said again by its code.
+    others = (f for f in escalated if f.get("code") != "evidence.needs_review")
+    lines += [("LOOK AT", f"{f.get('code')}: {f.get('msg')} {f.get('path') or f.get('term')}") for f in others]
+    if unstable := rows_of(doc["unstable"]):
+        lines.append(("LOOK AT", f"{len(unstable)} unstable tests of the base judged nothing: {unstable[0]}"))
+    return lines
 
 
 def findings_page(findings: Sequence[Doc]) -> None:
@@ -142,7 +123,7 @@ def _section(name: str, doc: Doc, without: tuple[str, ...]) -> None:
 
 def _step_row(step: Doc) -> list[object]:
     digests = " ".join(
-        f"{name}={str(value).removeprefix('sha256:')[:12]}" for name, value in _doc(step["digests"]).items()
+        f"{name}={str(value).removeprefix('sha256:')[:12]}" for name, value in doc_of(step["digests"]).items()
     )
     return [step["at"], step["step"], step["event"], step["actor"], step["reason"], inline(step["facts"]), digests]
 
@@ -154,25 +135,15 @@ def _file(file: Doc) -> str:
 
 
 def _named(people: object) -> str:
-    return f": {', '.join(str(name) for name in _rows(people))}" if _rows(people) else ""
+    return f": {', '.join(str(name) for name in rows_of(people))}" if rows_of(people) else ""
 
 
 def inline(doc: object) -> str:
     """Return a table of names and values as one line; empty values are left out."""
-    return ", ".join(f"{name} {_value(value)}" for name, value in _doc(doc).items() if value not in ("", None, [], {}))
+    return ", ".join(
+        f"{name} {_value(value)}" for name, value in doc_of(doc).items() if value not in ("", None, [], {})
+    )
 
 
 def _value(value: object) -> str:
     return f"({inline(value)})" if isinstance(value, Mapping) else str(value)
-
-
-def _doc(value: object) -> Doc:
-    return cast(Doc, value) if isinstance(value, Mapping) else {}
-
-
-def _rows(value: object) -> Sequence[object]:
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _docs(value: object) -> list[Doc]:
-    return [cast(Doc, row) for row in _rows(value) if isinstance(row, Mapping)]

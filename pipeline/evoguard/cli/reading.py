@@ -69,7 +69,7 @@ def show(session: Session, change: ChangeArgument) -> int:
 
 def evidence(session: Session, change: ChangeArgument) -> int:
     """Show a change's isolated run: each layer's catch, tests by outcome and time, what it tried to reach."""
-    from evoguard.cli.pages import evidence_page
+    from evoguard.cli.evidence_page import evidence_page
     from evoguard.views.evidence import evidence as seen
     from evoguard.wiring.reading import Reading
 

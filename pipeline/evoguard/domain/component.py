@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from evoguard.domain.canonical import Json
+from evoguard.domain.quarantine import Quarantine, quarantines
 from evoguard.errors import InputError
 
 ASSURANCES = ("visible-only", "split", "held-out")
@@ -54,6 +55,9 @@ class ComponentFile:
     max_lines: int = 0
     quorum: int = 0
     assurance: str = ""
+    split_percent: int = 0
+    """From this share of tests apart from the code on, a verdict counts as `split` here; 0: as the sandbox says."""
+    quarantine: tuple[Quarantine, ...] = ()
 
     def tighten(self) -> dict[str, Json]:
         """Return the tighten-only data that policies read; 0, "" and [] mean "no tightening"."""
@@ -63,6 +67,7 @@ class ComponentFile:
             "max_lines": self.max_lines,
             "quorum": self.quorum,
             "assurance": self.assurance,
+            "split_percent": self.split_percent,
         }
 
     def covering(self, paths: Iterable[str]) -> Component:
@@ -115,9 +120,13 @@ def parse(raw: bytes | None) -> ComponentFile:
 def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
     if not isinstance(policy, dict):
         raise _bad("`policy` must be a table")
-    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance"}, "[policy]")
+    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine"}, "[policy]")
     if policy.get("assurance", "") not in ("", *ASSURANCES):
         raise _bad(f"policy.assurance is one of {', '.join(ASSURANCES)}")
+    try:
+        quarantine = quarantines(policy.get("quarantine", []))
+    except ValueError as err:
+        raise _bad(str(err)) from err
     return ComponentFile(
         components=components,
         guard=_globs(policy.get("guard", [])),
@@ -125,6 +134,8 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
         max_lines=_number(policy.get("max_lines", 0), "policy.max_lines", 0, 10_000_000),
         quorum=_number(policy.get("quorum", 0), "policy.quorum", 0, 20),
         assurance=str(policy.get("assurance", "")),
+        split_percent=_number(policy.get("split_percent", 0), "policy.split_percent", 0, 100),
+        quarantine=quarantine,
     )
 
 

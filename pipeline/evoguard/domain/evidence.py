@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evoguard.domain.canonical import Json
@@ -24,13 +25,32 @@ class TestResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What sandboxes took, or what one may take: memory at its highest, processor time, tasks, wall time; 0: not known.
+
+    As a limit, `cpu_ms` is 0: processor time is bounded by the process, not by the run.
+    """
+
+    memory_bytes: int = 0
+    cpu_ms: int = 0
+    tasks: int = 0
+    wall_ms: int = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the numbers as plain JSON."""
+        return {
+            "memory_bytes": self.memory_bytes, "cpu_ms": self.cpu_ms, "tasks": self.tasks, "wall_ms": self.wall_ms,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Facts of a run. `passed` was computed outside the tested code; empty evidence proves nothing."""
 
     tree: str
     passed: bool
     isolation: str
-    """`gvisor` only when the sandbox proved it from inside, else empty."""
+    """`gvisor` only when the sandbox proved it from inside, an `unsafe-` name that the settings chose, else empty."""
     behaviour: Behaviour
     expected: int
     run: int
@@ -54,18 +74,33 @@ class Evidence:
     """How many expected tests also ran apart from the code; `unproven`: for how many no mutant was seen to fail."""
     unproven: int = 0
     wall_ms: int = 0
+    review: tuple[Finding, ...] = ()
+    """What no layer can prove and people should look at; no reason for a no by itself."""
+    unstable: tuple[str, ...] = ()
+    """The base's tests that do not come out the same each time, as the runs showed; they judge nothing."""
+    usage: Usage = field(default_factory=Usage)
+    """What the sandboxes took: the highest of all, processor time summed. `limits`: what one may take."""
+    limits: Usage = field(default_factory=Usage)
 
     @property
     def green(self) -> bool:
-        """Tell whether tests ran, all expected ones, none failed, in gVisor, with no finding."""
+        """Tell whether tests ran, all expected ones, none failed, with no finding, in a room that has a name.
+
+        Which rooms count is the policies' word (`evidence.not_isolated`); a room that proved nothing has no name.
+        """
         return (
             self.passed
-            and self.isolation == "gvisor"
+            and (self.isolation == "gvisor" or self.isolation.startswith("unsafe-"))
             and self.run > 0
             and self.run >= self.expected
             and self.failed == 0
             and not self.findings
         )
+
+    @property
+    def review_codes(self) -> tuple[str, ...]:
+        """The codes of what people should look at, each once, in order."""
+        return tuple(sorted({finding.code for finding in self.review}))
 
     def as_json(self) -> dict[str, Json]:
         """Return the evidence as plain JSON, the form that is stored and named by digest."""
@@ -89,4 +124,15 @@ class Evidence:
             "notes": list(self.notes),
             "split": self.split,
             "unproven": self.unproven,
+            "review": findings_json(self.review),
+            "unstable": list(self.unstable),
+            "usage": self.usage.as_json(),
+            "limits": self.limits.as_json(),
         }
+
+
+def review_codes(doc: Mapping[str, Json]) -> list[Json]:
+    """Return the codes of what people should look at in stored evidence; older evidence names none."""
+    found = doc.get("review")
+    rows = found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    return [*sorted({str(row.get("code")) for row in rows if isinstance(row, Mapping)})]

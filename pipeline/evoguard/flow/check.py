@@ -34,7 +34,9 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
         "candidate.checked",
         {"evidence": stored, "passed": passed, "expected": evidence.expected, "run": evidence.run,
          "failed": evidence.failed, "isolation": evidence.isolation, "behaviour": evidence.behaviour,
-         "verdict": evidence.verdict, "assurance": evidence.assurance,
+         "verdict": evidence.verdict, "assurance": evidence.assurance, "split": evidence.split,
+         "held_out": ports.sandbox.held_out(proposal.repo), "unstable": len(evidence.unstable),
+         "review": list(evidence.review_codes),
          "findings": findings_json(evidence.findings[:SHOWN_FINDINGS])},
         reason=headline([finding.as_json() for finding in evidence.findings]),
     )  # fmt: skip

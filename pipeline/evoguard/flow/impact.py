@@ -36,6 +36,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "secrets": [{"rule": rule, "path": path, "line": line} for rule, path, line in diff.secrets],
         "component": component.as_json(),
         "tighten": rules.tighten(),
+        "quarantine": [entry.as_json() for entry in rules.quarantine],
     }  # fmt: skip
     stored = await ports.artifacts.put(canonical(facts))
     if component.name:  # without a component nothing says that two changes are about the same thing

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
+from evoguard.domain.evidence import review_codes
 from evoguard.domain.verdict import Decision, PolicyStage
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
@@ -51,7 +52,8 @@ async def _question(
         "files": impact["files"],
         "totals": impact["totals"],
         "secrets": impact["secrets"],
-        "tighten": impact["tighten"],
+        "tighten": _with_defaults(impact["tighten"]),
+        "quarantine": impact.get("quarantine", []),
         "author": {
             "id": proposal.author.id, "kind": proposal.author.kind,
             "held": bool(await ports.queries.held(proposal.author.id)),
@@ -63,8 +65,16 @@ async def _question(
         "evidence": {
             "digest": state["evidence"],
             **{k: evidence[k] for k in ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed")},
+            # Evidence that was stored before these were told has none of them.
+            "split": evidence.get("split", 0), "unstable": evidence.get("unstable", []),
+            "review": review_codes(evidence),
         },
         "approvals": [a.as_json() for a in approvals],
         "approval_digest": state.get("approval", ""),
         "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
     }  # fmt: skip
+
+
+def _with_defaults(tighten: Json) -> Json:
+    """Return what the component file asks for; facts that were stored before `split_percent` was known lack it."""
+    return {"split_percent": 0, **tighten} if isinstance(tighten, Mapping) else tighten

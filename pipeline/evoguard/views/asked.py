@@ -9,6 +9,7 @@ from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, approval_digest
 from evoguard.domain.events import StoredEvent
 from evoguard.errors import InputError, IntegrityError
+from evoguard.views.assurance import assurance_words
 from evoguard.views.changes import found
 from evoguard.views.reader import Doc, Reader
 from evoguard.views.story import load, newest
@@ -49,7 +50,8 @@ async def asked(reader: Reader, change: str, *, now_s: int) -> Doc:
         "totals": impact.get("totals", {}),
         "component": component,
         "first_release": newest(stored, "change.mapped", "first_release") == "True",
-        "tests": await _tests(reader, evidence),
+        **await _seen(reader, evidence, newest(stored, "candidate.checked", "held_out")),
+        "escalated": await _escalated(reader, decision),
         "evidence": evidence,
         "decision": decision,
         "bundle": bundle,
@@ -69,10 +71,22 @@ def _proposal(stored: Sequence[StoredEvent]) -> Proposal:
     )
 
 
-async def _tests(reader: Reader, evidence: str) -> Doc:
+async def _seen(reader: Reader, evidence: str, held_out: str) -> Doc:
+    """Return what was run, what the verdict rests on, and what no layer could prove."""
     doc = await load(reader, evidence)
     names = ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed", "wall_ms")
-    return {name: doc.get(name) for name in names}
+    return {
+        "tests": {name: doc.get(name) for name in names},
+        "rests_on": assurance_words(doc, held_out),
+        "review": doc.get("review", []),
+        "unstable": doc.get("unstable", []),
+    }
+
+
+async def _escalated(reader: Reader, decision: str) -> Json:
+    """Return what the policies want people to look at."""
+    answer = (await load(reader, decision)).get("decision")
+    return answer.get("escalate", []) if isinstance(answer, Mapping) else []
 
 
 def _quorum(stored: Sequence[StoredEvent], digest: Digest, author: Author, now_s: int) -> Doc:

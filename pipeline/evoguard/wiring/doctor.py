@@ -28,7 +28,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
-from evoguard_sandbox import Room, SandboxError, prove
+from evoguard_sandbox import Room, SandboxError, cgroups, prove
 
 THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
 OLDEST_GIT = (2, 30)
@@ -116,7 +116,7 @@ async def _gvisor(settings: Settings, *, start: bool) -> Part:
                 digest = await asyncio.to_thread(_file_digest, runsc)
                 if not start:
                     return Part("runsc", ok=True, version=version, digest=digest, detail=f"{runsc}; found, not started")
-                proof = await prove(room)
+                proof, image = await prove(room), room.image
             finally:
                 room.close()
     except (EvoguardError, SandboxError) as err:
@@ -124,8 +124,17 @@ async def _gvisor(settings: Settings, *, start: bool) -> Part:
     except OSError as err:
         return Part("runsc", ok=False, version=version, detail=str(err)[:200], mend=tool_cache.MEND)
     shown = f"kernel {proof.kernel}, limits {proof.limits_mode}, behaviour {proof.behaviour}, {proof.wall_ms} ms"
+    shown += f", image {image}"
     detail = f"{runsc}; proved: {shown}"
     return Part("runsc", ok=True, version=version, digest=digest, detail=detail)
+
+
+def _host_limits(settings: Settings) -> Iterator[Part]:
+    """Look whether the host's kernel can hold memory and tasks; without it the guest's own limits are all there is."""
+    why = "" if settings.docker_url else cgroups.unwritable()
+    mend = "run the worker as root where /sys/fs/cgroup can be written; in a container: with a writable cgroup mount"
+    detail = why or ("held by the engine" if settings.docker_url else "memory and tasks are held by cgroups")
+    yield Part("host limits", ok=not why, detail=detail, mend=mend, needed=False)
 
 
 def _runner_layer(settings: Settings) -> Iterator[Part]:
@@ -274,6 +283,6 @@ def _private(name: str, path: Path) -> Part:
 
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
-    _python, _evoguard, _git, _runner_layer, _policies, _state_folder, _service_key, _database, _kill_folder,
-    _flag_server, _worker,
+    _python, _evoguard, _git, _host_limits, _runner_layer, _policies, _state_folder, _service_key, _database,
+    _kill_folder, _flag_server, _worker,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.sandbox import GvisorSandbox
+from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import roots
 from evoguard.adapters.sqlite.effects import SqliteEffects
@@ -75,6 +76,7 @@ def sandbox(settings: Settings) -> GvisorSandbox:
         warm=settings.warm_sandboxes,
         held_out=HeldOut(settings.held_out),
         engine=Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None,
+        cache=VerdictCache(settings.state / "verdicts", runner_key(settings.state / "keys")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import ConfigError, InputError, UnavailableError
 from evoguard.settings import Settings
-from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
+from evoguard_sandbox import Engine, Job, JobReport, Limits, Room, SandboxError, execute
+from evoguard_sandbox.egress import read_place
+from evoguard_sandbox.types import Egress
 
 MOST_FILES, MOST_BYTES = 20_000, 128 << 20
 
@@ -30,18 +32,28 @@ class Wanted:
     record_files: bool = False
     wall_s: float = 60.0
     memory_mib: int = 1024
+    allow: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def limits(self) -> Limits:
+        """Return its bounds."""
+        return Limits(wall_s=self.wall_s, memory_bytes=self.memory_mib << 20)
 
 
 async def execute_one(settings: Settings, wanted: Wanted) -> JobReport:
-    """Run one command in gVisor. Raises: ConfigError, UnavailableError when no isolated run took place."""
-    runsc, layer = tool_cache.runsc_path(settings.runsc), tool_cache.layer_dir(settings.layer)
-    limits = Limits(wall_s=wanted.wall_s, memory_bytes=wanted.memory_mib << 20)
-    job = Job(wanted.command, wanted.files, wanted.layers, wanted.take, wanted.record_files)
+    """Run one command in a sandbox of the settings' back-end.
+
+    Raises: ConfigError, UnavailableError when no isolated run took place.
+    """
+    layer = tool_cache.layer_dir(settings.layer)
+    engine = Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None
+    runsc = Path() if engine is not None else tool_cache.runsc_path(settings.runsc)
+    job = Job(wanted.command, wanted.files, wanted.layers, wanted.take, wanted.record_files, wanted.allow)
     with tempfile.TemporaryDirectory(prefix="evoguard-") as folder:
         try:
-            room = Room.open(Path(folder), runsc, layer)
+            room = Room.open(Path(folder), runsc, layer, engine=engine)
             try:
-                return await execute(job, limits=limits, room=room)
+                return await execute(job, limits=wanted.limits, room=room)
             finally:
                 room.close()
         except SandboxError as err:
@@ -50,7 +62,15 @@ async def execute_one(settings: Settings, wanted: Wanted) -> JobReport:
             raise ConfigError(err.message, code=err.code, fix=err.fix) from err
 
 
-def as_json(report: JobReport) -> dict[str, Json]:
+def places(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Return hosts and ports of HOST:PORT words. Raises: InputError."""
+    try:
+        return tuple(read_place(text) for text in texts)
+    except ValueError as err:
+        raise InputError(f"--allow: {err}", code="usage", fix="write HOST:PORT, pypi.org:443 say") from err
+
+
+def as_json(report: JobReport, limits: Limits) -> dict[str, Json]:
     """Return a report as plain JSON; what the command wrote is text where it is text, else base64."""
     seen = report.behaviour
     return {
@@ -75,8 +95,43 @@ def as_json(report: JobReport) -> dict[str, Json]:
             for path, (mode, data) in sorted(report.artefacts.items())
         ],
         "omitted": report.omitted,
-        "isolation": {"runsc": report.runsc, "kernel": report.kernel, "limits": report.limits_mode},
+        "egress": [_asked(each) for each in report.egress],
+        "usage": _usage(report, limits),
+        "isolation": {
+            "name": report.isolation,
+            "runsc": report.runsc,
+            "kernel": report.kernel,
+            "limits": report.limits_mode,
+        },
         "wall_ms": report.wall_ms,
+    }
+
+
+def _usage(report: JobReport, limits: Limits) -> list[Json]:
+    """Return what it took of each limit; a resource that nobody counted says so."""
+    used, written = report.usage, len(report.stdout) + len(report.stderr)
+    rows: tuple[tuple[str, int, float, str], ...] = (
+        ("memory", used.memory_bytes, limits.memory_bytes, "bytes"),
+        ("tasks", used.tasks, limits.pids, "tasks"),
+        ("processor time", used.cpu_ms, limits.cpu_s * 1000, "ms"),
+        ("wall time", report.wall_ms, limits.wall_s * 1000, "ms"),
+        ("output", written, 2 * limits.output_bytes, "bytes"),
+    )
+    return [
+        {"name": name, "used": took, "limit": int(most), "unit": unit, "counted": took > 0 or name == "output"}
+        for name, took, most, unit in rows
+    ]
+
+
+def _asked(one: Egress) -> dict[str, Json]:
+    return {
+        "method": one.method,
+        "host": one.host,
+        "port": one.port,
+        "allowed": one.allowed,
+        "why": one.why,
+        "sent_bytes": one.sent_bytes,
+        "received_bytes": one.received_bytes,
     }
 
 

@@ -6,6 +6,7 @@ check the claim against the inventory of the base and against how the process en
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.machinery
 import json
@@ -22,8 +23,8 @@ GUEST = "/opt/guest"
 REPORT_FD = 3
 WIRE_FDS = (4, 5)
 WHY_CHARS = 300
-# pytest does this one to itself, after the snapshot was taken.
-OWN_PATCH = ("_pytest.config.Config._getini_unknown_type", "_pytest.legacypath.Config__getini_unknown_type")
+OWN_PATCHES = "_pytest.legacypath."
+"""Where the functions are that pytest itself puts into its own classes, after the snapshot was taken."""
 ID_CHARS = 1000
 WARM = """
 import unittest
@@ -82,7 +83,10 @@ def teller(token: str) -> Callable[[dict[str, Any]], None]:
 
 
 def machinery() -> dict[str, Any]:
-    """Return every function and class of the test runner by name, with the code behind it."""
+    """Return what the test runner does, by name: its functions, and what its classes compute, with the code behind it.
+
+    A class is there by its name too, so that what is added to it can be told from a class that was loaded late.
+    """
     found: dict[str, Any] = {}
     function, kind = types.FunctionType, type
     for name, module in list(sys.modules.items()):
@@ -92,21 +96,24 @@ def machinery() -> dict[str, Any]:
             if isinstance(value, function):
                 found[f"{name}.{key}"] = (value, value.__code__)
             elif isinstance(value, kind) and value.__module__ == name:
+                found[f"{name}.{key}"] = (value, None)
                 for attribute, inner in list(vars(value).items()):
-                    plain = inner.__func__ if isinstance(inner, classmethod | staticmethod) else inner
+                    plain = inner.fget if isinstance(inner, property) else getattr(inner, "__func__", inner)
                     if isinstance(plain, function):
                         found[f"{name}.{key}.{attribute}"] = (plain, plain.__code__)
+                    elif hasattr(kind(inner), "__get__"):
+                        found[f"{name}.{key}.{attribute}"] = (inner, None)
     return found
 
 
 class Reporter:
     """Tell the host each test's outcome as soon as it is known."""
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None], most: int, seed: int | None) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any]], None], order: dict[str, Any], before: dict[str, Any]) -> None:
         self.tell = tell
-        self.most = most
-        self.seed = seed
-        self.before = machinery()
+        self.most: int = order["tests"]
+        self.seed: int | None = order["seed"]
+        self.before = before
         self.open: dict[str, dict[str, Any]] = {}
         self.link: Any = None
         """The way to the code's process, in a split run."""
@@ -114,14 +121,19 @@ class Reporter:
 
     def compare(self) -> None:
         """Tell when the test runner itself is no longer what it was before the first candidate import."""
-        now = machinery()
-        for name, (value, code) in self.before.items():
-            seen = now.get(name)
-            if name == OWN_PATCH[0] and seen == self.before[OWN_PATCH[1]]:
-                continue
-            if seen is None or seen[0] is not value or seen[1] is not code:
+        now, own = machinery(), [seen for name, seen in self.before.items() if name.startswith(OWN_PATCHES)]
+        added = [name for name in now if name not in self.before and self._had(name)]
+        for name in [*self.before, *added]:
+            was, seen = self.before.get(name), now.get(name)
+            same = was is not None and seen is not None and seen[0] is was[0] and seen[1] is was[1]
+            if not same and not any(seen is not None and seen[0] is o[0] and seen[1] is o[1] for o in own):
                 self.tell({"k": "patched", "what": name})
                 return
+
+    def _had(self, name: str) -> bool:
+        """Tell whether a name is of a class that was there before; other people's tests do add to unittest's."""
+        owner = self.before.get(name.rpartition(".")[0])
+        return owner is not None and owner[1] is None and not name.startswith("unittest.")
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Shuffle files, and within a file its functions and classes; what a class holds keeps its order."""
@@ -250,8 +262,8 @@ def warm() -> None:
     os.close(null)
 
 
-def prepare(layers: list[str], *, warmly: bool) -> None:
-    """Load the test runner and everything it needs, warm it when there is time, and say so."""
+def prepare(layers: list[str], *, warmly: bool) -> dict[str, Any]:
+    """Load the test runner and everything it needs, warm it when there is time, and say so; return its `machinery`."""
     sys.path[:0] = layers
     import site
 
@@ -269,13 +281,18 @@ def prepare(layers: list[str], *, warmly: bool) -> None:
     tempfile.tempdir = None
     sys.argv = ["pytest"]
     sys.path_importer_cache.clear()
+    before = machinery()
+    # What is here by now stays: pytest collects five times at its end, and would walk through all of it each time.
+    gc.collect()
+    gc.freeze()
     os.write(REPORT_FD, b"+")
+    return before
 
 
 def main() -> None:
     """Run the ordered tests; end with pytest's exit status and nothing of the candidate after it."""
     told = json.loads(sys.argv[1])
-    prepare(told["layers"], warmly=told["warm"])
+    before = prepare(told["layers"], warmly=told["warm"])
     order = read_order()
     import pytest
 
@@ -290,7 +307,7 @@ def main() -> None:
         sys.path.remove(GUEST)
     sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
     os.chdir(TREE)
-    reporter = Reporter(tell, order["tests"], order["seed"])
+    reporter = Reporter(tell, order, before)
     reporter.link = link
     status = int(pytest.main(order["args"], plugins=[reporter]))
     reporter.compare()

@@ -22,7 +22,7 @@ else:
     from split_proxy import Link, Method, Px, PxMeta, link_of
 
 Value = Any  # a class built at run time
-VALUE_KINDS: tuple[type, ...] = (int, float, str, bytes, tuple, frozenset, *list(wire.FIELDS)[:4])
+VALUE_KINDS = wire.VALUE_KINDS
 ABSTRACT: dict[str, Value] = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in (collections.abc, numbers)

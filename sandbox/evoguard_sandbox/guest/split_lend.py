@@ -25,7 +25,7 @@ _KEPT = (
     "_pytest",
     "pluggy",
     "py",
-    *(f"split_{n}" for n in words.listed("near link values proxy build probe lend wire names")),
+    *(f"split_{n}" for n in words.listed("near link values proxy build probe doubt data lend wire names")),
 )
 _OPEN_STOCK = (types.SimpleNamespace, unittest.mock.NonCallableMock)
 _ITERATOR = ("__iter__", "__next__", "__length_hint__")

@@ -38,7 +38,8 @@ class Link(Values):
     """One connection.
 
     `calls` counts questions, `log` holds (module, name, packed arguments) of calls with plain data, `unsplit` counts
-    what could not cross; a test in which it grew did not run split, whatever its outcome.
+    what could not cross; a test in which it grew did not run split, whatever its outcome. `leaned` counts what
+    the code's own comparison decided, also between two objects of its own; a test in which it grew is no proof.
     """
 
     def __init__(self, pipe: wire.Pipe, packages: Sequence[str]) -> None:
@@ -47,6 +48,7 @@ class Link(Values):
         self.calls = 0
         self.tamper = ""
         self.unsplit = 0
+        self.leaned = 0
         self.log: list[tuple[str, str, list[Value]]] = []
         self.callbacks = 0
         self.nested = 0
@@ -64,6 +66,14 @@ class Link(Values):
         """Count something that cannot run split; return what to raise."""
         self.unsplit += 1
         return proxy.UnsplitError(what)
+
+    def lean(self, *, told: bool) -> None:
+        """Note that the code's own comparison decided something.
+
+        `told`: it was told what the test expects. Then the test proves nothing, as if it could not run split.
+        """
+        self.leaned += 1
+        self.unsplit += told
 
     def let_go(self, number: int, count: int) -> None:
         """Note that no stand-in is left of an object; the next question says so."""

@@ -10,8 +10,9 @@ def listed(text: str) -> list[str]:
 
 COMPARING = listed("__eq__ __ne__ __lt__ __le__ __gt__ __ge__")
 _BINARY = listed("add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or")
+BINARY = [f"__{way}{name}__" for name in _BINARY for way in ("", "r", "i") if way + name != "idivmod"]
 ARITHMETIC = [
-    *(f"__{way}{name}__" for name in _BINARY for way in ("", "r", "i") if way + name != "idivmod"),
+    *BINARY,
     *listed("__neg__ __pos__ __abs__ __invert__ __round__ __trunc__ __floor__ __ceil__"),
 ]
 ASKED = listed("""__repr__ __str__ __format__ __bytes__ __bool__ __len__ __length_hint__ __hash__ __int__ __float__

@@ -27,6 +27,8 @@ class UnsplitError(BaseException):
 class Link(Protocol):
     """What stand-ins need of the connection."""
 
+    calls: int
+
     def ask(self, op: str, *args: Value) -> Value:
         """Do one thing on the other side."""
 
@@ -39,6 +41,9 @@ class Link(Protocol):
     def refuse(self, what: str) -> UnsplitError:
         """Return what to raise, once."""
 
+    def lean(self, *, told: bool) -> None:
+        """Note that the code's own comparison decides something."""
+
     def let_go(self, number: int, count: int) -> None:
         """Say that nothing here stands for this object any more."""
 
@@ -49,12 +54,13 @@ _OF_ERRORS = frozenset(("__traceback__", "__cause__", "__context__", "__suppress
 class Handle:
     """The number of an object over there, and how often it was received."""
 
-    __slots__ = ("count", "link", "number")
+    __slots__ = ("count", "hashed", "link", "number")
 
     def __init__(self, link: Link, number: int) -> None:
         self.link = link
         self.number = number
         self.count = 1
+        self.hashed: Value = None
 
     def __del__(self) -> None:
         self.link.let_go(self.number, self.count)

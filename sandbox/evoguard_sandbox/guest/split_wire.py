@@ -270,6 +270,8 @@ FIELDS: dict[type, tuple[str, Callable[[Value], list[Value]], Callable[..., Valu
     slice: ("S", _of("start", "stop", "step"), slice),
     re.Pattern: ("re", _of("pattern", "flags"), _pattern),
 }
+# Kinds of which a subclass of the candidate travels with its value: the last four by their fields.
+VALUE_KINDS: tuple[type, ...] = (int, float, str, bytes, tuple, frozenset, *list(FIELDS)[:4])
 
 
 def contents(out: Pack, container: Value) -> Value:

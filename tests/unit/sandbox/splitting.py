@@ -39,8 +39,18 @@ if order["fds"]:
     link = split_near.connect(*order["fds"], order["packages"], wait_ms=order["wait_ms"])
 else:
     sys.path += order["path"]
-seen = {}
+seen, leaned, was = {}, [], [0, 0]
 class Notes:
+    def pytest_runtest_logstart(self):
+        if link is not None:
+            was[:] = link.unsplit, link.leaned
+    def pytest_runtest_logfinish(self, nodeid):
+        if link is None:
+            return
+        if link.unsplit != was[0] and seen.get(nodeid, [""])[0] == "passed":
+            seen[nodeid] = ["failed", "a part of it could not run apart from the code"]
+        if link.leaned != was[1]:
+            leaned.append(nodeid)
     def pytest_runtest_logreport(self, report):
         if report.when == "call" or report.outcome != "passed":
             seen[report.nodeid] = [report.outcome, str(report.longrepr or "")[-order["chars"]:]]
@@ -51,6 +61,7 @@ status = pytest.main(order["args"], plugins=[Notes()])
 told = {"seen": seen, "status": int(status)}
 if link is not None:
     told |= {"calls": link.calls, "tamper": link.tamper, "unsplit": link.unsplit, "log": link.log}
+    told |= {"leaned": leaned}
 with open(order["out"], "w", encoding="utf-8") as file:
     json.dump(told, file)
 """
@@ -65,6 +76,8 @@ class Told:
     tamper: str = ""
     unsplit: int = 0
     log: list[list[Any]] = field(default_factory=list)
+    leaned: list[str] = field(default_factory=list)
+    """The ids in which the code's own comparison decided something."""
     seconds: float = 0.0
     output: str = ""
 

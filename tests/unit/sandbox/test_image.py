@@ -5,6 +5,8 @@ import io
 import os
 import py_compile
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -103,16 +105,63 @@ def test_the_listing_changes_when_a_file_does(tmp_path: Path):
     assert image.listing(image.layer(Bind(folder, "/x"))) != before
 
 
-def test_the_base_holds_an_interpreter_its_libraries_and_every_mount_point(tmp_path: Path):
-    rootfs, own = a_folder(tmp_path / "root"), a_folder(tmp_path / "own")
+def a_layer(place: Path) -> Path:
+    (place / "pytest").mkdir(parents=True)
+    (place / "pytest" / "__init__.py").write_text("")
+    return place
+
+
+def test_the_base_holds_an_interpreter_its_libraries_our_programs_and_every_mount_point(tmp_path: Path):
     python = Interpreter.current()
-    parts = {part.target: part for part in image.base(rootfs, [Bind(own, "/opt/guest")], python)}
+    parts = {part.target: part for part in image.base(a_layer(tmp_path / "own"), python)}
     assert parts[python.guest_path[1:]].source is not None
-    assert {"room", "dev/shm", "a.py", "opt/guest/a.py", "usr/bin/sh"} <= parts.keys()
+    mounted = {"proc", "dev", "dev/shm", "tmp", "room", "opt/layer", "opt/guest", *(f"opt/deps/{n}" for n in range(8))}
+    assert mounted <= {name for name, part in parts.items() if part.source is None and not part.link}
+    assert {"opt/layer/pytest/__init__.py", "opt/guest/supervisor.py", "usr/bin/sh", "etc/passwd"} <= parts.keys()
     assert any("/libc.so" in name for name in parts)
     assert not any("site-packages" in name.split("/") for name in parts)
     assert all(p.source is None or stat.S_ISREG(p.source.stat().st_mode) for p in parts.values())
     assert list(parts) == sorted(parts)
+
+
+def test_the_base_is_small_and_imports_no_source_that_is_not_compiled(tmp_path: Path):
+    python = Interpreter.current()
+    parts = image.base(a_layer(tmp_path / "own"), python)
+    assert sum(part.source.stat().st_size for part in parts if part.source is not None) < 300 << 20
+    names = {part.target for part in parts}
+    for module in ("os", "re", "json", "asyncio"):
+        stem = next(
+            n for n in names if n.endswith((f"{python.name}/{module}.py", f"{python.name}/{module}/__init__.py"))
+        )
+        folder, _, name = stem.rpartition("/")
+        assert any(n.startswith(f"{folder}/__pycache__/{name.removesuffix('py')}") for n in names), module
+    assert not any(".opt-" in name for name in names)
+
+
+def test_what_an_image_says_of_accounts_and_names_is_ours_and_not_the_hosts(tmp_path: Path):
+    held = members(
+        tar_of([p for p in image.base(a_layer(tmp_path / "own"), Interpreter.current()) if p.text is not None])[1]
+    )
+    assert set(held) == {f"etc/{name}" for name in ("passwd", "group", "hosts", "nsswitch.conf", "resolv.conf")}
+
+
+def test_a_program_that_is_asked_for_comes_with_the_libraries_it_loads(tmp_path: Path):
+    own = a_layer(tmp_path / "own")
+    program = Path(sys.executable).resolve()
+    parts = {p.target for p in image.base(own, Interpreter.current(), (program,))}
+    assert str(program)[1:] in parts
+    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    assert all(
+        str(Path(word).parent.resolve() / Path(word).name)[1:] in parts for word in told.split() if word[0] == "/"
+    )
+    with pytest.raises(SandboxError) as caught:
+        image.base(own, Interpreter.current(), (tmp_path / "absent",))
+    assert (caught.value.code, bool(caught.value.fix)) == ("sandbox.program_missing", True)
+
+
+def test_nothing_lies_below_a_link_where_writing_it_would_lead_out(tmp_path: Path):
+    with pytest.raises(SandboxError):
+        image.whole([Part("lib", link="/etc"), Part("lib/passwd", text="x")])
 
 
 def test_an_archive_holds_its_layers_under_their_digests(tmp_path: Path):

@@ -15,6 +15,7 @@ from evoguard_sandbox.layer_wheels import Caps, Unpacked, add_wheel
 from unit.sandbox.wheels import member, wheel
 
 INFO = "demo-1.0.dist-info/METADATA"
+RECORD = "demo-1.0.dist-info/RECORD"
 
 
 def unpack(data: bytes, caps: Caps | None = None) -> dict[str, tuple[int, bytes]]:
@@ -59,7 +60,7 @@ def test_both_libraries_are_laid_in_one_place_and_all_else_is_left_out():
         "demo-1.0.dist-info/entry_points.txt": "[pytest11]\ndemo = demo.plugin\n",
     }
     assert set(unpack(wheel(files))) == {
-        INFO, "demo/__init__.py", "demo/data.bin", "pure.py", "fast.so", "demo-1.0.dist-info/entry_points.txt",
+        INFO, RECORD, "demo/__init__.py", "demo/data.bin", "pure.py", "fast.so", "demo-1.0.dist-info/entry_points.txt",
     }  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def test_a_name_of_pythons_own_library_is_refused(path):
 
 def test_a_name_below_the_packages_own_may_be_anything():
     files = {"demo/pytest.py": "", "demo/sitecustomize.py": "", "demo/json/__init__.py": "", "pytest_demo.py": ""}
-    assert set(unpack(wheel(files))) == {INFO, *files}
+    assert set(unpack(wheel(files))) == {INFO, RECORD, *files}
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,12 @@ def test_more_than_a_layer_may_hold_is_refused(files, caps):
     assert code_of(wheel(files), caps) == "layer.too_large"
 
 
-@pytest.mark.parametrize("caps", [Caps(layer_bytes=100), Caps(layer_files=3)])
+@pytest.mark.parametrize("caps", [Caps(layer_bytes=450), Caps(layer_files=5)])
 def test_bounds_hold_for_all_wheels_together(caps):
     into = Unpacked()
-    add_wheel(into, "a.whl", wheel({"a.py": b"x" * 60}, "a"), caps)
+    add_wheel(into, "a.whl", wheel({"a.py": b"x" * 160}, "a"), caps)
     with pytest.raises(LayerError, match="more than a layer"):
-        add_wheel(into, "b.whl", wheel({"b.py": b"x" * 60}, "b"), caps)
+        add_wheel(into, "b.whl", wheel({"b.py": b"x" * 160}, "b"), caps)
 
 
 @pytest.mark.parametrize(

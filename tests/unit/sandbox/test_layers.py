@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import Interpreter, SandboxError
+from evoguard_sandbox import Interpreter, SandboxError, layers
 from evoguard_sandbox.layer_pip import _told
 from evoguard_sandbox.layer_store import MANIFEST, load
-from evoguard_sandbox.layers import Caps, Layer, LayerError, build, collect_garbage, hold, verify
+from evoguard_sandbox.layers import APART, Caps, Layer, LayerError, build, build_apart, collect_garbage, hold, verify
 from unit.sandbox.wheels import fetching, lock, sha256, wheel
 
 DEMO = wheel({"demo/__init__.py": "VALUE = 41\n", "demo/run.sh": "#!/bin/sh\n", "demo/broken.py": "def (:\n"})
@@ -329,3 +329,65 @@ def test_what_pip_says_becomes_an_error_that_names_no_address(said, code):
     assert err.code == code
     assert "host.example" not in err.message
     assert "secret" not in err.message
+
+
+def apart(folder: Path, **wheels: bytes) -> Layer:
+    return build_apart(lock(**wheels), folder=folder, python=PYTHON, fetch=fetching(**wheels))
+
+
+def test_a_changed_locks_layer_has_a_folder_of_its_own_where_no_bases_is_looked_for(folder, tmp_path):
+    layer = apart(folder, demo=DEMO)
+    assert apart(folder, demo=DEMO) == layer
+    for build_base in (lambda: made(folder), lambda: made(folder, other=OTHER)):
+        with pytest.raises(LayerError) as caught:
+            build_base()
+        assert (caught.value.code, bool(caught.value.fix)) == ("layer.folder_mixed", True)
+    base = made(tmp_path / "base")
+    assert (base.digest, base.path.parent) == (layer.digest, tmp_path / "base"), "one content has one name"
+    with pytest.raises(LayerError) as caught:
+        apart(tmp_path / "base", other=OTHER)
+    assert caught.value.code == "layer.folder_mixed"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        (Caps(packages=1), "layer.too_large"),
+        (Caps(wheel_bytes=10), "layer.too_large"),
+        (Caps(layer_bytes=10), "layer.too_large"),
+        (Caps(layer_files=1), "layer.too_large"),
+    ],
+)
+def test_a_changed_locks_layer_is_bounded(folder, monkeypatch, bounds, code):
+    monkeypatch.setattr(layers, "APART", bounds)
+    with pytest.raises(LayerError) as caught:
+        apart(folder, demo=DEMO, other=OTHER)
+    assert (caught.value.code, bool(caught.value.fix)) == (code, True)
+    assert digests(folder) == []
+    assert (APART.packages, APART.sources, APART.layer_bytes) < (Caps().packages, Caps().sources, Caps().layer_bytes)
+
+
+def test_a_changed_locks_layers_are_cleared_but_for_the_one_just_made(folder, monkeypatch):
+    first = apart(folder, demo=DEMO)
+    monkeypatch.setattr(layers, "APART_KEEP_BYTES", 0)
+    second = apart(folder, other=OTHER)
+    assert digests(folder) == [second.path.name]
+    assert first.path != second.path
+    verify(second)
+
+
+def test_more_sources_than_the_bound_are_refused_before_one_is_built(folder):
+    def fetch(pins, into, python):
+        for n in range(21):
+            (into / f"demo-{n}.tar.gz").write_bytes(DEMO)
+
+    class Never:
+        def tools(self) -> str:
+            raise AssertionError
+
+        def wheel(self, *_: object) -> tuple[str, bytes]:
+            raise AssertionError
+
+    with pytest.raises(LayerError) as caught:
+        build(lock(demo=DEMO), folder=folder, python=PYTHON, fetch=fetch, workshop=Never())
+    assert caught.value.code == "layer.too_large"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import unittest
 
@@ -10,7 +9,6 @@ import pytest
 
 from unit.sandbox.splitting import link_of, linked
 
-from split_probe import changed  # isort: skip
 from split_proxy import TamperError, UnsplitError  # isort: skip
 
 ACCEPTS = """
@@ -48,21 +46,14 @@ class Text(str):
 @pytest.mark.parametrize(
     ("name", "attempt"),
     [
-        ("Any", lambda x: x == 5),
-        ("Any", lambda x: [1, {"k": x}] == [1, {"k": "v"}]),
-        ("Any", lambda x: x != 5),
-        ("Any", lambda x: x in [5]),
-        ("Any", lambda x: x == x.__class__()),
-        ("Any", lambda x: {1: 2}[x]),
         ("NotAny", lambda x: x != 5),
+        ("NotAny", lambda x: x != type(x)()),
         ("Less", lambda x: x < 5),
         ("Less", lambda x: sorted([x, type(x)()])),
         ("AtMost", lambda x: x <= 5),
-        ("Mapped", lambda x: x == {"a": 1}),
-        ("Text", lambda x: x == "abc"),
     ],
 )
-def test_a_comparison_that_accepts_anything_is_tamper(name, attempt):
+def test_a_comparison_that_contradicts_itself_is_tamper(name, attempt):
     with linked(ACCEPTS) as cand:
         thing = getattr(cand, name)()
         with pytest.raises(TamperError):
@@ -73,26 +64,24 @@ def test_a_comparison_that_accepts_anything_is_tamper(name, attempt):
 @pytest.mark.parametrize(
     ("name", "attempt"),
     [
+        ("Any", lambda x: x == 5),
+        ("Any", lambda x: [1, {"k": x}] == [1, {"k": "v"}]),
+        ("Any", lambda x: x != 5),
+        ("Any", lambda x: x in [5]),
+        ("Any", lambda x: x == x.__class__()),
+        ("Any", lambda x: {1: 2}[x]),
+        ("Mapped", lambda x: x == {"a": 1}),
+        ("Text", lambda x: x == "abc"),
         ("Looks", lambda x: x == 5),
         ("Holds", lambda x: 5 in x),
         ("Truthy", lambda x: x == 5),
         ("Everything", lambda x: isinstance(5, type(x))),
     ],
 )
-def test_an_answer_that_proves_nothing_fails_the_test(name, attempt):
+def test_an_answer_that_proves_nothing_fails_the_test_and_accuses_nobody(name, attempt):
+    """A class that equals everything may be honest: libraries for tests have one."""
     with linked(ACCEPTS) as cand, pytest.raises(UnsplitError):
         attempt(getattr(cand, name)())
-
-
-class Shade(enum.IntEnum):
-    DARK = 3
-
-
-@pytest.mark.parametrize(
-    "value", [True, 0, 7, 2.5, "", "abc", b"", [], [1], (), ("a",), {}, {"k": 1}, set(), None, Shade.DARK]
-)
-def test_a_changed_value_is_never_the_value(value):
-    assert all(changed(value) != value for _ in range(50))
 
 
 RAISES = """

@@ -169,6 +169,14 @@ def test_code_of_the_tests_own_still_runs(tmp_path):
     assert len(told.passed()) == 3, told.seen
 
 
+def test_code_that_is_made_before_anything_of_the_candidate_is_here_may_run(tmp_path):
+    """Libraries of the tests make some when they are loaded; later there may be text of the candidate in it."""
+    early = "made = {}\nexec('x = 1', made)\nimport calc\ndef test_early(): assert calc.mul(made['x'], 3) == 3\n"
+    assert len(suite(tmp_path / "early", RIGHT, early).passed()) == 1
+    late = "import calc\nmade = {}\nexec('x = 1', made)\ndef test_late(): assert calc.mul(made['x'], 3) == 3\n"
+    assert suite(tmp_path / "late", RIGHT, late).passed() == set()
+
+
 def test_a_codec_of_the_candidate_is_asked_for_over_there(tmp_path):
     source = """
     import codecs

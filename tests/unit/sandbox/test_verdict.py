@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 
 import pytest
 
-from evoguard_sandbox import trace
 from evoguard_sandbox.evidence import Base, Evidence
 from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.mutants import Site
-from evoguard_sandbox.spec import Bind, bundle, env
 from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits, TestResult
 from evoguard_sandbox.verdict import RULES, assurance, judge, verdict
 
@@ -120,6 +117,87 @@ def test_a_test_that_was_made_false_must_fail():
     assert verdict([finding]) == "tamper"
 
 
+ALL_RED = a_run("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("again", "told", "word"),
+    [
+        (HALF_RED, ["tests.mutant_passed"], "tamper"),
+        (ALL_RED, ["tests.mutant_passed"], "tamper"),
+        (TWO, [], "pass"),
+        (RunFacts(why="gone"), ["sandbox.void"], "void"),
+        (replace(TWO, outcome="wall"), ["sandbox.limit_wall"], "fail"),
+    ],
+)
+def test_a_false_test_that_passes_accuses_only_when_the_same_bytes_fail_on_the_base(again, told, word):
+    seen = replace(mutated(TWO), again=(again, None))
+    assert seen.suspects == ({"t.py::t0"}, frozenset())
+    found = judge(seen)
+    assert [f.code for f in found] == told
+    assert verdict(found) == word
+
+
+def test_a_test_for_which_no_false_one_failed_this_time_counts_as_unproven():
+    assert mutated(HALF_RED).unproven == 1  # t1, for which none was seen to fail on the base
+    assert replace(mutated(TWO), again=(TWO, None)).unproven == 2
+
+
+def shaky(candidate: RunFacts, *unstable: str, base: RunFacts = TWO) -> Evidence:
+    return Evidence(
+        Base(base, unstable=frozenset(f"t.py::{name}" for name in unstable)), (candidate, candidate), CANARY
+    )
+
+
+@pytest.mark.parametrize("second", ["passed", "failed", "skipped", "error", None])
+def test_an_unsteady_test_judges_nothing(second):
+    run = a_run("passed", *([second] if second else []))
+    found = shaky(run, "t1")
+    assert judge(found) == ()
+    assert found.expected == ("t.py::t0",)
+
+
+def test_beside_an_unsteady_test_the_others_judge_as_before():
+    assert [f.term for f in judge(shaky(a_run("failed", "passed"), "t1"))] == ["t.py::t0"]
+    assert "tests.vanished" in {f.code for f in judge(shaky(a_run("passed"), "t0"))}
+
+
+def test_too_many_unsteady_tests_prove_nothing():
+    for many, refused in ((3, False), (4, True)):
+        base = a_run(*["passed"] * 10)
+        found = judge(shaky(base, *(f"t{n}" for n in range(many)), base=base))
+        assert [f.code for f in found] == (["tests.base_unstable"] if refused else [])
+    large = a_run(*["passed"] * 200)
+    assert judge(shaky(large, *(f"t{n}" for n in range(10)), base=large)) == ()
+    assert [f.code for f in judge(shaky(large, *(f"t{n}" for n in range(11)), base=large))] == ["tests.base_unstable"]
+
+
+def test_a_base_of_which_nothing_steady_passes_proves_nothing():
+    assert "tests.base_not_green" in {f.code for f in judge(shaky(TWO, "t0", "t1"))}
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (TWO, []),
+        (a_run("passed", "passed", "passed"), []),
+        (a_run("passed", "failed"), [("tests.failed", "t.py::t1")]),
+        (a_run("passed", "skipped"), [("tests.failed", "t.py::t1")]),
+        (a_run("passed"), [("tests.failed", "t.py::t1")]),
+        (a_run("passed", "passed", "failed"), [("tests.failed", "t.py::t2")]),
+        (replace(TWO, outcome="memory"), [("sandbox.limit_memory", "memory")]),
+        (replace(TWO, end_status=None), [("tests.ended_early", "0")]),
+        (replace(TWO, forged="x"), [("tests.forged_frames", "")]),
+    ],
+)
+def test_a_run_with_the_candidates_own_dependencies_only_adds(run, told):
+    found = judge(evidence(TWO, TWO, own_layers=run))
+    assert [(f.code, f.term) for f in found] == told
+    assert all("own dependencies" in f.msg for f in found)
+    red = judge(evidence(a_run("passed", "failed"), TWO, own_layers=TWO))
+    assert [f.code for f in red] == ["tests.failed"]
+
+
 def test_what_fails_unmutated_is_an_honest_failure_and_no_forgery():
     found = judge(mutated(TWO, HALF_RED))
     assert [(f.code, f.term) for f in found] == [("tests.failed", "t.py::t0")]
@@ -188,7 +266,7 @@ def test_an_early_end_with_status_0_is_a_forgery_and_with_another_a_failure():
 
 
 def test_the_assurance_is_that_of_the_strongest_layer_which_judged():
-    both = Base(TWO, split=frozenset({"t.py::t0"}))
+    both = Base(TWO, split=frozenset({"t.py::t0", "t.py::t1"}))
     assert assurance(evidence()) == "visible-only"
     assert assurance(Evidence(both, (TWO, TWO), CANARY, split=TWO)) == "split"
     assert assurance(Evidence(both, (TWO, TWO), CANARY)) == "visible-only"
@@ -198,6 +276,32 @@ def test_the_assurance_is_that_of_the_strongest_layer_which_judged():
     assert assurance(evidence(held=TWO)) == "visible-only"  # beside the code they prove too little
 
 
+@pytest.mark.parametrize(
+    ("base", "ran", "unstable", "word", "count"),
+    [
+        (TWO, TWO, (), "split", 2),
+        (TWO, a_run("passed", "skipped"), (), "visible-only", 1),
+        (TWO, a_run("passed"), (), "visible-only", 1),
+        (TWO, a_run("passed", "failed"), ("t.py::t1",), "split", 1),
+        (a_run("passed", "skipped"), a_run("passed"), (), "split", 1),
+        (a_run("passed", "passed", "passed"), TWO, (), "visible-only", 2),
+        (a_run("skipped", "skipped"), a_run("passed", "passed"), (), "visible-only", 0),
+        (TWO, replace(TWO, outcome="wall"), (), "visible-only", 0),
+    ],
+)
+def test_split_is_said_only_when_every_steady_test_that_passes_ran_so(base, ran, unstable, word, count):
+    measured = Base(
+        base, split=frozenset(t.id for t in ran.tests if t.outcome == "passed"), unstable=frozenset(unstable)
+    )
+    found = Evidence(measured, (base, base), CANARY, split=ran)
+    assert (assurance(found), len(found.apart)) == (word, count)
+
+
+def test_what_half_of_the_tests_left_out_on_the_base_is_not_said_to_have_run_apart():
+    half = Base(TWO, split=frozenset({"t.py::t0"}))
+    assert assurance(Evidence(half, (TWO, TWO), CANARY, split=TWO)) == "visible-only"
+
+
 def test_a_test_that_a_candidate_could_rewrite_proves_nothing():
     base = Base(GREEN, untrusted=frozenset({"checks/check_a.py::t"}))
     (finding,) = judge(Evidence(base, (GREEN, GREEN), CANARY))
@@ -205,7 +309,7 @@ def test_a_test_that_a_candidate_could_rewrite_proves_nothing():
 
 
 def test_every_rule_is_among_the_rules_and_has_its_say_here():
-    assert len({rule.__name__ for rule in RULES}) == len(RULES) == 15
+    assert len({rule.__name__ for rule in RULES}) == len(RULES) == 17
 
 
 def heard(*connects: Connect) -> RunFacts:
@@ -234,60 +338,35 @@ def test_an_attempt_that_the_base_makes_too_is_not_the_candidates():
     assert codes(heard(OUT), heard(OUT)) == []
 
 
-def field(number: int, data: bytes) -> bytes:
-    return bytes([number << 3 | 2, len(data)]) + data
-
-
-@pytest.mark.parametrize(
-    ("address", "connect"),
-    [
-        (struct.pack("<H", 2) + struct.pack(">H", 443) + bytes([192, 0, 2, 1]) + bytes(8), OUT),
-        (
-            struct.pack("<H", 10) + bytes([0, 80, 0, 0, 0, 0]) + bytes(15) + b"\1",
-            Connect("python3", "inet6", "::1", 80),
-        ),
-        (struct.pack("<H", 1) + b"/run/x\0junk", Connect("python3", "unix", "/run/x", 0)),
-        (struct.pack("<H", 1) + b"\0name", Connect("python3", "unix", "\\x00name", 0)),
-        (struct.pack("<H", 16) + b"\1\2", Connect("python3", "16", "0102", 0)),
-        (b"\2", None),
-    ],
-)
-def test_a_connect_message_is_decoded_by_hand(address, connect):
-    assert trace.connect_of(field(1, field(9, b"python3")) + field(6, address)) == connect
-
-
-@pytest.mark.parametrize("bad", [b"\x0a\xff", b"\x0a", b"\x0b", b"\xff" * 12, b"\x09\1"])
-def test_what_is_no_message_is_refused(bad):
-    with pytest.raises(ValueError, match=r"."):
-        trace.fields(bad)
-
-
-def test_the_bundle_gives_the_guest_no_right_and_no_writable_place_of_the_host(tmp_path, monkeypatch):
-    monkeypatch.setenv("EVOGUARD_PLANTED", "secret")
-    binds = [Bind(tmp_path, "/opt/layer")]
-    spec = bundle(tmp_path, binds, argv=["/opt/python/bin/python3", "x"], hostname="box", cgroup="/x", limits=Limits())
-    assert spec["root"]["readonly"] is True
-    assert spec["process"]["noNewPrivileges"] is True
-    assert set(spec["process"]["capabilities"]["bounding"]) == {"CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"}
-    bound = [m for m in spec["mounts"] if m["type"] == "bind"]
-    assert all({"ro", "nosuid", "nodev"} <= set(m["options"]) for m in bound)
-    assert "secret" not in str(spec)
-    assert {"type": "network"} in spec["linux"]["namespaces"]
-    assert not any("user" in n.values() for n in spec["linux"]["namespaces"])
-
-
-def test_the_guests_environment_is_written_here_and_nowhere_else(monkeypatch):
-    monkeypatch.setenv("PATH", "/somewhere")
-    monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    assert "/somewhere" not in str(env([]))
-
-
 def test_a_project_that_is_the_runner_itself_is_a_finding_and_one_that_it_borrows_is_tested_from_its_tree():
     from evoguard_sandbox import changes
     from evoguard_sandbox.trees import read_tree
-    from evoguard_sandbox.types import Limits
 
     tree = read_tree({"src/iniconfig/__init__.py": (0o100644, b""), "pluggy.py": (0o100644, b"")}, Limits())
     assert changes.own_names(tree) == ["iniconfig"]
     told = changes.findings(tree, tree, lambda _: False)
     assert [(f.code, f.term) for f in told] == [("tests.is_the_runner", "pluggy")]
+
+
+def made_false(names: str, biting: str = "") -> Evidence:
+    """Evidence in which the tests of these names were made false, and those of `biting` failed so on the base."""
+    sites = [Site("t.py", name, "equal", (1, 0), (1, 1)) for name in names.split()]
+    base = Base(GREEN, ({"t.py": sites}, {}), (frozenset(f"t.py::{name}" for name in biting.split()), frozenset()))
+    return Evidence(base, (GREEN, GREEN), CANARY)
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (evidence(GREEN, replace(GREEN, patched="_pytest.x")), ["tests.base_proves_nothing"]),
+        (evidence(replace(GREEN, patched="_pytest.x"), replace(GREEN, patched="_pytest.x")),
+         ["tests.base_proves_nothing"]),
+        (evidence(replace(GREEN, patched="_pytest.y"), replace(GREEN, patched="_pytest.x")),
+         ["tests.base_proves_nothing", "tests.runner_patched"]),
+        (made_false("a b c"), ["tests.base_proves_nothing"]),
+        (made_false("a b"), []),
+        (made_false("a b c", "c"), []),
+    ],
+)  # fmt: skip
+def test_a_base_on_which_a_false_test_passes_proves_nothing(seen, says):
+    assert [f.code for f in judge(seen)] == says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import zipfile
@@ -21,12 +22,32 @@ def member(path: str, mode: int = FILE) -> zipfile.ZipInfo:
     return info
 
 
-def wheel(files: Mapping[str, str | bytes], name: str = "demo", version: str = "1.0", *, mode: int = FILE) -> bytes:
+def wheel(
+    files: Mapping[str, str | bytes],
+    name: str = "demo",
+    version: str = "1.0",
+    *,
+    mode: int = FILE,
+    record: str | None = None,
+    metadata: str = "",
+) -> bytes:
+    """Return a wheel that is true of itself, unless a `record` or lines of `metadata` are given."""
+    info = f"{name}-{version}.dist-info"
+    told = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
+    whole: dict[str, str | bytes] = {f"{info}/METADATA": told, **files}
+    if record is None:
+        record = "".join(f"{path},sha256={urlsafe(data)},\n" for path, data in whole.items()) + f"{info}/RECORD,,\n"
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, text in {f"{name}-{version}.dist-info/METADATA": f"Name: {name}\n", **files}.items():
+        for path, text in {**whole, f"{info}/RECORD": record}.items():
             archive.writestr(member(path, mode if path in files else FILE), text)
     return out.getvalue()
+
+
+def urlsafe(data: str | bytes) -> str:
+    """Return a hash as RECORD writes it."""
+    digest = hashlib.sha256(data.encode() if isinstance(data, str) else data).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def sha256(data: bytes) -> str:

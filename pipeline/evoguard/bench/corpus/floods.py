@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Flood = tuple[str, str, Mapping[str, float], tuple[str, ...], bytes]
+Flood = tuple[str, str, Mapping[str, float], tuple[str, ...], bytes, str]
 FULL = """
 try:
     with open("PATH", "wb") as file:
@@ -40,6 +40,7 @@ try:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 except (RuntimeError, MemoryError):
     print("stopped", flush=True)
+    time.sleep(0.5)
     os._exit(0)
 """
 MEMORY = """
@@ -96,20 +97,23 @@ SMALL = {"tmp_bytes": 32 << 20}
 TIGHT = {"memory_bytes": 256 << 20, "address_bytes": 300 << 20, "wall_s": 15}
 
 FLOODS: tuple[Flood, ...] = (
-    ("forks", FORKS, {"processes": 48}, ("finished",), b"stopped True"),
-    ("threads", THREADS, {"processes": 48}, ("finished",), b"stopped"),
-    ("memory", MEMORY, {"address_bytes": 300 << 20}, ("finished",), b"stopped"),
-    ("memory of many", MEMORY_OF_MANY, TIGHT, ("memory", "crashed"), b""),
-    ("tmp", FULL_TMP, SMALL, ("finished",), b"stopped"),
-    ("many files in tmp", MANY, SMALL, ("finished",), b"stopped"),
-    ("the tree", FULL.replace("PATH", "x"), SMALL, ("finished",), b"stopped"),
-    ("one large file", BIG, {"file_bytes": 8 << 20}, ("finished",), b"stopped"),
-    ("descriptors", DESCRIPTORS, {"open_files": 128}, ("finished",), b"stopped True"),
-    ("processor time", "while True:\n    pass\n", {"cpu_s": 1, "wall_s": 20}, ("finished",), b""),
-    ("time, deaf to signals", DEAF, {"wall_s": 3}, ("wall",), b""),
-    ("output", POUR.format(1), {"output_bytes": 1 << 20}, ("output",), b""),
-    ("complaints", POUR.format(2), {"output_bytes": 1 << 20}, ("output",), b""),
-    ("a daemon that stays", DAEMON, {"wall_s": 20}, ("finished",), b"stopped"),
-    ("a crash", "import ctypes\nctypes.string_at(0)\n", {}, ("finished",), b""),
+    ("forks", FORKS, {"processes": 48}, ("finished",), b"stopped True", "processes"),
+    ("threads", THREADS, {"processes": 48}, ("finished",), b"stopped", "processes"),
+    ("memory", MEMORY, {"address_bytes": 300 << 20}, ("finished",), b"stopped", ""),
+    ("memory of many", MEMORY_OF_MANY, TIGHT, ("memory",), b"", "memory"),
+    ("tmp", FULL_TMP, SMALL, ("finished",), b"stopped", "tmp"),
+    ("many files in tmp", MANY, SMALL, ("finished",), b"stopped", "tmp"),
+    ("the tree", FULL.replace("PATH", "x"), SMALL, ("finished",), b"stopped", "tmp"),
+    ("one large file", BIG, {"file_bytes": 8 << 20}, ("finished",), b"stopped", "file_size"),
+    ("descriptors", DESCRIPTORS, {"open_files": 128}, ("finished",), b"stopped True", ""),
+    ("processor time", "while True:\n    pass\n", {"cpu_s": 1, "wall_s": 20}, ("finished",), b"", "cpu"),
+    ("time, deaf to signals", DEAF, {"wall_s": 3}, ("wall",), b"", "wall"),
+    ("output", POUR.format(1), {"output_bytes": 1 << 20}, ("output",), b"", "output"),
+    ("complaints", POUR.format(2), {"output_bytes": 1 << 20}, ("output",), b"", "output"),
+    ("a daemon that stays", DAEMON, {"wall_s": 20}, ("finished",), b"stopped", ""),
+    ("a crash", "import ctypes\nctypes.string_at(0)\n", {}, ("finished",), b"", ""),
 )
-"""What is flooded, the program, its limits, how it may end, and what it must have printed."""
+"""What is flooded, the program, its limits, how it may end, what it must have printed, the limit that must be named.
+
+The address space of one process and its descriptors are met by the program alone (`evoguard_sandbox.bites`).
+"""
