@@ -2,6 +2,8 @@
 # this checkout (.venv) and the tool cache (${XDG_CACHE_HOME:-~/.cache}/evoguard).
 SHELL := /bin/bash
 PY := .venv/bin/python
+# `make test JOBS=2` runs two files of tests at once; the order then is not the same each time.
+JOBS ?= 0
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup check unit test test-real test-nightly demo clean
@@ -15,7 +17,7 @@ check: setup     ## what a machine can check of style: format, lint, types, impo
 	@deploy/check.sh
 
 test: check      ## everything the core needs, on real gVisor, git and SQLite
-	@echo "== tests"; $(PY) -m pytest -q tests
+	@echo "== tests"; $(PY) -m pytest -q -n $(JOBS) --dist loadfile tests
 
 test-real: setup ## against real servers and tools: OPA, a Docker engine with gVisor, packages that are not ours
 	@deploy/test_real.sh

@@ -4,10 +4,10 @@ Two doors: `run` (a pytest suite → evidence) and `execute` (one command). Ther
 gVisor both refuse.
 """
 
-from evoguard_sandbox.engine_link import Engine
 from evoguard_sandbox.job import execute, prove
-from evoguard_sandbox.pool import Pool
-from evoguard_sandbox.room import Interpreter, Proof, Room, sweep
+from evoguard_sandbox.rooms.engine_link import Engine
+from evoguard_sandbox.rooms.pool import Pool
+from evoguard_sandbox.rooms.room import Interpreter, Proof, Room, sweep
 from evoguard_sandbox.suite import run
 from evoguard_sandbox.types import (
     Behaviour,

@@ -13,18 +13,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from evoguard_sandbox import changes, spec
-from evoguard_sandbox import verdict as rules
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Order, Seen
-from evoguard_sandbox.evidence import RED, Base, Evidence
-from evoguard_sandbox.facts import RunFacts, shown_lines
-from evoguard_sandbox.pool import Pool, run_box
-from evoguard_sandbox.report_go import read_go
-from evoguard_sandbox.report_junit import read_junit
-from evoguard_sandbox.report_tap import read_tap
-from evoguard_sandbox.reports import Reader, ReportError, TooManyError
-from evoguard_sandbox.room import Room
+from evoguard_sandbox.judging import changes
+from evoguard_sandbox.judging import verdict as rules
+from evoguard_sandbox.judging.evidence import RED, Base, Evidence
+from evoguard_sandbox.judging.facts import RunFacts, shown_lines
+from evoguard_sandbox.reports.found import Reader, ReportError, TooManyError
+from evoguard_sandbox.reports.go import read_go
+from evoguard_sandbox.reports.junit import read_junit
+from evoguard_sandbox.reports.tap import read_tap
+from evoguard_sandbox.rooms import spec
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Order, Seen
+from evoguard_sandbox.rooms.pool import Pool, run_box
+from evoguard_sandbox.rooms.room import Room
 from evoguard_sandbox.suite import RANK
 from evoguard_sandbox.trees import Tree, TreeError, folders, matcher, overlay, read_tree, wire
 from evoguard_sandbox.types import Behaviour, Files, Finding, Limits, SuiteReport

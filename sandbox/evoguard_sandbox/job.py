@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from evoguard_sandbox import spec
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.bites import egress_findings, reached_findings
-from evoguard_sandbox.box import Order, Seen
-from evoguard_sandbox.pool import Pool, run_box
-from evoguard_sandbox.room import Proof, Room
+from evoguard_sandbox.judging.verdict import network_findings, room_finding
+from evoguard_sandbox.rooms import spec
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.bites import egress_findings, reached_findings
+from evoguard_sandbox.rooms.box import Order, Seen
+from evoguard_sandbox.rooms.pool import Pool, run_box
+from evoguard_sandbox.rooms.room import Proof, Room
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import Tree, TreeError, read_tree, wire
 from evoguard_sandbox.types import Behaviour, Files, Job, JobReport, Limits, SandboxError
-from evoguard_sandbox.verdict import network_findings, room_finding
 
 PROOF = Limits(wall_s=30)
 

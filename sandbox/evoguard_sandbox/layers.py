@@ -23,10 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from evoguard_sandbox.layer_locks import DEFAULT_LOCK, LOOSE_LOCK, LayerError, Pin, lock_changed, lock_of, normal, parse
-from evoguard_sandbox.layer_metadata import check_project, check_together, same_version
-from evoguard_sandbox.layer_pip import NO_WHEEL, pip
-from evoguard_sandbox.layer_store import (
+from evoguard_sandbox.installing.locks import DEFAULT_LOCK, LOOSE_LOCK, Pin, lock_changed, lock_of, normal, parse
+from evoguard_sandbox.installing.metadata import check_project, check_together, same_version
+from evoguard_sandbox.installing.pip import NO_WHEEL, pip
+from evoguard_sandbox.installing.wheels import Caps, Unpacked, add_wheel
+from evoguard_sandbox.rooms.room import Interpreter
+from evoguard_sandbox.shown import shown
+from evoguard_sandbox.store import (
     BUILDING,
     KEYS,
     MANIFEST,
@@ -45,9 +48,7 @@ from evoguard_sandbox.layer_store import (
     remove,
     verify,
 )
-from evoguard_sandbox.layer_wheels import Caps, Unpacked, add_wheel
-from evoguard_sandbox.room import Interpreter
-from evoguard_sandbox.shown import shown
+from evoguard_sandbox.types import LayerError
 
 DEFAULT_LOCKS = (DEFAULT_LOCK, LOOSE_LOCK)
 __all__ = [
@@ -77,7 +78,7 @@ MARK = ".apart"
 
 
 class Workshop(Protocol):
-    """Makes wheels of source archives, apart from this machine; see `layer_workshop.py`."""
+    """Makes wheels of source archives, apart from this machine; see `workshop.py`."""
 
     def tools(self) -> str:
         """Return the digest of what it builds with. Raises: LayerError."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from evoguard_sandbox import changes, differential, lint
-from evoguard_sandbox.pool import Pool
-from evoguard_sandbox.room import Room
+from evoguard_sandbox.judging import changes
+from evoguard_sandbox.reviewing import differential, lint
+from evoguard_sandbox.rooms.pool import Pool
+from evoguard_sandbox.rooms.room import Room
 from evoguard_sandbox.trees import TreeError, matcher, read_tree
 from evoguard_sandbox.types import Finding, Limits, Suite
 

@@ -11,20 +11,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from evoguard_sandbox import changes, early, shadows
-from evoguard_sandbox.early import Early
-from evoguard_sandbox.evidence import Base, Evidence
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.flaky import mutate
-from evoguard_sandbox.layer_locks import lock_changed
-from evoguard_sandbox.measure import Trusted, held_ask, measure, split_ask
-from evoguard_sandbox.pool import Pool
-from evoguard_sandbox.room import Room
-from evoguard_sandbox.runs import Ask, Runs
-from evoguard_sandbox.together import Together
+from evoguard_sandbox.installing.locks import lock_changed
+from evoguard_sandbox.judging import changes, early, shadows
+from evoguard_sandbox.judging.early import Early
+from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.flaky import mutate
+from evoguard_sandbox.judging.measure import Trusted, held_ask, measure, split_ask
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.judging.together import Together
+from evoguard_sandbox.judging.verdict import assurance, counts, judge, verdict
+from evoguard_sandbox.rooms.pool import Pool
+from evoguard_sandbox.rooms.room import Room
 from evoguard_sandbox.trees import Entry, Tree, TreeError, matcher, overlay, read_tree
 from evoguard_sandbox.types import Behaviour, Finding, Limits, Outcome, Suite, SuiteReport, Usage
-from evoguard_sandbox.verdict import assurance, counts, judge, verdict
 
 RANK: tuple[Outcome, ...] = ("void", "crashed", "memory", "pids", "output", "wall", "finished")
 GUEST_ONLY = "no cgroup held this run: the guest alone bounded memory and tasks (`evoguard doctor` says why)"

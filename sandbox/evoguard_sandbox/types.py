@@ -36,6 +36,10 @@ class SandboxError(Exception):
         self.fix = fix
 
 
+class LayerError(SandboxError):
+    """No dependency layer can be made or used. `code` is stable, `fix` is one thing a person can do about it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One reason for a no. `path` is a file of the tree, `term` the test, address or word it is about."""

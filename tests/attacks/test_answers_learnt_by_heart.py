@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import Limits, Room, differential
+from evoguard_sandbox import Limits, Room
+from evoguard_sandbox.reviewing import differential
 from evoguard_sandbox.trees import Entry, Tree, matcher
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS, Finding
 

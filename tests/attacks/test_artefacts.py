@@ -8,10 +8,11 @@ import tarfile
 
 import pytest
 
-from evoguard_sandbox import Limits, frames
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Box, Seen
+from evoguard_sandbox import Limits
 from evoguard_sandbox.job import _artefacts
+from evoguard_sandbox.rooms import frames
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Box, Seen
 from evoguard_sandbox.trees import TreeError, read_tree
 
 LIMITS = Limits(take_files=20, take_bytes=10_000, tree_files=20, tree_bytes=10_000)

@@ -20,7 +20,7 @@ from evoguard.adapters.sandbox_cache import INTOTO_TYPE, VerdictCache, runner_ke
 from evoguard.domain.canonical import canonical, digest_of
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import SuiteReport, TestResult
-from evoguard_sandbox.cached import FORMAT
+from evoguard_sandbox.judging.cached import FORMAT
 from evoguard_sandbox.types import Behaviour
 
 GREEN_KEY, RED_KEY = "sha256:" + "a" * 64, "sha256:" + "b" * 64

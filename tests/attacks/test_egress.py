@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from contract.sandbox_suite import tool
-from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute, runsc, spec
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.egress import Bounds, Proxy
+from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
+from evoguard_sandbox.rooms import runsc, spec
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.egress import Bounds, Proxy
 
 pytestmark = pytest.mark.needs_gvisor
 LIMITS = Limits(wall_s=60)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.runs import Runs
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.runs import Runs
+from evoguard_sandbox.judging.verdict import RULES, judge
 from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
-from evoguard_sandbox.verdict import RULES, judge
 
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter, Limits, Room, Suite, SuiteReport, run
-from evoguard_sandbox.layers import Layer, LayerError, build, hold, verify
+from evoguard_sandbox.layers import Layer, build, hold, verify
+from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import fetching, lock, wheel
 
 pytestmark = pytest.mark.needs_gvisor

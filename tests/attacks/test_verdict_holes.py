@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import Limits, Pool, Room, Suite, SuiteReport, flaky, run
+from evoguard_sandbox import Limits, Pool, Room, Suite, SuiteReport, run
 from evoguard_sandbox import suite as whole
-from evoguard_sandbox.runs import Runs
+from evoguard_sandbox.judging import flaky
+from evoguard_sandbox.judging.runs import Runs
+from evoguard_sandbox.judging.verdict import RULES, judge
 from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
-from evoguard_sandbox.verdict import RULES, judge
 
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]
@@ -226,6 +227,8 @@ async def test_a_changed_lock_is_tried_with_its_own_dependencies_and_only_adds(r
 THREE = {f"src/m{n}.py": RIGHT for n in range(3)} | {
     f"tests/test_m{n}.py": TESTS.replace("calc", f"m{n}") for n in range(3)
 }
+# So that there is something to be earlier than.
+THREE["tests/test_m2.py"] += "\ndef test_slow():\n    import time\n    time.sleep(4)\n"
 
 
 async def test_a_red_test_that_the_change_reaches_is_an_early_no_and_leaves_no_sandbox(room):
@@ -240,7 +243,7 @@ async def test_a_red_test_that_the_change_reaches_is_an_early_no_and_leaves_no_s
     assert [report.verdict for report in seen] == ["fail", "pass", "fail", "pass"]
     for report in (seen[0], seen[2]):
         assert (report.passed, codes(report)) == (False, {"tests.failed"})
-        assert report.notes == ("answered early from 2 of 6 tests; nothing else was looked at",)
+        assert report.notes == ("answered early from 2 of 7 tests; nothing else was looked at",)
         assert {f.path for f in report.findings} == {"tests/test_m1.py"}
 
 

@@ -111,7 +111,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from evoguard_sandbox import Job, Limits, Room, execute
-from evoguard_sandbox.engine_link import Engine
+from evoguard_sandbox.rooms.engine_link import Engine
 state = Path(sys.argv[1])
 room = {opening}
 print(room.run_id, flush=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import Job, Limits, Room, SandboxError, execute, rootfs
-from evoguard_sandbox.rootfs import shared_folder
+from evoguard_sandbox import Job, Limits, Room, SandboxError, execute
+from evoguard_sandbox.rooms import rootfs
+from evoguard_sandbox.rooms.rootfs import shared_folder
 
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ import pytest
 
 from evoguard.adapters import tool_cache
 from evoguard_sandbox import Job, Limits, Pool, Room, Suite, execute, run
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Order
 from evoguard_sandbox.job import make_of
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Order
 from evoguard_sandbox.trees import read_tree, wire
 
 pytestmark = pytest.mark.needs_gvisor

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, tool
-from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, cgroups, execute, run, suite
+from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, execute, run, suite
+from evoguard_sandbox.rooms import cgroups
 
 pytestmark = pytest.mark.needs_gvisor
 

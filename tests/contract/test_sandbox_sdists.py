@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter, Limits, Room, Suite, run
-from evoguard_sandbox.layer_locks import Pin
-from evoguard_sandbox.layer_store import MANIFEST
-from evoguard_sandbox.layer_workshop import LIMITS, Workshop
-from evoguard_sandbox.layers import Layer, LayerError, build, build_apart, hold
+from evoguard_sandbox.installing.locks import Pin
+from evoguard_sandbox.layers import Layer, build, build_apart, hold
+from evoguard_sandbox.store import MANIFEST
+from evoguard_sandbox.types import LayerError
+from evoguard_sandbox.workshop import LIMITS, Workshop
 from unit.sandbox.wheels import fetching, lock, wheel
 
 pytestmark = pytest.mark.needs_gvisor

@@ -27,7 +27,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from evoguard_sandbox.kubernetes import Cluster, Inside, job, manifests, yaml
+from evoguard_sandbox.rooms.kubernetes import Cluster, Inside, job, manifests, yaml
 from evoguard_sandbox.types import Limits
 
 ETCD, SERVER = os.environ.get("EVOGUARD_ETCD", ""), os.environ.get("EVOGUARD_KUBE_APISERVER", "")

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter, Limits, Room, Suite, run
-from evoguard_sandbox.layer_workshop import Workshop
-from evoguard_sandbox.layers import Layer, LayerError, build, hold, verify
+from evoguard_sandbox.layers import Layer, build, hold, verify
+from evoguard_sandbox.types import LayerError
+from evoguard_sandbox.workshop import Workshop
 
 pytestmark = pytest.mark.needs_gvisor
 REPO = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ from docker.errors import DockerException, NotFound
 from contract.sandbox_engine import Here, an_engine, keys
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, python, tool
 from evoguard_sandbox import Job, Limits, Room, SandboxError, Suite, execute, prove, run, sweep
-from evoguard_sandbox import engine as engine_module
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Box, Order
-from evoguard_sandbox.engine import host_config
-from evoguard_sandbox.engine_image import Images, config, name_of
-from evoguard_sandbox.engine_link import Engine
+from evoguard_sandbox.rooms import engine as engine_module
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Box, Order
+from evoguard_sandbox.rooms.engine import host_config
+from evoguard_sandbox.rooms.engine_image import Images, config, name_of
+from evoguard_sandbox.rooms.engine_link import Engine
 
 pytestmark = pytest.mark.needs_gvisor
 

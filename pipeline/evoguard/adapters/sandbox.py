@@ -18,7 +18,7 @@ from evoguard.domain.verdict import Finding
 from evoguard.errors import ConfigError, UnavailableError
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Engine, Limits, Pool, Room, SandboxError, Suite, SuiteReport, layers, prove, run, sweep
-from evoguard_sandbox.cached import key_of, may_be_kept
+from evoguard_sandbox.judging.cached import key_of, may_be_kept
 from evoguard_sandbox.review import review
 
 REMEMBERED = "this is what an earlier full run of the very same inputs said; nothing was run again"

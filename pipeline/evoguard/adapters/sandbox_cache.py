@@ -23,7 +23,7 @@ from evoguard.domain.attestation import STATEMENT_TYPE
 from evoguard.domain.canonical import Json, canonical, digest_of
 from evoguard.errors import ConfigError, EvoguardError
 from evoguard_sandbox import SuiteReport
-from evoguard_sandbox.cached import FORMAT, as_json, report_of
+from evoguard_sandbox.judging.cached import FORMAT, as_json, report_of
 
 INTOTO_TYPE = "application/vnd.in-toto+json"
 PREDICATE_TYPE = "evoguard:sandbox-verdict/v1"

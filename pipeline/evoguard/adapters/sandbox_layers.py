@@ -9,8 +9,8 @@ from pathlib import Path
 from evoguard.domain.verdict import Finding
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Limits, Room, layers
-from evoguard_sandbox.layer_workshop import Workshop
 from evoguard_sandbox.trees import read_tree
+from evoguard_sandbox.workshop import Workshop
 
 TRY_AGAIN = frozenset({"layer.fetch_failed", "layer.no_pip", "layer.no_python", "layer.gone", "layer.folder_open",
                        "layer.folder_mixed"})  # fmt: skip

@@ -25,9 +25,9 @@ from evoguard.bench import Figure
 from evoguard.bench.rivals import BWRAP, NATIVE, RUNC, RUNSC, Rivals, rivals
 from evoguard.errors import UnavailableError
 from evoguard_sandbox import Job, Limits, Pool, Room, SandboxError, Suite, execute, sweep
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Box
-from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Box
 from evoguard_sandbox.trees import read_tree
 
 BAR_RESULT_MS, BAR_TIMES, BAR_HOT_MS, BAR_COLD_MS = 60.0, 10.0, 15.0, 240.0
@@ -48,8 +48,8 @@ DOOMED = """
 import asyncio, sys
 from pathlib import Path
 from evoguard_sandbox import Limits, Room
-from evoguard_sandbox.backend import Make
-from evoguard_sandbox.box import Box
+from evoguard_sandbox.rooms.backend import Make
+from evoguard_sandbox.rooms.box import Box
 async def main():
     room = Room.open(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
     boxes = [await Box(room, Make("job", Limits())).start() for _ in range(int(sys.argv[4]))]

@@ -21,8 +21,8 @@ from evoguard.bench import Figure
 from evoguard.bench.sandbox import settled
 from evoguard.errors import UnavailableError
 from evoguard_sandbox import Limits, Pool, Room, SandboxError, Suite, SuiteReport, run, sweep
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
 

@@ -21,9 +21,10 @@ from evoguard.bench.real import RealSuite, layers, listing, native
 from evoguard.bench.real.edits import KINDS, honest
 from evoguard.bench.real.sdists import tree_of
 from evoguard.errors import UnavailableError
-from evoguard_sandbox import Limits, Pool, Room, SandboxError, Suite, SuiteReport, changes, run, sweep
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.runs import Ask, Runs
+from evoguard_sandbox import Limits, Pool, Room, SandboxError, Suite, SuiteReport, run, sweep
+from evoguard_sandbox.judging import changes
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.trees import Tree, matcher, read_tree
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS, Files
 

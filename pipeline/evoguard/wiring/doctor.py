@@ -28,7 +28,8 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
-from evoguard_sandbox import Room, SandboxError, cgroups, prove
+from evoguard_sandbox import Room, SandboxError, prove
+from evoguard_sandbox.rooms import cgroups
 
 THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
 OLDEST_GIT = (2, 30)

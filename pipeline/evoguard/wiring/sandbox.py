@@ -15,7 +15,7 @@ from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import ConfigError, InputError, UnavailableError
 from evoguard.settings import Settings
 from evoguard_sandbox import Engine, Job, JobReport, Limits, Room, SandboxError, execute
-from evoguard_sandbox.egress import read_place
+from evoguard_sandbox.rooms.egress import read_place
 from evoguard_sandbox.types import Egress
 
 MOST_FILES, MOST_BYTES = 20_000, 128 << 20

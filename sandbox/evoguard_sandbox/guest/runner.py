@@ -6,14 +6,17 @@ check the claim against the inventory of the base and against how the process en
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import importlib.machinery
+import io
 import json
 import os
 import random
 import shutil
 import sys
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +29,7 @@ WHY_CHARS = 300
 OWN_PATCHES = "_pytest.legacypath."
 """Where the functions are that pytest itself puts into its own classes, after the snapshot was taken."""
 ID_CHARS = 1000
+OWN_FD, SELDOM_S = 200, 0.05
 WARM = """
 import unittest
 import pytest
@@ -106,6 +110,49 @@ def machinery() -> dict[str, Any]:
     return found
 
 
+class SeldomFlushed(io.TextIOWrapper):
+    """What pytest prints for people: written out now and then, not after every dot."""
+
+    written = 0.0
+
+    def flush(self) -> None:
+        """Write out what is held, unless that was done just now."""
+        if time.monotonic() - self.written > SELDOM_S:
+            super().flush()
+            self.written = time.monotonic()
+
+
+def own_output() -> SeldomFlushed:
+    """Put what this process itself prints on a descriptor of its own, so that 1 can stay with what tests print."""
+    fd = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, OWN_FD)
+    out = SeldomFlushed(io.BufferedWriter(io.FileIO(fd, "w", closefd=False)), "utf-8", errors="backslashreplace")
+    sys.stdout = out
+    return out
+
+
+def keep_captured(config: Any) -> None:  # noqa: ANN401 (pytest's own object)
+    """Leave 1 and 2 where pytest captures them between the phases of a test; moving them is a third of a small test."""
+    from _pytest.capture import FDCapture
+
+    class Kept(FDCapture):
+        def suspend(self) -> None:
+            if self._state == "started":
+                self.syscapture.suspend()
+                self._state = "suspended"
+
+        def resume(self) -> None:
+            if self._state == "suspended":
+                self.syscapture.resume()
+                self._state = "started"
+
+    manager = config.pluginmanager.getplugin("capturemanager")
+    both = manager and manager._global_capturing
+    for one in (both.out, both.err) if both else ():
+        if type(one) is FDCapture:
+            os.dup2(one.tmpfile.fileno(), one.targetfd)
+            one.__class__ = Kept
+
+
 class Reporter:
     """Tell the host each test's outcome as soon as it is known."""
 
@@ -134,6 +181,10 @@ class Reporter:
         """Tell whether a name is of a class that was there before; other people's tests do add to unittest's."""
         owner = self.before.get(name.rpartition(".")[0])
         return owner is not None and owner[1] is None and not name.startswith("unittest.")
+
+    def pytest_configure(self, config: Any) -> None:  # noqa: ANN401
+        """Spare the guest's kernel what makes no difference."""
+        keep_captured(config)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Shuffle files, and within a file its functions and classes; what a class holds keeps its order."""
@@ -307,6 +358,7 @@ def main() -> None:
         sys.path.remove(GUEST)
     sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
     os.chdir(TREE)
+    out = own_output()
     reporter = Reporter(tell, order, before)
     reporter.link = link
     status = int(pytest.main(order["args"], plugins=[reporter]))
@@ -316,6 +368,7 @@ def main() -> None:
     if link is not None:
         tell({"k": "calls", "count": link.calls})
     tell({"k": "end", "status": status})
+    io.TextIOWrapper.flush(out)
     leave(status)
 
 

@@ -263,7 +263,7 @@ def walk(top: str) -> list[str]:
 class Meter:
     """Which of the guest's own limits were reached, as PID 1 can see it: `reached`.
 
-    What is given back between two looks is missed; see `evoguard_sandbox.bites` for what leaves no trace.
+    What is given back between two looks is missed; see `evoguard_sandbox.rooms.bites` for what leaves no trace.
     """
 
     def __init__(self, limits: dict[str, int]) -> None:

@@ -19,8 +19,8 @@ from evoguard.bench.real import LOCK, RealSuite, listing, native
 from evoguard.bench.real import sdists as held
 from evoguard.bench.real.edits import KINDS, honest
 from evoguard.errors import IntegrityError, UnavailableError
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.layer_locks import normal, parse
+from evoguard_sandbox.installing.locks import normal, parse
+from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.types import TestResult, Usage
 
 INFO = b"Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoguard_sandbox import arrivals
-from evoguard_sandbox.arrivals import History, Need, need, share, way
+from evoguard_sandbox.rooms import arrivals
+from evoguard_sandbox.rooms.arrivals import History, Need, need, share, way
 
 START_S, QUIET_S = 0.8, 300.0
 gaps = st.lists(st.floats(0, 2000, allow_nan=False), max_size=40)

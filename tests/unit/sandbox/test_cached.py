@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from evoguard_sandbox import Room, cached
+from evoguard_sandbox import Room
+from evoguard_sandbox.judging import cached
 from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits, Suite, SuiteReport, TestResult, Usage
 
 TREE = {"a.py": (0o100644, b"x = 1\n")}

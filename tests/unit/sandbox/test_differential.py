@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox.differential import DIFFERS, NOT_COMPARED, Answers, differences, read
-from evoguard_sandbox.differential_calls import Call, calls_of, other, varied
+from evoguard_sandbox.reviewing.differential import DIFFERS, NOT_COMPARED, Answers, differences, read
+from evoguard_sandbox.reviewing.differential_calls import Call, calls_of, other, varied
 from evoguard_sandbox.trees import Entry, matcher
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS, Behaviour, JobReport, Outcome
 

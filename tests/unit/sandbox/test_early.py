@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from evoguard_sandbox import early, impact
-from evoguard_sandbox.evidence import Base
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.runs import Ask
-from evoguard_sandbox.together import Together
+from evoguard_sandbox.judging import early, impact
+from evoguard_sandbox.judging.evidence import Base
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.runs import Ask
+from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.trees import Entry, Tree
 from evoguard_sandbox.types import TestResult
 

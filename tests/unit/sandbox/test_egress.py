@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox.bites import egress_findings
-from evoguard_sandbox.egress import Bounds, Proxy, public, read_place
+from evoguard_sandbox.rooms.bites import egress_findings
+from evoguard_sandbox.rooms.egress import Bounds, Proxy, public, read_place
 from evoguard_sandbox.types import Egress
 
 NAME = "allowed.test"
@@ -86,7 +86,7 @@ async def told(proxy: Proxy, count: int = 1) -> tuple[Egress, ...]:
 async def test_an_allowed_get_is_written_anew_and_logged_with_its_bytes(tmp_path, caplog):
     async with a_far() as far, a_proxy(tmp_path, far) as proxy:
         head = f"GET http://ALLOWED.test:{far.port}/a?b=c HTTP/1.1\r\nHost: other\r\nX-Own: 1\r\nUser-Agent: me\r\n\r\n"
-        with caplog.at_level(logging.INFO, "evoguard_sandbox.egress"):
+        with caplog.at_level(logging.INFO, "evoguard_sandbox.rooms.egress"):
             assert await ask(proxy, head.encode()) == HELLO
             (seen,) = await told(proxy)
     assert (seen.sandbox, seen.method, seen.host, seen.port) == ("eg-1", "GET", NAME, far.port)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evoguard_sandbox import engine_image
-from evoguard_sandbox.engine_image import KEEP_DAYS, OURS, REPOSITORY, clear
+from evoguard_sandbox.rooms import engine_image
+from evoguard_sandbox.rooms.engine_image import KEEP_DAYS, OURS, REPOSITORY, clear
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoguard_sandbox.engine_link import TAIL_BYTES, Streams
+from evoguard_sandbox.rooms.engine_link import TAIL_BYTES, Streams
 
 CHUNKS = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40)), max_size=20)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from evoguard_sandbox import flaky
-from evoguard_sandbox.evidence import Base, allowed
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.mutants import sites
-from evoguard_sandbox.runs import Ask
+from evoguard_sandbox.judging import flaky
+from evoguard_sandbox.judging.evidence import Base, allowed
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import sites
+from evoguard_sandbox.judging.runs import Ask
 from evoguard_sandbox.trees import Entry
 from evoguard_sandbox.types import TestResult
 

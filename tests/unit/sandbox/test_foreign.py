@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from evoguard_sandbox import Limits
-from evoguard_sandbox.box import Seen
-from evoguard_sandbox.evidence import Base, Evidence
-from evoguard_sandbox.facts import RunFacts
 from evoguard_sandbox.foreign import RULES, ForeignSuite, _facts, without
+from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.verdict import judge, verdict
+from evoguard_sandbox.rooms.box import Seen
 from evoguard_sandbox.trees import Entry
 from evoguard_sandbox.types import Behaviour, Connect
-from evoguard_sandbox.verdict import judge, verdict
 
 GOOD = b"1..2\nok 1 - a\nok 2 - b # SKIP x\n"
 LIMITS = Limits(tests=10)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoguard_sandbox import frames
-from evoguard_sandbox.box import Seen
-from evoguard_sandbox.facts import read
+from evoguard_sandbox.judging.facts import read
+from evoguard_sandbox.rooms import frames
+from evoguard_sandbox.rooms.box import Seen
 from evoguard_sandbox.shown import shown
 
 KEY = "k" * 32

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import box, frames
-from evoguard_sandbox.backend import Make
+from evoguard_sandbox.rooms import box, frames
+from evoguard_sandbox.rooms.backend import Make
 from evoguard_sandbox.types import Limits
 
 HERE = Path("/proc/version").read_text(encoding="utf-8").strip()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import image
-from evoguard_sandbox.engine_image import archive, config, name_of
-from evoguard_sandbox.image import Part
-from evoguard_sandbox.room import Interpreter
-from evoguard_sandbox.spec import Bind
+from evoguard_sandbox.rooms import image
+from evoguard_sandbox.rooms.engine_image import archive, config, name_of
+from evoguard_sandbox.rooms.image import Part
+from evoguard_sandbox.rooms.room import Interpreter
+from evoguard_sandbox.rooms.spec import Bind
 from evoguard_sandbox.types import SandboxError
 
 

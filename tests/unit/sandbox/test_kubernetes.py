@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoguard_sandbox.kubernetes import Cluster, Inside, job, manifests, yaml
+from evoguard_sandbox.rooms.kubernetes import Cluster, Inside, job, manifests, yaml
 from evoguard_sandbox.types import Limits, SandboxError
 
 HERE = Cluster("eg", "registry.example:5000/evoguard/room@sha256:" + "a" * 64)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import layer_index
-from evoguard_sandbox.layer_index import Places, files, settings, source
-from evoguard_sandbox.layer_locks import LayerError, Pin
-from evoguard_sandbox.layer_pip import pip
-from evoguard_sandbox.room import Interpreter
+from evoguard_sandbox.installing import index as layer_index
+from evoguard_sandbox.installing.index import Places, files, settings, source
+from evoguard_sandbox.installing.locks import Pin
+from evoguard_sandbox.installing.pip import pip
+from evoguard_sandbox.rooms.room import Interpreter
+from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import sha256, wheel
 
 DATA = b"a source archive"

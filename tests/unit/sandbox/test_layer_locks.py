@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoguard_sandbox.layer_locks import LayerError, Pin, lock_changed, lock_of, parse
+from evoguard_sandbox.installing.locks import Pin, lock_changed, lock_of, parse
 from evoguard_sandbox.trees import Entry
+from evoguard_sandbox.types import LayerError
 
 A, B = "a" * 64, "b" * 64
 GOOD = f"demo==1.0 --hash=sha256:{A}\n"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter
-from evoguard_sandbox.layer_metadata import Told, check_together, same_version
-from evoguard_sandbox.layers import Layer, LayerError, build, check_python
+from evoguard_sandbox.installing.metadata import Told, check_together, same_version
+from evoguard_sandbox.layers import Layer, build, check_python
+from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import fetching, lock, urlsafe, wheel
 
 INFO = "demo-1.0.dist-info"

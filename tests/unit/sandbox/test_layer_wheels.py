@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoguard_sandbox.layer_locks import LayerError
-from evoguard_sandbox.layer_wheels import Caps, Unpacked, add_wheel
+from evoguard_sandbox.installing.wheels import Caps, Unpacked, add_wheel
+from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import member, wheel
 
 INFO = "demo-1.0.dist-info/METADATA"

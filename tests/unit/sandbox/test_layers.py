@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Interpreter, SandboxError, layers
-from evoguard_sandbox.layer_pip import _told
-from evoguard_sandbox.layer_store import MANIFEST, load
-from evoguard_sandbox.layers import APART, Caps, Layer, LayerError, build, build_apart, collect_garbage, hold, verify
+from evoguard_sandbox.installing.pip import _told
+from evoguard_sandbox.layers import APART, Caps, Layer, build, build_apart, collect_garbage, hold, verify
+from evoguard_sandbox.store import MANIFEST, load
+from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import fetching, lock, sha256, wheel
 
 DEMO = wheel({"demo/__init__.py": "VALUE = 41\n", "demo/run.sh": "#!/bin/sh\n", "demo/broken.py": "def (:\n"})

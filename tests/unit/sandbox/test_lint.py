@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard_sandbox import lint
+from evoguard_sandbox.reviewing import lint
 from evoguard_sandbox.trees import Entry, Tree, matcher
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS, Finding
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoguard_sandbox.mutant_words import Layout
-from evoguard_sandbox.mutants import Site, mutated, sites
+from evoguard_sandbox.judging.mutant_words import Layout
+from evoguard_sandbox.judging.mutants import Site, mutated, sites
 
 
 def seeded(seed: int) -> Random:

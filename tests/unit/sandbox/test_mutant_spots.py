@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard_sandbox.mutants import sites
+from evoguard_sandbox.judging.mutants import sites
 
 
 def kinds_in(body: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoguard_sandbox.mutants import mutated, sites
+from evoguard_sandbox.judging.mutants import mutated, sites
 
 HONEST = '''
 """An honest program."""

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evoguard_sandbox.report_go import read_go
-from evoguard_sandbox.report_junit import read_junit
-from evoguard_sandbox.report_tap import read_tap
-from evoguard_sandbox.reports import MOST_TESTS, Found, Reader, ReportError, TooManyError
+from evoguard_sandbox.reports.found import MOST_TESTS, Found, Reader, ReportError, TooManyError
+from evoguard_sandbox.reports.go import read_go
+from evoguard_sandbox.reports.junit import read_junit
+from evoguard_sandbox.reports.tap import read_tap
 
 READERS = (read_junit, read_tap, read_go)
 

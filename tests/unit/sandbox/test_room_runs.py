@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import room
+from evoguard_sandbox.rooms import room
 
 
 def test_a_run_holds_the_lock_of_a_file_that_tells_its_back_end(tmp_path: Path):

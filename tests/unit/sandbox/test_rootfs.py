@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import rootfs
-from evoguard_sandbox.image import Part, walk, whole
-from evoguard_sandbox.rootfs import Rootfs, clear, open_rootfs, verify
-from evoguard_sandbox.spec import Bind
+from evoguard_sandbox.rooms import rootfs
+from evoguard_sandbox.rooms.image import Part, walk, whole
+from evoguard_sandbox.rooms.rootfs import Rootfs, clear, open_rootfs, verify
+from evoguard_sandbox.rooms.spec import Bind
 from evoguard_sandbox.types import SandboxError
 
 NAMES = {"bin/tool": 0o755, "lib/a.py": 0o644, "lib/b/ü.txt": 0o644, "lib/empty": 0o600}
@@ -56,7 +56,7 @@ import os, sys, time
 sys.path[:0] = sys.argv[3:]
 from pathlib import Path
 from unit.sandbox.test_rootfs import a_host, parts_of
-from evoguard_sandbox.rootfs import open_rootfs
+from evoguard_sandbox.rooms.rootfs import open_rootfs
 place, umask = Path(sys.argv[1]), int(sys.argv[2], 8)
 os.umask(umask)
 host = a_host(place / "host", backwards=umask == 0o077, when=umask + 5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox import changes, shadows
+from evoguard_sandbox.judging import changes, shadows
 from evoguard_sandbox.trees import Entry, Tree, matcher
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS
 

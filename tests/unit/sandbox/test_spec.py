@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evoguard_sandbox.spec import Bind, bundle, env
+from evoguard_sandbox.rooms.spec import Bind, bundle, env
 from evoguard_sandbox.types import Limits
 
 

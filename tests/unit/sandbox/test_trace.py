@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from evoguard_sandbox import trace
+from evoguard_sandbox.rooms import trace
 from evoguard_sandbox.types import Connect
 
 OUT = Connect("python3", "inet", "192.0.2.1", 443)

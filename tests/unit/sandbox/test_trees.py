@@ -7,7 +7,8 @@ import tarfile
 
 import pytest
 
-from evoguard_sandbox import Limits, changes
+from evoguard_sandbox import Limits
+from evoguard_sandbox.judging import changes
 from evoguard_sandbox.trees import Entry, TreeError, matcher, overlay, read_tree
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS
 

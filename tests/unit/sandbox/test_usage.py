@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evoguard_sandbox.bites import reached_findings
-from evoguard_sandbox.cgroups import Cgroup
-from evoguard_sandbox.engine import usage_of
+from evoguard_sandbox.rooms.bites import reached_findings
+from evoguard_sandbox.rooms.cgroups import Cgroup
+from evoguard_sandbox.rooms.engine import usage_of
 from evoguard_sandbox.types import Limits, Usage
 
 VERSION_1 = {"memory.max_usage_in_bytes": "1000\n", "cpuacct.usage": "2500000000\n", "pids.peak": "7\n"}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from evoguard_sandbox.evidence import Base, Evidence
-from evoguard_sandbox.facts import RunFacts
-from evoguard_sandbox.mutants import Site
+from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import Site
+from evoguard_sandbox.judging.verdict import RULES, assurance, judge, verdict
 from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits, TestResult
-from evoguard_sandbox.verdict import RULES, assurance, judge, verdict
 
 
 def a_run(*outcomes: str, **more) -> RunFacts:
@@ -339,7 +339,7 @@ def test_an_attempt_that_the_base_makes_too_is_not_the_candidates():
 
 
 def test_a_project_that_is_the_runner_itself_is_a_finding_and_one_that_it_borrows_is_tested_from_its_tree():
-    from evoguard_sandbox import changes
+    from evoguard_sandbox.judging import changes
     from evoguard_sandbox.trees import read_tree
 
     tree = read_tree({"src/iniconfig/__init__.py": (0o100644, b""), "pluggy.py": (0o100644, b"")}, Limits())

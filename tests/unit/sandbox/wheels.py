@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from evoguard_sandbox.layer_locks import Pin
-from evoguard_sandbox.room import Interpreter
+from evoguard_sandbox.installing.locks import Pin
+from evoguard_sandbox.rooms.room import Interpreter
 
 Fetch = Callable[[Sequence[Pin], Path, Interpreter], None]
 FILE = 0o100644

@@ -115,5 +115,5 @@ FLOODS: tuple[Flood, ...] = (
 )
 """What is flooded, the program, its limits, how it may end, what it must have printed, the limit that must be named.
 
-The address space of one process and its descriptors are met by the program alone (`evoguard_sandbox.bites`).
+The address space of one process and its descriptors are met by the program alone (`evoguard_sandbox.rooms.bites`).
 """

@@ -11,7 +11,7 @@ from typing import Any
 
 from evoguard.adapters import tool_cache
 from evoguard_sandbox import Interpreter
-from evoguard_sandbox.layer_locks import normal, parse
+from evoguard_sandbox.installing.locks import normal, parse
 from evoguard_sandbox.layers import build
 
 LISTING, LOCK = Path(__file__).with_name("suites.toml"), Path(__file__).with_name("suites.lock")

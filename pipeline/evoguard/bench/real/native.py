@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoguard_sandbox import Interpreter
-from evoguard_sandbox.runs import EMPTY_CONFIG
+from evoguard_sandbox.judging.runs import EMPTY_CONFIG
 from evoguard_sandbox.types import Files
 
 WALL_S = 300

@@ -1,0 +1,1 @@
+"""How a suite on two trees becomes a verdict: what is run, what each run shows, and the rules over it."""

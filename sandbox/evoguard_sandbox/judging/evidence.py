@@ -1,0 +1,166 @@
+"""What a verdict is made of: the base as it was measured, and every run that held code of the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import Site
+from evoguard_sandbox.types import Finding, TestResult
+
+GOOD = frozenset({"passed", "xpassed"})
+QUIET = frozenset({"skipped", "xfailed"})
+RED = frozenset({"failed", "error"})
+ON_CANDIDATE = "the base's tests on the candidate"
+OWN_LAYERS = "the tests with the candidate's own dependencies"
+Picked = Mapping[str, Sequence[Site]]
+"""The assertions that were made false, by file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base, measured by us. `biting` tells, for each mutated half, which ids were seen to fail because of it."""
+
+    plain: RunFacts
+    halves: tuple[Picked, Picked] = ({}, {})
+    biting: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    shuffled: bool = False
+    split: frozenset[str] = frozenset()
+    """The ids that passed when the tests ran apart from the code."""
+    packages: tuple[str, ...] = ()
+    unstable: frozenset[str] = frozenset()
+    """The ids whose outcome was not the same in every run of the base: they judge nothing."""
+    untrusted: frozenset[str] = frozenset()
+    """The ids that come from files which are not test files here: a candidate could rewrite them."""
+    held_apart: bool = False
+    """Whether the held-out tests pass on the base apart from the code; then they run so on the candidate."""
+
+    @property
+    def passing(self) -> frozenset[str]:
+        """Return the ids that passed and that came out the same each time."""
+        return passed(self.plain) - self.unstable
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All runs of one suite. In each of `halves` the other half of the base's tests was made false."""
+
+    base: Base
+    halves: tuple[RunFacts, RunFacts]
+    canary: RunFacts
+    new: RunFacts | None = None
+    split: RunFacts | None = None
+    held: RunFacts | None = None
+    changes: tuple[Finding, ...] = ()
+    most_tests: int = 50_000
+    notes: tuple[str, ...] = ()
+    again: tuple[RunFacts | None, RunFacts | None] = (None, None)
+    """The very same false tests on the base, for each half in which something is to be accused."""
+    own_layers: RunFacts | None = None
+    """The tests with the dependencies that the candidate asks for, when it asks for others."""
+
+    @cached_property
+    def expected(self) -> tuple[str, ...]:
+        """The ids that the base's own run reported and that come out the same each time."""
+        return tuple(test.id for test in self.base.plain.tests if test.id not in self.base.unstable)
+
+    @cached_property
+    def runs(self) -> list[tuple[str, RunFacts]]:
+        """The runs that hold candidate code and may be told in full, with the words for them."""
+        more = [("the candidate's new tests", self.new)] if self.new is not None else []
+        more += [("the tests apart from the code", self.split)] if self.split is not None else []
+        more += [(OWN_LAYERS, self.own_layers)] if self.own_layers is not None else []
+        return [*((ON_CANDIDATE, run) for run in self.halves), *more]
+
+    @cached_property
+    def plain(self) -> dict[str, TestResult]:
+        """Each of the base's steady tests as it came out where it was not mutated; the worse of two."""
+        found: dict[str, TestResult] = {}
+        for run, picked in zip(self.halves, self.base.halves, strict=True):
+            touched = functions(picked)
+            for test in run.tests:
+                if test.id in self.base.unstable or function_of(test.id) in touched:
+                    continue
+                if test.id not in found or test.outcome not in GOOD:
+                    found[test.id] = test
+        order = {name: n for n, name in enumerate(self.expected)}
+        return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+    @cached_property
+    def suspects(self) -> tuple[frozenset[str], frozenset[str]]:
+        """For each half: the ids that pass, and that did not fail either when they had been made false."""
+        first, second = (
+            frozenset(
+                name
+                for name, outcome in run.outcome_of().items()
+                if name in biting and outcome not in RED and name in self.plain and self.plain[name].outcome in GOOD
+            )
+            for run, biting in zip(self.halves, self.base.biting, strict=True)
+        )
+        return first, second
+
+    @cached_property
+    def forged(self) -> tuple[str, ...]:
+        """The suspects whose false test, byte for byte, fails on the base: no honest code passes that.
+
+        Where the base passes it too (an equality with a tolerance, say), nothing is proved either way.
+        """
+        found: set[str] = set()
+        for suspects, again in zip(self.suspects, self.again, strict=True):
+            red = None if again is None else {t.id for t in again.tests if t.outcome in RED}
+            found |= suspects if red is None else suspects & red
+        return tuple(sorted(found))
+
+    @property
+    def unproven(self) -> int:
+        """Return how many passing tests no mutant was seen to fail for, in this verdict or on the base."""
+        biting = [half - suspects for half, suspects in zip(self.base.biting, self.suspects, strict=True)]
+        return len(self.base.passing - biting[0] - biting[1])
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """Return the ids that passed apart from the code, on the base and on the candidate."""
+        if self.split is None or self.split.outcome != "finished":
+            return frozenset()
+        return passed(self.split) & self.base.split & self.base.passing
+
+
+def allowed(tests: int) -> int:
+    """Return how many of so many tests may come out differently each time and the rest still judge."""
+    return max(3, tests // 20)
+
+
+def functions(picked: Picked) -> frozenset[str]:
+    """Return the names of the mutated tests, without file, class and parameters.
+
+    A class may inherit a test from another file, so only the name tells what was mutated where.
+    """
+    return frozenset(function_of(site.test) for chosen in picked.values() for site in chosen)
+
+
+def function_of(test_id: str) -> str:
+    """Return the name of a test id's function, without file, class and parameters."""
+    return test_id.partition("[")[0].rpartition("::")[2]
+
+
+def passed(run: RunFacts) -> frozenset[str]:
+    """Return the ids that passed."""
+    return frozenset(t.id for t in run.tests if t.outcome in GOOD)
+
+
+def told_well(run: RunFacts) -> bool:
+    """Tell whether a run came to its own end with nothing forged."""
+    return run.outcome == "finished" and not (run.ended_early or run.forged or run.patched)
+
+
+def whole(run: RunFacts) -> bool:
+    """Tell whether a run came to its own end, with every file read and nothing forged."""
+    return told_well(run) and not run.uncollected
+
+
+def green(run: RunFacts, but: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a run came to its own end with something passed and nothing failed, `but` left aside."""
+    ended = run.outcome == "finished" and not run.ended_early and not run.forged and not run.uncollected
+    return ended and bool(passed(run) - but) and all(t.outcome in GOOD | QUIET for t in run.tests if t.id not in but)

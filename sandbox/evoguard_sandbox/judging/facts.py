@@ -1,0 +1,140 @@
+"""What one sandbox's reports say, read as claims of the accused: bounded, checked for form, judged elsewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from evoguard_sandbox.rooms.box import Seen
+from evoguard_sandbox.shown import shown
+from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
+
+OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
+ID_CHARS = 1100
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run of a suite. `end_status` is the test process's own claim, `exit_status` what the guest's kernel says."""
+
+    outcome: Outcome = "void"
+    why: str = ""
+    found: int | None = None
+    tests: tuple[TestResult, ...] = ()
+    uncollected: tuple[tuple[str, str], ...] = ()
+    end_status: int | None = None
+    exit_status: int | None = None
+    forged: str = ""
+    patched: str = ""
+    broke: str = ""
+    calls: int = 0
+    """How many calls went to the candidate's process, in a split run."""
+    behaviour: Behaviour = field(default_factory=lambda: Behaviour("not recorded", "nothing was run"))
+    kernel: str = ""
+    limits_mode: str = ""
+    wall_ms: int = 0
+    output: str = ""
+    usage: Usage = field(default_factory=Usage)
+    isolation: str = ""
+    """"gvisor" when that was proved, an `unsafe-` name, or nothing."""
+    reached: tuple[str, ...] = ()
+    """Which of the guest's own limits were reached (`box.Seen.reached`)."""
+
+    def outcome_of(self) -> dict[str, str]:
+        """Return each test's outcome by its id."""
+        return {test.id: test.outcome for test in self.tests}
+
+    @property
+    def ended_early(self) -> bool:
+        """Tell whether the test process ended in any way but by its own last report."""
+        unended = self.end_status is None or self.end_status != self.exit_status
+        return self.outcome == "finished" and (unended or bool(self.broke))
+
+
+class _Reading:
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.number = 0
+        self.tests: dict[str, TestResult] = {}
+        self.uncollected: list[tuple[str, str]] = []
+        self.found: int | None = None
+        self.end: int | None = None
+        self.forged = self.patched = self.broke = ""
+        self.calls = 0
+
+    def take(self, payload: bytes) -> None:
+        """Read one report; the first thing wrong with any is kept, and the report is not believed."""
+        try:
+            report = json.loads(payload)
+            if not isinstance(report, dict) or report.pop("key", None) != self.token:
+                raise ValueError("a report without this run's key")
+            if self.end is not None:
+                raise ValueError("a report after the last one")
+            if report.get("n") != self.number:
+                raise ValueError("a report out of sequence or repeated")
+            self.number += 1
+            self.believe(report)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as err:
+            text = str(err) if type(err) is ValueError else "bytes that are no report"
+            self.forged = self.forged or text
+
+    def believe(self, report: dict[str, Any]) -> None:
+        """Keep what a well-formed report says. Raises: ValueError when it says something twice or nothing known."""
+        kind = report["k"]
+        if kind == "test":
+            test = TestResult(
+                shown(str(report["id"]), ID_CHARS), str(report["o"]), int(report["ms"]), shown(str(report["why"]))
+            )
+            if test.outcome not in OUTCOMES:
+                raise ValueError("an outcome that pytest does not have")
+            if test.id in self.tests:
+                raise ValueError(f"two reports of one test, {test.id}")
+            self.tests[test.id] = test
+        elif kind == "found":
+            self.found = int(report["count"])
+        elif kind == "uncollected":
+            self.uncollected.append((shown(str(report["id"])), shown(str(report["why"]))))
+        elif kind == "patched":
+            self.patched = self.patched or shown(str(report["what"]))
+        elif kind == "broke":
+            self.broke = self.broke or shown(str(report["why"]))
+        elif kind == "calls":
+            self.calls = int(report["count"])
+        elif kind == "end":
+            self.end = int(report["status"])
+        else:
+            raise ValueError("a report of an unknown kind")
+
+
+def read(seen: Seen, token: str) -> RunFacts:
+    """Return what `seen` tells of a suite; `token` is the key each true report carries."""
+    reading = _Reading(token)
+    for payload in seen.reports:
+        reading.take(payload)
+    return RunFacts(
+        outcome=seen.outcome,
+        why=seen.why,
+        found=reading.found,
+        tests=tuple(reading.tests.values()),
+        uncollected=tuple(reading.uncollected[:100]),
+        end_status=reading.end,
+        exit_status=seen.exit_status,
+        forged=seen.garbage or reading.forged,
+        patched=reading.patched,
+        broke=reading.broke,
+        calls=reading.calls,
+        behaviour=seen.behaviour,
+        kernel=seen.kernel,
+        limits_mode=seen.limits_mode,
+        wall_ms=seen.wall_ms,
+        output=shown_lines(bytes(seen.out[-4096:])),
+        usage=seen.usage,
+        isolation=seen.isolation,
+        reached=seen.reached,
+    )
+
+
+def shown_lines(data: bytes) -> str:
+    """Return the end of an output as lines that are safe to show."""
+    return "\n".join(shown(line) for line in data.decode("utf-8", "replace").splitlines()[-60:])

@@ -1,0 +1,101 @@
+"""Which of the base's tests come out the same each time, and in which order and with which mutants they do.
+
+Only runs of the base count: a candidate cannot make a test unsteady. An unsteady test judges nothing; too many of them,
+and the suite proves nothing (`evidence.allowed`).
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import replace
+
+from evoguard_sandbox.judging.evidence import RED, Base, Picked, allowed, function_of, functions, passed, whole
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import mutated
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.judging.together import Together
+from evoguard_sandbox.trees import Tree
+
+NONE: Picked = {}
+
+
+async def plain(runs: Runs, kept: frozenset[str]) -> Base:
+    """Run the base's tests on the base. A few red ones get a second run: what is green there is unsteady, not red."""
+    first = await runs.on(Ask(runs.base, kept))
+    red = {t.id for t in first.tests if t.outcome in RED}
+    if not red or not whole(first) or len(red) > allowed(len(first.tests)):
+        return Base(first)
+    second = await runs.on(Ask(runs.base, kept))
+    if second.outcome == "void":
+        return Base(second)
+    return Base(first, unstable=differing(first, second, NONE)) if whole(second) else Base(first)
+
+
+async def steady(runs: Runs, kept: frozenset[str], first: Base, halves: tuple[Picked, Picked]) -> Base:
+    """Find the order and the mutants with which the base is steady: first all, shuffled; then fewer, in file order.
+
+    A test that is unsteady in file order and without mutants is so by itself. With a few such tests the first way
+    counts in which all that is unsteady is few enough.
+    """
+    tried: list[Base] = []
+    for shuffled, picked in ((True, halves), (False, halves), (False, (NONE, NONE))):
+        async with Together() as group:
+            asks = [Ask(mutate(runs.base, half), kept, shuffled=shuffled) for half in picked]
+            tasks = [group.start(runs.on(ask)) for ask in asks]
+        both = [task.result() for task in tasks]
+        if lost := [run for run in both if run.outcome == "void"]:
+            return Base(lost[0])
+        pairs = list(zip(both, picked, strict=True))
+        unstable = first.unstable.union(*(differing(first.plain, run, half) for run, half in pairs))
+        one, two = (_bites(first.plain, run, half) - unstable for run, half in pairs)
+        tried.append(Base(first.plain, picked, (one, two), shuffled, unstable=unstable))
+        if unstable == first.unstable:
+            break
+    last = tried[-1]
+    if len(tried) == 1:
+        return last
+    if last.unstable == first.unstable:
+        # It may have been luck that this way was steady.
+        return await _once_more(runs, kept, last)
+    most = allowed(len(first.plain.tests))
+    for way in tried:
+        unstable = way.unstable | last.unstable
+        if len(unstable) <= most:
+            return without(way, unstable)
+    return last
+
+
+async def _once_more(runs: Runs, kept: frozenset[str], way: Base) -> Base:
+    run = await runs.on(Ask(runs.base, kept))
+    if run.outcome == "void":
+        return Base(run)
+    return without(way, way.unstable | differing(way.plain, run, NONE))
+
+
+def without(way: Base, unstable: frozenset[str]) -> Base:
+    """Return the same measurement in which some tests judge nothing."""
+    one, two = (half - unstable for half in way.biting)
+    return replace(way, biting=(one, two), unstable=unstable)
+
+
+def differing(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
+    """Return the ids outside the mutated half that did not come out as in the plain run."""
+    was, now, touched = plain.outcome_of(), run.outcome_of(), functions(half)
+    return frozenset(
+        name for name in was.keys() | now.keys() if function_of(name) not in touched and was.get(name) != now.get(name)
+    )
+
+
+def mutate(tree: Tree, picked: Picked) -> Tree:
+    """Return the tree with the picked assertions made false, by values drawn afresh."""
+    draw = random.Random(secrets.token_bytes(16))  # noqa: S311 (seeded from the system's own randomness)
+    changed = {
+        path: replace(tree[path], data=mutated(tree[path].data, chosen, draw)) for path, chosen in picked.items()
+    }
+    return {**tree, **changed}
+
+
+def _bites(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
+    touched, was = functions(half), passed(plain)
+    return frozenset(t.id for t in run.tests if t.outcome in RED and t.id in was and function_of(t.id) in touched)

@@ -1,0 +1,126 @@
+"""What the base shows of itself before a candidate is judged: its inventory, what bites, what can run split.
+
+All of it is measured here; nothing is taken from a file that an agent can write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+
+from evoguard_sandbox.judging import changes, flaky, shadows
+from evoguard_sandbox.judging.changes import runnable
+from evoguard_sandbox.judging.evidence import Base, Picked, function_of, green, passed, told_well
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import Site, sites
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.judging.together import Together
+from evoguard_sandbox.trees import Tree, folders
+
+MOST_BASES = 32
+Trusted = Callable[[str], bool]
+
+
+async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
+    """Run the base on itself: plain, in two mutated halves, and split; once for the same inputs in a room's life.
+
+    A run in which the room failed is the answer then, and nothing is kept: it would pass for "cannot run so".
+    """
+    kept = frozenset(path for path in runs.base if trusted(path))
+    key = _key(runs, kept, held)
+    known = runs.room.known_bases.get(key)
+    if isinstance(known, Base):
+        runs.tell(known)
+        return known
+    first = await flaky.plain(runs, kept)
+    runs.tell(first)
+    if not green(first.plain, first.unstable):
+        return first
+    packages = changes.packages(runs.base, trusted, _not_source(runs))
+    apart = split_ask(runs.base, kept, packages, changes.readable(runs.base, trusted))
+    async with Together() as group:
+        one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
+        two = group.start(_apart(runs, apart))
+        three = group.start(_apart(runs, held_ask(runs.base, apart, held) if held else None))
+    mutants, split, hidden = one.result(), two.result(), three.result()
+    lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
+    if lost is not None:
+        return Base(lost)
+    found = replace(
+        mutants,
+        split=(passed(split) & mutants.passing) if split is not None and told_well(split) else frozenset(),
+        packages=packages,
+        untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),
+        held_apart=hidden is not None and green(hidden),
+    )
+    if len(runs.room.known_bases) >= MOST_BASES:
+        runs.room.known_bases.pop(next(iter(runs.room.known_bases)))
+    runs.room.known_bases[key] = found
+    return found
+
+
+def _not_source(runs: Runs) -> frozenset[str]:
+    """Return the names which in a split run are never the candidate's: tests, and what a dependency brings.
+
+    What the project itself is is its own all the same, as in a plain run.
+    """
+    layers = shadows.layer_names(runs.suite.layer_dirs) | {*changes.RUNNER}
+    return shadows.test_folders(runs.suite.test_paths) | (layers - {*runs.own})
+
+
+async def _apart(runs: Runs, ask: Ask | None) -> RunFacts | None:
+    """Run apart from the code; None when there is nothing to run so, or no way to."""
+    if ask is None or not ask.packages or not runs.room.backend.pairs:
+        return None
+    return await runs.on(ask)
+
+
+def held_ask(tree: Tree, apart: Ask, held: Tree, *, beside: bool = False) -> Ask:
+    """Return the run of the held-out tests, apart from the code as `apart` is, or `beside` it.
+
+    Where a held-out file or one of its folders must stand, nothing of the tree does; and none is ever on the far side.
+    """
+    need = {folder for path in held for folder in folders(path)} | held.keys()
+    free = {path: entry for path, entry in tree.items() if path not in need and not held.keys() & set(folders(path))}
+    both, trusted = {**free, **held}, apart.kept | held.keys()
+    if beside or not apart.packages:
+        return Ask(both, trusted, runnable(held))
+    readable = frozenset(apart.kept & apart.far.keys()) - held.keys()
+    return replace(split_ask(both, trusted, apart.packages, readable), targets=runnable(held))
+
+
+def split_ask(tree: Tree, kept: frozenset[str], packages: Sequence[str], readable: frozenset[str]) -> Ask:
+    """Return the run with the trusted files on one side and all others on the other, with copies of the `readable`."""
+    near = {path: entry for path, entry in tree.items() if path in kept}
+    far = {path: entry for path, entry in tree.items() if path not in kept or path in readable}
+    return Ask(near, kept, packages=packages, far=far)
+
+
+def _halves(base: Tree, kept: frozenset[str], first: Base) -> tuple[Picked, Picked]:
+    """Pick one assertion of each passing test at random, and deal the tests into two halves, those of a name to one."""
+    draw = secrets.SystemRandom()
+    dealt: tuple[dict[str, list[Site]], dict[str, list[Site]]] = ({}, {})
+    half_of = {name: draw.choice(dealt) for name in sorted({function_of(test) for test in first.passing})}
+    for path in sorted(kept):
+        if not path.endswith(".py") or base[path].kind == "link":
+            continue
+        by_test: dict[str, list[Site]] = {}
+        for site in sites(path, base[path].data):
+            if function_of(site.test) in half_of:
+                by_test.setdefault(site.test, []).append(site)
+        for name, choices in by_test.items():
+            half_of[function_of(name)].setdefault(path, []).append(draw.choice(choices))
+    return dealt
+
+
+def _key(runs: Runs, kept: frozenset[str], held: Tree) -> str:
+    digest = hashlib.sha256()
+    room = runs.room
+    setting = [astuple(runs.limits), sorted(kept), runs.suite.plugins, room.runsc_version, room.image]
+    digest.update(json.dumps([setting, [str(p) for p in runs.suite.layer_dirs]], default=str).encode())
+    for path, entry in [*sorted(runs.base.items()), *sorted(held.items())]:
+        digest.update(json.dumps([path, entry.kind, len(entry.data)]).encode() + entry.data)
+    return digest.hexdigest()

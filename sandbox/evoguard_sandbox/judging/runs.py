@@ -1,0 +1,158 @@
+"""Orders for test runners: a tree and what is trusted of it become one run's facts, in one sandbox or in two."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from evoguard_sandbox.judging import changes, shadows
+from evoguard_sandbox.judging.evidence import Base
+from evoguard_sandbox.judging.facts import RunFacts, read
+from evoguard_sandbox.rooms import spec
+from evoguard_sandbox.rooms.backend import Make, Mode
+from evoguard_sandbox.rooms.box import Order
+from evoguard_sandbox.rooms.pool import Makes, Pool
+from evoguard_sandbox.rooms.room import Room
+from evoguard_sandbox.trees import Tree, wire
+from evoguard_sandbox.types import Limits, Suite
+
+MOST_ATTEMPTS = 2
+EMPTY_CONFIG = "/dev/null"
+HARVEST = [
+    "-q",
+    "--color=no",
+    "--tb=line",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:junitxml",
+    "-p",
+    "no:faulthandler",
+    "--maxfail=0",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One run: a tree, the paths in it that only root may write, what to point pytest at, and how to shuffle."""
+
+    tree: Tree
+    kept: frozenset[str]
+    targets: Sequence[str] = ()
+    shuffled: bool = False
+    packages: Sequence[str] = ()
+    """For a split run: the top-level names that live in the other process."""
+    far: Tree = field(default_factory=dict)
+    ignored: Sequence[str] = ()
+    """Files that are not to be collected, whatever they are called."""
+    layer_dirs: tuple[Path, ...] | None = None
+    """Dependencies in place of the suite's own."""
+    at_once: bool = False
+    """Whether it does not wait for a place behind what the suite has already asked for."""
+
+
+class Runs:
+    """Everything that one suite's runs share."""
+
+    def __init__(self, suite: Suite, base: Tree, limits: Limits, room: Room, pool: Pool | None) -> None:
+        self.suite, self.base, self.limits, self.room = suite, base, limits, room
+        self.pool = pool if pool is not None else Pool(room, most=0)
+        self.config = changes.config_of(base)
+        self.own = changes.own_names(
+            base, shadows.layer_names((*suite.layer_dirs, *(suite.candidate_layer_dirs or ())))
+        )
+        self.attempts = 1
+        self.known: asyncio.Future[Base] | None = None
+        """Where `measure` tells, to whom it may concern, what the base shows as soon as its plain run is there."""
+        self.slots = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0))))
+
+    def make(self, mode: Mode = "suite", layer_dirs: tuple[Path, ...] | None = None) -> Make:
+        """Return the make of a sandbox for this suite, or for it with other dependencies."""
+        return Make(mode, self.limits, self.suite.layer_dirs if layer_dirs is None else layer_dirs)
+
+    def tell(self, base: Base) -> None:
+        """Tell what is known of the base, to whoever waits for it."""
+        if self.known is not None and not self.known.done():
+            self.known.set_result(base)
+
+    async def on(self, ask: Ask) -> RunFacts:
+        """Run pytest on one tree in a fresh sandbox; a room that failed is tried once more, and that is told."""
+        async with contextlib.nullcontext() if ask.at_once else self.slots:
+            for attempt in range(1, MOST_ATTEMPTS + 1):
+                self.attempts = max(self.attempts, attempt)
+                facts = await (self._split(ask) if ask.packages else self._plain(ask))
+                if facts.outcome != "void":
+                    break
+        return facts
+
+    def needed(self) -> dict[Makes, int]:
+        """Return what one verdict takes: canary, new tests, early and held-out tests, two halves, and one pair."""
+        wanted: dict[Makes, int] = {(self.make(),): 4 + bool(self.suite.held_out) + self.suite.early}
+        if self.room.backend.pairs:
+            wanted[self.make("near"), self.make("far")] = 1
+        return wanted
+
+    async def canary(self, ask: Ask) -> RunFacts:
+        """Run the room's own canary, in the same kind of sandbox and under none of the base's configuration."""
+        apart = Runs(Suite({}, {}, layer_dirs=self.suite.layer_dirs), {}, self.limits, self.room, self.pool)
+        apart.slots = self.slots
+        facts = await apart.on(ask)
+        self.attempts = max(self.attempts, apart.attempts)
+        return facts
+
+    async def _plain(self, ask: Ask) -> RunFacts:
+        token = secrets.token_hex(16)
+        (box,) = await self.pool.take(self.make(layer_dirs=ask.layer_dirs))
+        return read(await box.obey(self._order(ask, token)), token)
+
+    async def _split(self, ask: Ask) -> RunFacts:
+        """Run the tests in one sandbox against code in another; what counts is what the tests' side says."""
+        token = secrets.token_hex(16)
+        near, far = await self.pool.take(self.make("near"), self.make("far"))
+        if not (near.ready and far.ready):
+            await asyncio.gather(near.discard(), far.discard())
+            return RunFacts(why=near.seen.why or far.seen.why)
+        rows, contents = wire(ask.far, ask.kept)
+        # Not the runner's own layer: the code's side has no test runner to look for.
+        path = [spec.TREE, f"{spec.TREE}/src", *spec.layers(far.make)[1:]]
+        told = {"path": path, "packages": list(ask.packages)}
+        serving = asyncio.create_task(far.obey(Order(json.dumps(told) + "\n", rows, contents)))
+        try:
+            facts = read(await near.obey(self._order(ask, token)), token)
+            await asyncio.wait({serving}, timeout=1)  # the wires are closed with the tests' side
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            await far.discard()  # one that was ended before it began to serve has not ended its sandbox
+        seen = far.seen.behaviour
+        return replace(facts, behaviour=replace(facts.behaviour, connects=(*facts.behaviour.connects, *seen.connects)))
+
+    def _order(self, ask: Ask, token: str) -> Order:
+        rows, contents = wire(ask.tree, ask.kept)
+        told = {
+            "token": token,
+            # A module that cannot be collected apart from the code must not stop the others.
+            "args": [*self._args(ask), *(["--continue-on-collection-errors"] if ask.packages else [])],
+            "tests": self.limits.tests,
+            "own": [] if ask.packages else self.own,
+            "seed": secrets.randbelow(1 << 32) if ask.shuffled else None,
+            "split": list(ask.packages),
+        }
+        return Order(json.dumps(told), rows, contents)
+
+    def _args(self, ask: Ask) -> list[str]:
+        config = f"{spec.TREE}/{self.config}" if self.config else EMPTY_CONFIG
+        held = self.base[self.config].data if self.config else b""
+        # By default pytest puts a test's folder first on sys.path, with every module that lies beside it.
+        appended = [] if re.search(rb"import[-_]mode", held) else ["--import-mode=append"]
+        plugins = [part for name in self.suite.plugins for part in ("-p", name)]
+        where = ["-c", config, f"--rootdir={spec.TREE}", f"--confcutdir={spec.TREE}"]
+        aside = [f"--ignore={spec.TREE}/{path}" for path in ask.ignored]
+        return [*HARVEST, *plugins, *where, *appended, *aside, *(f"{spec.TREE}/{path}" for path in ask.targets)]

@@ -1,0 +1,1 @@
+"""What a foreign test command reports about itself, read with distrust."""
