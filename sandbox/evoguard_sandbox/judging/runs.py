@@ -28,7 +28,8 @@ EMPTY_CONFIG = "/dev/null"
 HARVEST = [
     "-q",
     "--color=no",
-    "--tb=line",
+    "--tb=no",
+    "-rN",
     "-p",
     "no:cacheprovider",
     "-p",
