@@ -115,6 +115,7 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         apart = split_ask(laid.tree, laid.kept, base.packages, laid.readable)
         first = later.start(runs.on(asks[0]))
         second = later.start(_maybe(runs.on(asks[1]) if any(base.halves) else None))
+        third = later.start(_maybe(runs.on(replace(asks[0], tree=laid.tree)) if base.disturbed else None))
         split = later.start(_maybe(runs.on(apart) if base.split else None))
         own = later.start(_maybe(_with_own_layers(runs, laid, base)))
     # Alone and last: what runs beside it is told in full, and could listen.
@@ -124,7 +125,7 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
     both = (first.result(), second.result() or first.result())
     found = Evidence(
         base, both, seen.result(), new.result(), split.result(), hidden, laid.told, most, notes,
-        own_layers=own.result(),
+        unmutated=third.result(), own_layers=own.result(),
     )  # fmt: skip
     return replace(found, again=await _again(runs, found, asks))
 
@@ -138,7 +139,7 @@ def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
 
 
 async def _again(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> tuple[RunFacts | None, RunFacts | None]:
-    """Run the very same false tests on the base where one of them passed: only what fails there accuses anyone."""
+    """Run the very same false tests on the base where something is unclear: only what fails there accuses anyone."""
 
     def false_on_base(ask: Ask, n: int) -> Ask:
         false = {path: ask.tree[path] for path in found.base.halves[n]}
@@ -146,8 +147,8 @@ async def _again(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> tuple[Ru
 
     async with Together() as group:
         first, second = (
-            group.start(_maybe(runs.on(false_on_base(ask, n)) if suspects else None))
-            for n, (ask, suspects) in enumerate(zip(asks, found.suspects, strict=True))
+            group.start(_maybe(runs.on(false_on_base(ask, n)) if unclear else None))
+            for n, (ask, unclear) in enumerate(zip(asks, found.unclear, strict=True))
         )
     return first.result(), second.result()
 
@@ -170,7 +171,7 @@ def report(evidence: Evidence, room: Room, attempts: int) -> SuiteReport:
     """Turn evidence into a report; it passes only when no rule has anything to say."""
     findings = judge(evidence)
     runs = [evidence.base.plain, evidence.canary, *(run for _, run in evidence.runs)]
-    candidate, tests = evidence.halves[0], tuple(evidence.plain.values())
+    candidate, tests = evidence.told[0], tuple(evidence.plain.values())
     return SuiteReport(
         passed=not findings,
         outcome=min((run.outcome for run in runs), key=RANK.index),

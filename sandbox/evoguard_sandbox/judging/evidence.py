@@ -30,6 +30,8 @@ class Base:
     split: frozenset[str] = frozenset()
     """The ids that passed when the tests ran apart from the code."""
     packages: tuple[str, ...] = ()
+    disturbed: frozenset[str] = frozenset()
+    """The ids that come out otherwise while other tests are false: only a run without mutants tells of them."""
     unstable: frozenset[str] = frozenset()
     """The ids whose outcome was not the same in every run of the base: they judge nothing."""
     untrusted: frozenset[str] = frozenset()
@@ -58,6 +60,8 @@ class Evidence:
     notes: tuple[str, ...] = ()
     again: tuple[RunFacts | None, RunFacts | None] = (None, None)
     """The very same false tests on the base, for each half in which something is to be accused."""
+    unmutated: RunFacts | None = None
+    """The base's tests with none of them made false, where the false ones disturb others."""
     own_layers: RunFacts | None = None
     """The tests with the dependencies that the candidate asks for, when it asks for others."""
 
@@ -72,21 +76,46 @@ class Evidence:
         more = [("the candidate's new tests", self.new)] if self.new is not None else []
         more += [("the tests apart from the code", self.split)] if self.split is not None else []
         more += [(OWN_LAYERS, self.own_layers)] if self.own_layers is not None else []
-        return [*((ON_CANDIDATE, run) for run in self.halves), *more]
+        return [*((ON_CANDIDATE, run) for run in self.told), *more]
+
+    @property
+    def told(self) -> tuple[RunFacts, ...]:
+        """Return the runs of the base's tests, first the one that says most of those that were not made false."""
+        return (self.unmutated, *self.halves) if self.unmutated is not None else self.halves
 
     @cached_property
     def plain(self) -> dict[str, TestResult]:
-        """Each of the base's steady tests as it came out where it was not mutated; the worse of two."""
+        """Each of the base's steady tests as it came out where it was not mutated; the worst of all such runs."""
         found: dict[str, TestResult] = {}
-        for run, picked in zip(self.halves, self.base.halves, strict=True):
-            touched = functions(picked)
-            for test in run.tests:
-                if test.id in self.base.unstable or function_of(test.id) in touched:
-                    continue
-                if test.id not in found or test.outcome not in GOOD:
-                    found[test.id] = test
+        told = [
+            test
+            for run, picked, again in zip(self.halves, self.base.halves, self.again, strict=True)
+            for test in self._untouched(run, picked)
+            if self.unmutated is None or again is None or again.outcome_of().get(test.id) not in RED
+        ]
+        for test in [*told, *(self.unmutated.tests if self.unmutated is not None else ())]:
+            if test.id not in self.base.unstable and (test.id not in found or test.outcome not in GOOD):
+                found[test.id] = test
         order = {name: n for n, name in enumerate(self.expected)}
         return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(order))))
+
+    def _untouched(self, run: RunFacts, picked: Picked) -> list[TestResult]:
+        """Return the tests of a mutated half that were not made false, nor disturbed by those on the base."""
+        touched = functions(picked)
+        return [t for t in run.tests if t.id not in self.base.disturbed and function_of(t.id) not in touched]
+
+    @property
+    def unclear(self) -> tuple[bool, bool]:
+        """Tell, for each half, whether the very same false tests on the base must say what something in it means.
+
+        A pass of what was made false, that is, or a red test which only the false ones may have disturbed.
+        """
+        good = set() if self.unmutated is None else passed(self.unmutated)
+        first, second = (
+            bool(suspects) or any(t.id in good and t.outcome in RED for t in self._untouched(run, picked))
+            for run, picked, suspects in zip(self.halves, self.base.halves, self.suspects, strict=True)
+        )
+        return first, second
 
     @cached_property
     def suspects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -95,11 +124,14 @@ class Evidence:
             frozenset(
                 name
                 for name, outcome in run.outcome_of().items()
-                if name in biting and outcome not in RED and name in self.plain and self.plain[name].outcome in GOOD
+                if name in biting and outcome not in RED and self._passes(name)
             )
             for run, biting in zip(self.halves, self.base.biting, strict=True)
         )
         return first, second
+
+    def _passes(self, name: str) -> bool:
+        return name in self.plain and self.plain[name].outcome in GOOD
 
     @cached_property
     def forged(self) -> tuple[str, ...]:
@@ -116,8 +148,9 @@ class Evidence:
     @property
     def unproven(self) -> int:
         """Return how many passing tests no mutant was seen to fail for, in this verdict or on the base."""
-        biting = [half - suspects for half, suspects in zip(self.base.biting, self.suspects, strict=True)]
-        return len(self.base.passing - biting[0] - biting[1])
+        seen = [half - suspects for half, suspects in zip(self.base.biting, self.suspects, strict=True)]
+        # What others disturb may have failed for their sake alone.
+        return len(self.base.passing - ((seen[0] | seen[1]) - self.base.disturbed))
 
     @property
     def apart(self) -> frozenset[str]:

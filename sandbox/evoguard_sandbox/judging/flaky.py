@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
-from evoguard_sandbox.judging.evidence import RED, Base, Picked, allowed, function_of, functions, passed, whole
+from evoguard_sandbox.judging.evidence import (
+    RED,
+    Base,
+    Picked,
+    allowed,
+    function_of,
+    functions,
+    passed,
+    told_well,
+    whole,
+)
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import mutated
 from evoguard_sandbox.judging.runs import Ask, Runs
@@ -33,10 +44,11 @@ async def plain(runs: Runs, kept: frozenset[str]) -> Base:
 
 
 async def steady(runs: Runs, kept: frozenset[str], first: Base, halves: tuple[Picked, Picked]) -> Base:
-    """Find the order and the mutants with which the base is steady: first all, shuffled; then fewer, in file order.
+    """Find the order in which the base is steady with its mutants: first shuffled, then as the files have it.
 
-    A test that is unsteady in file order and without mutants is so by itself. With a few such tests the first way
-    counts in which all that is unsteady is few enough.
+    A test that is unsteady in file order and without mutants is so by itself, and the first way in which no other is
+    counts. Else the mutants disturb others (a false test stops where it would have put something right): such a test
+    is not unsteady, and what it is worth is told by a run without mutants.
     """
     tried: list[Base] = []
     for shuffled, picked in ((True, halves), (False, halves), (False, (NONE, NONE))):
@@ -48,22 +60,27 @@ async def steady(runs: Runs, kept: frozenset[str], first: Base, halves: tuple[Pi
             return Base(lost[0])
         pairs = list(zip(both, picked, strict=True))
         unstable = first.unstable.union(*(differing(first.plain, run, half) for run, half in pairs))
-        one, two = (_bites(first.plain, run, half) - unstable for run, half in pairs)
-        tried.append(Base(first.plain, picked, (one, two), shuffled, unstable=unstable))
+        one, two = (_bites(first.plain, run, half) for run, half in pairs)
+        well = all(told_well(run) for run in both)
+        way = Base(first.plain, picked, (one, two), shuffled) if well else Base(first.plain)
+        tried.append(replace(way, unstable=unstable))
         if unstable == first.unstable:
             break
     last = tried[-1]
     if len(tried) == 1:
-        return last
+        return without(last, last.unstable)
     if last.unstable == first.unstable:
         # It may have been luck that this way was steady.
-        return await _once_more(runs, kept, last)
-    most = allowed(len(first.plain.tests))
-    for way in tried:
-        unstable = way.unstable | last.unstable
-        if len(unstable) <= most:
-            return without(way, unstable)
-    return last
+        return await _once_more(runs, kept, _accusing(tried))
+    others = (way for way in tried if any(way.halves) and way.unstable <= last.unstable)
+    return without(next(others, None) or _accusing(tried), last.unstable)
+
+
+def _accusing(tried: Sequence[Base]) -> Base:
+    """Return the last way that had mutants: they accuse, and where they disturb others they tell nothing of those."""
+    last = tried[-1]
+    way = next((way for way in reversed(tried) if any(way.halves)), last)
+    return replace(without(way, last.unstable), disturbed=way.unstable - last.unstable)
 
 
 async def _once_more(runs: Runs, kept: frozenset[str], way: Base) -> Base:

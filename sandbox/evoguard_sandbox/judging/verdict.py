@@ -161,7 +161,7 @@ def _ending(status: int) -> str:
 
 def none_ran(e: Evidence) -> Iterable[Finding]:
     """At least one test ran on the candidate: empty proves nothing."""
-    ended = all(run.outcome == "finished" and not run.ended_early for run in e.halves)
+    ended = all(run.outcome == "finished" and not run.ended_early for run in e.told)
     if ended and all(t.outcome in QUIET for t in e.plain.values()):
         yield Finding("tests.none_ran", "not a single test ran on the candidate; empty proves nothing")
 
@@ -169,12 +169,13 @@ def none_ran(e: Evidence) -> Iterable[Finding]:
 def inventory(e: Evidence) -> Iterable[Finding]:
     """Exactly the tests of the base reported an outcome, in each run."""
     expected = set(e.expected)
-    for run in e.halves:
+    for run in e.told:
         if run.outcome != "finished" or run.ended_early:
             continue
         seen = run.outcome_of()
-        missing = [i for i in e.expected if i not in seen]
-        extra = [i for i in seen if i not in expected and i not in e.base.unstable]
+        aside = e.base.unstable if run is e.unmutated else e.base.unstable | e.base.disturbed
+        missing = [i for i in e.expected if i not in seen and i not in aside]
+        extra = [i for i in seen if i not in expected and i not in aside]
         if missing:
             code = "tests.missing" if run.uncollected or run.end_status not in (0, 1) else "tests.vanished"
             text = f"{len(missing)} of the base's {len(e.expected)} tests never reported: {', '.join(missing[:3])}"
@@ -188,7 +189,7 @@ def inventory(e: Evidence) -> Iterable[Finding]:
 
 def failed(e: Evidence) -> Iterable[Finding]:
     """No test failed where it was not made to, and every test file could be read."""
-    shown = [(ON_CANDIDATE, tuple(e.plain.values()), e.halves[0])]
+    shown = [(ON_CANDIDATE, tuple(e.plain.values()), e.told[0])]
     shown += [("the candidate's new tests", e.new.tests, e.new)] if e.new is not None else []
     if e.own_layers is not None:
         steady = tuple(t for t in e.own_layers.tests if t.id not in e.base.unstable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -69,10 +70,27 @@ async def test_luck_in_order_is_seen_by_the_run_more():
     assert found.biting == ({A}, {B})
 
 
-async def test_mutants_that_disturb_others_are_left_out():
+async def test_mutants_that_disturb_others_are_kept_to_accuse_and_what_they_disturb_is_not_unsteady():
     found, runs = await steady(lambda n, ask, false: a_run(false | ({C} if A in false else set())))
-    assert (found.halves, found.unstable, found.biting) == (({}, {}), frozenset(), (frozenset(), frozenset()))
+    assert (found.halves, found.unstable, found.disturbed) == (HALVES, frozenset(), {C})
+    assert (found.shuffled, found.biting) == (False, ({A}, {B, C}))
     assert len(runs.asks) == 7
+
+
+async def test_mutants_that_end_the_run_are_left_out():
+    found, _ = await steady(
+        lambda n, ask, false: replace(a_run(false), end_status=None) if A in false else a_run(false)
+    )
+    assert (found.halves, found.unstable, found.disturbed) == (({}, {}), frozenset(), frozenset())
+
+
+async def test_what_flickers_beside_mutants_that_disturb_others_judges_nothing():
+    def answer(n: int, ask: Ask, false: set[str]) -> RunFacts:
+        return a_run(false | ({C} if A in false else set()) | ({B} if n % 2 and A not in false else set()))
+
+    found, _ = await steady(answer)
+    assert (found.halves, found.disturbed, found.unstable) == (HALVES, {C}, {B})
+    assert found.biting == ({A}, {C})
 
 
 async def test_a_test_that_flickers_by_itself_judges_nothing_and_the_others_keep_order_and_mutants():

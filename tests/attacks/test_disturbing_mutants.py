@@ -1,0 +1,69 @@
+"""A base whose false tests disturb others: its mutants still accuse a forger, and nothing goes unjudged for it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from evoguard_sandbox import Limits, Room, Suite, run
+from evoguard_sandbox.judging.runs import Runs
+from evoguard_sandbox.judging.verdict import RULES, judge
+from evoguard_sandbox.suite import evidence_of
+from evoguard_sandbox.trees import read_tree
+
+pytestmark = pytest.mark.needs_gvisor
+REPO = Path(__file__).parents[2]
+LIMITS = Limits(wall_s=60)
+SHELF = "things = []\ndef put(x):\n    things.append(x)\n    return len(things)\ndef clear():\n    things.clear()\n"
+COUNT = 12
+"""So many that a draw which puts none after a false one is not to be expected in a lifetime."""
+TESTS = "import shelf\n" + "".join(
+    f"\ndef test_{n}():\n    assert shelf.put({n}) == 1\n    shelf.clear()\n" for n in range(COUNT)
+)
+BASE = {"src/shelf.py": SHELF, "tests/test_shelf.py": TESTS}
+ALWAYS = "class Any(int):\n    __hash__ = int.__hash__\n    def __eq__(self, other): return True\n"
+FORGED = ALWAYS + "def put(x): return Any(0)\ndef clear(): pass\n"
+BROKEN = SHELF.replace("return len(things)", "return len(things) if x != 3 else 9")
+OTHER = SHELF.replace("things = []", "things: list = []")
+
+
+def files(texts: dict[str, str]) -> dict[str, tuple[int, bytes]]:
+    return {path: (0o100644, text.encode()) for path, text in texts.items()}
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    runsc, layer = (
+        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
+        for script in ("get-runsc.sh", "runner-layer.sh")
+    )
+    return Room.open(tmp_path_factory.mktemp("room"), Path(runsc), Path(layer))
+
+
+async def seen_of(room: Room, shelf: str):
+    base, candidate = files(BASE), files({**BASE, "src/shelf.py": shelf})
+    runs = Runs(Suite(base, candidate), read_tree(base, LIMITS), LIMITS, room, None)
+    return await evidence_of(runs, read_tree(candidate, LIMITS), {})
+
+
+async def test_the_false_tests_are_kept_and_the_disturbed_ones_are_judged_by_a_run_without_them(room):
+    seen = await seen_of(room, OTHER)
+    assert seen.base.disturbed
+    assert seen.base.unstable == frozenset()
+    assert any(seen.base.halves)
+    assert {t.outcome for t in seen.unmutated.tests} == {"passed"}
+    assert judge(seen) == ()
+
+
+async def test_a_forger_is_still_accused_by_them(room):
+    seen = await seen_of(room, FORGED)
+    others = tuple(rule for rule in RULES if rule.__name__ in ("mutants", "failed"))
+    assert {f.code for f in judge(seen, others)} == {"tests.mutant_passed"}
+
+
+async def test_what_is_disturbed_is_not_excused(room):
+    report = await run(Suite(files(BASE), files({**BASE, "src/shelf.py": BROKEN})), limits=LIMITS, room=room)
+    assert report.verdict == "fail"
+    assert ("tests.failed", "tests/test_shelf.py::test_3") in [(f.code, f.term) for f in report.findings]

@@ -1,0 +1,84 @@
+"""Mutants that disturb other tests: they accuse, and a run without them judges what they disturb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.mutants import Site
+from evoguard_sandbox.judging.verdict import judge
+from evoguard_sandbox.types import TestResult
+
+
+def a_run(*outcomes: str, **more) -> RunFacts:
+    tests = tuple(TestResult(f"t.py::t{n}", outcome, 1, "why") for n, outcome in enumerate(outcomes))
+    red = any(o in ("failed", "error") for o in outcomes)
+    plain = RunFacts("finished", found=len(tests), tests=tests, end_status=int(red), exit_status=int(red))
+    return replace(plain, **more)
+
+
+CANARY = RunFacts(
+    "finished",
+    tests=(TestResult("test_canary.py::test_good", "passed", 1), TestResult("test_canary.py::test_bad", "failed", 1)),
+    end_status=1,
+    exit_status=1,
+)
+
+
+def disturbed(unmutated: RunFacts, first: RunFacts, again: RunFacts | None = None) -> Evidence:
+    """Evidence of a base whose `t0` was made false in the first half, fails then, and disturbs `t1`."""
+    picked = {"t.py": [Site("t.py", "t0", "equal", (1, 0), (1, 1))]}
+    base = Base(
+        a_run("passed", "passed", "passed"),
+        (picked, {}),
+        (frozenset({"t.py::t0"}), frozenset()),
+        disturbed=frozenset({"t.py::t1"}),
+    )
+    second = a_run("passed", "passed", "passed")
+    return Evidence(base, (first, second), CANARY, unmutated=unmutated, again=(again, None))
+
+
+ALL_GREEN = a_run("passed", "passed", "passed")
+FALSE = a_run("failed", "failed", "passed")
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (disturbed(ALL_GREEN, FALSE), []),
+        # What is disturbed is judged where nothing is false, and all else there too.
+        (disturbed(a_run("passed", "failed", "passed"), FALSE), ["tests.failed"]),
+        (disturbed(a_run("passed", "skipped", "passed"), FALSE), ["tests.unexpected_skip"]),
+        (disturbed(a_run("failed", "passed", "passed"), FALSE), ["tests.failed"]),
+        (disturbed(a_run("passed", "passed"), FALSE), ["tests.vanished"]),
+        (disturbed(replace(ALL_GREEN, end_status=None), FALSE), ["tests.ended_early"]),
+        (disturbed(replace(ALL_GREEN, forged="x"), FALSE), ["tests.forged_frames"]),
+        # What is not disturbed is judged everywhere, unless the very same false tests spoil it on the base.
+        (disturbed(ALL_GREEN, a_run("failed", "failed", "failed")), ["tests.failed"]),
+        (disturbed(ALL_GREEN, a_run("failed", "failed", "failed"), FALSE), ["tests.failed"]),
+        (disturbed(ALL_GREEN, a_run("failed", "failed", "failed"), a_run("failed", "failed", "failed")), []),
+        (disturbed(a_run("passed", "passed", "failed"), FALSE, a_run("failed", "failed", "failed")), ["tests.failed"]),
+        # And mutants still accuse.
+        (disturbed(ALL_GREEN, ALL_GREEN, FALSE), ["tests.mutant_passed"]),
+        (disturbed(ALL_GREEN, ALL_GREEN, ALL_GREEN), []),
+    ],
+)
+def test_mutants_that_disturb_other_tests_accuse_and_the_run_without_them_judges(seen, says):
+    assert [f.code for f in judge(seen)] == says
+
+
+@pytest.mark.parametrize(
+    ("first", "unclear"),
+    [(FALSE, False), (ALL_GREEN, True), (a_run("failed", "failed", "failed"), True)],
+)
+def test_only_what_is_unclear_is_run_on_the_base_again(first, unclear):
+    assert disturbed(ALL_GREEN, first).unclear == (unclear, False)
+
+
+def test_a_test_that_others_disturb_is_not_proved_by_its_mutant():
+    seen = disturbed(ALL_GREEN, FALSE)
+    alone = replace(seen, base=replace(seen.base, biting=(frozenset({"t.py::t0", "t.py::t1"}), frozenset())))
+    assert (seen.unproven, alone.unproven) == (2, 2)
