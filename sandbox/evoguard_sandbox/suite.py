@@ -17,7 +17,7 @@ from evoguard_sandbox.judging.early import Early
 from evoguard_sandbox.judging.evidence import Base, Evidence
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.flaky import mutate
-from evoguard_sandbox.judging.measure import Trusted, held_ask, measure, split_ask
+from evoguard_sandbox.judging.measure import MORE_QUESTIONS, MOST_QUESTIONS, Trusted, held_ask, measure, split_ask
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.judging.verdict import assurance, counts, judge, verdict
@@ -116,7 +116,7 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         first = later.start(runs.on(asks[0]))
         second = later.start(_maybe(runs.on(asks[1]) if any(base.halves) else None))
         third = later.start(_maybe(runs.on(replace(asks[0], tree=laid.tree)) if base.disturbed else None))
-        split = later.start(_maybe(runs.on(apart) if base.split else None))
+        split = later.start(_maybe(runs.on(_bounded(apart, base)) if base.split else None))
         own = later.start(_maybe(_with_own_layers(runs, laid, base)))
     # Alone and last: what runs beside it is told in full, and could listen.
     hidden = await runs.on(held_ask(laid.tree, apart, held, beside=not base.held_apart)) if held else None
@@ -136,6 +136,11 @@ def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
         Ask(mutate(laid.tree, half), laid.kept, shuffled=base.shuffled, ignored=laid.aside) for half in base.halves
     )
     return first, second
+
+
+def _bounded(apart: Ask, base: Base) -> Ask:
+    """Return the split run without the tests that asked too much of the base, and with a bound for the others."""
+    return replace(apart, questions=MORE_QUESTIONS * MOST_QUESTIONS, without=sorted(base.asking))
 
 
 async def _again(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> tuple[RunFacts | None, RunFacts | None]:

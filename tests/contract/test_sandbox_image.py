@@ -136,3 +136,22 @@ async def test_a_program_that_is_asked_for_is_there_and_else_it_is_not(room, tmp
     assert more.image != room.image
     more.close()
     shutil.rmtree(tmp_path / "images")
+
+
+def mounts(room: Room) -> list[str]:
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(room.home) in line]
+
+
+def test_what_newer_gvisor_mounts_for_itself_is_gone_when_the_last_room_of_a_home_closes(tmp_path):
+    one, two = Room.open(tmp_path, *tools()), Room.open(tmp_path, *tools())
+    network = one.home / "runsc" / "null-netns"
+    network.parent.mkdir(exist_ok=True)
+    network.touch()
+    if os.geteuid() == 0:  # else gVisor cannot mount anything either
+        subprocess.run(["mount", "--bind", "/proc/self/ns/net", network], check=True)
+        assert len(mounts(one)) == 1
+    one.close()
+    assert len(mounts(two)) == (os.geteuid() == 0)
+    two.close()
+    assert mounts(two) == []
+    assert network.exists() == (os.geteuid() != 0)

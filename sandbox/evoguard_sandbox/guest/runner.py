@@ -160,6 +160,7 @@ class Reporter:
         self.tell = tell
         self.most: int = order["tests"]
         self.seed: int | None = order["seed"]
+        self.without: set[str] = {*order["without"]}
         self.before = before
         self.open: dict[str, dict[str, Any]] = {}
         self.link: Any = None
@@ -187,7 +188,11 @@ class Reporter:
         keep_captured(config)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Shuffle files, and within a file its functions and classes; what a class holds keeps its order."""
+        """Leave out what the order names; shuffle files, and within a file its functions and classes.
+
+        What a class holds keeps its order.
+        """
+        items[:] = [item for item in items if item.nodeid not in self.without]
         if self.seed is None:
             return
         draw = random.Random(self.seed)  # noqa: S311 (the host's own draw; nothing secret hangs on it)
@@ -223,7 +228,9 @@ class Reporter:
 
     def pytest_runtest_logstart(self) -> None:
         """Remember how often something could not be done apart from the code so far."""
-        self.unsplit = self.link.unsplit if self.link is not None else 0
+        if self.link is not None:
+            self.unsplit = self.link.unsplit
+            self.link.begin()
 
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
         """Add one phase of a test to what is known of it."""
@@ -354,7 +361,7 @@ def main() -> None:
     if order["split"]:
         sys.path.insert(0, GUEST)  # before every layer: no package of a project may stand in for this
         near: Any = importlib.import_module("split_near")
-        link = near.connect(*WIRE_FDS, order["split"])
+        link = near.connect(*WIRE_FDS, order["split"], most=order["questions"])
         sys.path.remove(GUEST)
     sys.path += [TREE, *([TREE + "/src"] if os.path.isdir(TREE + "/src") else [])]
     os.chdir(TREE)

@@ -40,6 +40,7 @@ class Link(Values):
     `calls` counts questions, `log` holds (module, name, packed arguments) of calls with plain data, `unsplit` counts
     what could not cross; a test in which it grew did not run split, whatever its outcome. `leaned` counts what
     the code's own comparison decided, also between two objects of its own; a test in which it grew is no proof.
+    `most` bounds the questions and callbacks of one test, where it is not 0.
     """
 
     def __init__(self, pipe: wire.Pipe, packages: Sequence[str]) -> None:
@@ -55,6 +56,8 @@ class Link(Values):
         self.pid = _getpid()
         self.lock = threading.RLock()
         self.pending: BaseException | None = None
+        self.most = 0
+        self.upto = 0
 
     # --- saying no
     def accuse(self, what: str) -> proxy.TamperError:
@@ -79,6 +82,15 @@ class Link(Values):
         """Note that no stand-in is left of an object; the next question says so."""
         self.dropped += (number, count)
 
+    def begin(self) -> None:
+        """Begin a test: what it may ask is counted from here."""
+        self.upto = self.calls + self.callbacks + self.most
+
+    def _spend(self) -> None:
+        """Raises: UnsplitError when the test has asked as often as it may; others wait for the same connection."""
+        if self.upto and self.calls + self.callbacks >= self.upto:
+            raise self.refuse("more questions than a test may ask apart from the code")
+
     # --- questions
     def ask(self, op: str, *args: Value) -> Value:
         """Do one thing over there and return its answer, or raise the error it raised."""
@@ -97,6 +109,7 @@ class Link(Values):
                 raise proxy.TamperError(self.tamper)
             if _getpid() != self.pid:
                 raise self.refuse("a fork of the test process")
+            self._spend()
             out = wire.Pack(self)
             try:
                 packed = out.values(args[:1])
@@ -207,6 +220,7 @@ class Link(Values):
         try:
             if self.nested > MOST_NESTED:
                 raise self.refuse("callbacks within callbacks without end")
+            self._spend()
             given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
             frame = ["k", wire.Pack(self).value(given)]
         except wire.WireError:

@@ -29,6 +29,8 @@ class Base:
     shuffled: bool = False
     split: frozenset[str] = frozenset()
     """The ids that passed when the tests ran apart from the code."""
+    asking: frozenset[str] = frozenset()
+    """The ids that asked too much of the code to run apart from it."""
     packages: tuple[str, ...] = ()
     disturbed: frozenset[str] = frozenset()
     """The ids that come out otherwise while other tests are false: only a run without mutants tells of them."""

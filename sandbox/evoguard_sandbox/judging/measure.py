@@ -21,6 +21,12 @@ from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.trees import Tree, folders
 
 MOST_BASES = 32
+MOST_QUESTIONS, MORE_QUESTIONS = 5_000, 4
+"""A test of the base that asks more than this of the code's process is left beside the code: such a test alone takes
+seconds. On a candidate the others may ask so many times as many.
+"""
+TOO_MANY = "more questions than a test may ask"
+"""What `guest/split_link.py` says then."""
 Trusted = Callable[[str], bool]
 
 
@@ -43,7 +49,7 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     apart = split_ask(runs.base, kept, packages, changes.readable(runs.base, trusted))
     async with Together() as group:
         one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
-        two = group.start(_apart(runs, apart))
+        two = group.start(_apart(runs, replace(apart, questions=MOST_QUESTIONS)))
         three = group.start(_apart(runs, held_ask(runs.base, apart, held) if held else None))
     mutants, split, hidden = one.result(), two.result(), three.result()
     lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
@@ -51,6 +57,7 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
         return Base(lost)
     found = replace(
         mutants,
+        asking=frozenset(t.id for t in split.tests if TOO_MANY in t.why) if split is not None else frozenset(),
         split=(passed(split) & mutants.passing) if split is not None and told_well(split) else frozenset(),
         packages=packages,
         untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),

@@ -50,6 +50,10 @@ class Ask:
     shuffled: bool = False
     packages: Sequence[str] = ()
     """For a split run: the top-level names that live in the other process."""
+    questions: int = 0
+    """In a split run: how many a test may ask the other process; 0 for any number."""
+    without: Sequence[str] = ()
+    """The ids of tests that are not run."""
     far: Tree = field(default_factory=dict)
     ignored: Sequence[str] = ()
     """Files that are not to be collected, whatever they are called."""
@@ -145,6 +149,8 @@ class Runs:
             "own": [] if ask.packages else self.own,
             "seed": secrets.randbelow(1 << 32) if ask.shuffled else None,
             "split": list(ask.packages),
+            "questions": ask.questions,
+            "without": list(ask.without),
         }
         return Order(json.dumps(told), rows, contents)
 

@@ -20,7 +20,7 @@ from evoguard_sandbox.rooms.backend import Backend
 from evoguard_sandbox.rooms.engine import Docker
 from evoguard_sandbox.rooms.engine_link import Engine, Link
 from evoguard_sandbox.rooms.rootfs import Rootfs, open_rootfs, shared_folder
-from evoguard_sandbox.rooms.runsc import Runsc, clear
+from evoguard_sandbox.rooms.runsc import Runsc, clear, unmount
 from evoguard_sandbox.rooms.spec import DEPS, FLAGS, MOST_LAYERS, PYTHON, Bind
 from evoguard_sandbox.types import SandboxError
 
@@ -180,6 +180,8 @@ class Room:
             self._short.rmdir()
         os.close(self.lock_fd)
         (self.home / "runs" / self.run_id).unlink(missing_ok=True)
+        if not any((self.home / "runs").iterdir()):
+            unmount(self.home)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ READ_BYTES = 1 << 16
 CLEARED_S = 1.0
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
+NETWORK, MNT_DETACH = "null-netns", 2
 
 
 class Runsc:
@@ -200,6 +201,16 @@ def clear(home: Path, prefix: str) -> None:
     for path in (home / "runsc").glob(f"*{prefix}*"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def unmount(home: Path) -> None:
+    """Take away the empty network that newer versions of runsc mount in their state and leave there.
+
+    Call it when no sandbox of this home runs; runsc mounts it anew where it needs it.
+    """
+    network = home / "runsc" / NETWORK
+    if LIBC.umount2(os.fsencode(network), MNT_DETACH) == 0:
+        network.unlink(missing_ok=True)
 
 
 def _no_sockets(layer_dirs: tuple[Path, ...]) -> None:

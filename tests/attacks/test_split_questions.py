@@ -1,0 +1,78 @@
+"""A test that asks the code's process without end costs itself its place apart from the code, and no other test."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from evoguard.adapters import tool_cache
+from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from evoguard_sandbox.judging.measure import MOST_QUESTIONS, TOO_MANY
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.trees import read_tree
+
+pytestmark = pytest.mark.needs_gvisor
+LIMITS = Limits(wall_s=60)
+CODE = "def add(a, b):\n    return a + b\n"
+WRONG = CODE.replace("a + b", "a + b + (a == 7)")
+TESTS = f"""
+import calc
+
+def test_many():
+    for n in range({MOST_QUESTIONS}):
+        calc.add(n, 1)
+    assert calc.add(1, 2) == 3
+
+def test_few():
+    assert calc.add(7, 2) == 9
+
+def test_still_there():
+    assert calc.add(3, 4) == 7
+"""
+MANY, FEW, THERE = (f"tests/test_calc.py::test_{name}" for name in ("many", "few", "still_there"))
+
+
+def files(code: str, tests: str = TESTS) -> dict[str, tuple[int, bytes]]:
+    return {"src/calc.py": (0o100644, code.encode()), "tests/test_calc.py": (0o100644, tests.encode())}
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
+
+
+def judged(room: Room, code: str) -> SuiteReport:
+    return asyncio.run(run(Suite(files(CODE), files(code)), limits=LIMITS, room=room))
+
+
+def apart(room: Room, **more: object) -> dict[str, tuple[str, str]]:
+    """Run the tests apart from the code and return outcome and reason of each."""
+    tree = read_tree(files(CODE), LIMITS)
+    near, far = ({path: entry for path, entry in tree.items() if path.startswith(top)} for top in ("tests", "src"))
+    ask = replace(Ask(near, frozenset(near), packages=("calc",), far=far), **more)
+    seen = asyncio.run(Runs(Suite({}, {}), tree, LIMITS, room, None).on(ask))
+    assert seen.outcome == "finished"
+    return {test.id: (test.outcome, test.why) for test in seen.tests}
+
+
+def test_only_the_test_that_asks_too_much_is_not_run_apart(room):
+    seen = apart(room, questions=MOST_QUESTIONS)
+    assert {name: outcome for name, (outcome, _) in seen.items()} == {MANY: "failed", FEW: "passed", THERE: "passed"}
+    assert TOO_MANY in seen[MANY][1]
+
+
+def test_a_test_that_is_named_is_left_out_and_the_others_are_not(room):
+    assert apart(room, questions=10, without=[MANY]).keys() == {FEW, THERE}
+
+
+def test_an_honest_change_passes_and_says_that_one_test_did_not_run_apart(room):
+    report = judged(room, CODE + "# a comment\n")
+    assert (report.verdict, report.findings, report.split, report.assurance) == ("pass", (), 2, "visible-only")
+
+
+def test_a_wrong_one_does_not(room):
+    report = judged(room, WRONG)
+    assert report.verdict == "fail"
+    assert FEW in {finding.term for finding in report.findings if finding.code == "tests.failed"}
