@@ -33,7 +33,9 @@ from evoguard_sandbox.trees import read_tree
 BAR_RESULT_MS, BAR_TIMES, BAR_HOT_MS, BAR_COLD_MS = 60.0, 10.0, 15.0, 240.0
 BAR_IDLE_MIB, BAR_WARM_MIB, BAR_KILL_MS, BAR_REAP_MS = 25.0, 85.0, 60.0, 50.0
 SIDE_BY_SIDE = 4
+LIBC = ctypes.CDLL(None)
 PR_SET_CHILD_SUBREAPER = 36
+SYS_KCMP, KCMP_VM = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine, -1), 1
 LIMITS = Limits(wall_s=60)
 TREE = {"test_one.py": (0o100644, b"def test_one():\n    assert 1 + 1 == 2\n")}
 ONE_TEST = """
@@ -225,9 +227,26 @@ async def _memory(room: Room) -> dict[str, float]:
     for name, make in (("idle", Make("job", LIMITS)), ("warmed", Make("suite", LIMITS))):
         boxes = [await Box(room, make, warm=True).start() for _ in range(SIDE_BY_SIDE)]
         await asyncio.sleep(0.5)
-        found[name] = sum(pss_mib(pid) for box in boxes for pid in processes(box.name)) / len(boxes)
+        found[name] = sum(memory_mib(processes(box.name)) for box in boxes) / len(boxes)
         await asyncio.gather(*(box.discard() for box in boxes))
     return found
+
+
+def memory_mib(pids: Iterable[int]) -> float:
+    """Return the share of memory of all these processes in MiB, that of one address space once.
+
+    gVisor runs a guest's threads as processes of the host that share their memory; the kernel tells it for each whole.
+    """
+    counted: list[int] = []
+    for pid in pids:
+        if not any(one_memory(pid, other) for other in counted):
+            counted.append(pid)
+    return sum(map(pss_mib, counted))
+
+
+def one_memory(pid: int, other: int) -> bool:
+    """Tell whether two processes share their address space; where the kernel does not tell, they do not."""
+    return bool(LIBC.syscall(SYS_KCMP, pid, other, KCMP_VM, 0, 0) == 0)
 
 
 def pss_mib(pid: int) -> float:
@@ -259,7 +278,7 @@ async def _reap(room: Room, folder: Path, times: Times) -> None:
     The dead are collected here, as an init does at once: runsc takes one that nobody has collected for alive.
     """
     state, count = folder / "doomed", SIDE_BY_SIDE
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     words = [sys.executable, "-c", DOOMED, str(state), str(room.runsc), str(room.layer), str(count)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101  (asked for above)

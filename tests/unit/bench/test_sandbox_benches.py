@@ -69,6 +69,32 @@ def test_processes_are_found_by_name_with_their_children_and_take_memory():
     assert sandbox.alive([child.pid]) == []
 
 
+SHARES = """
+import ctypes, signal, sys
+libc = ctypes.CDLL(None)
+stack = ctypes.create_string_buffer(1 << 16)
+top = ctypes.c_void_p((ctypes.addressof(stack) + len(stack)) & ~15)
+print(libc.clone(libc.pause, top, 0x100 | signal.SIGCHLD, None), flush=True)  # CLONE_VM
+signal.pause()
+"""
+
+
+def test_the_memory_that_two_processes_share_counts_once():
+    if sandbox.SYS_KCMP < 0:
+        pytest.skip("the number of kcmp is not known for this processor")
+    with subprocess.Popen([sys.executable, "-c", SHARES], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        twin = int(child.stdout.readline())
+        try:
+            assert sandbox.one_memory(child.pid, twin)
+            assert not sandbox.one_memory(child.pid, os.getpid())
+            once, both = sandbox.memory_mib([child.pid, twin]), sandbox.pss_mib(child.pid) + sandbox.pss_mib(twin)
+            assert 0 < once < both * 0.75
+        finally:
+            os.kill(twin, 9)
+            child.kill()
+
+
 def test_the_package_is_the_same_each_time_and_right(tmp_path):
     tree = suite.package(2, 3, 50)
     assert tree == suite.package(2, 3, 50)
