@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from evoguard.adapters import tool_cache
+from evoguard_sandbox import Room
 from house import House
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """Open a room of one file's own, with the gVisor and the runner layer that `make setup` built."""
+    made = Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
     yield made
     made.close()
 

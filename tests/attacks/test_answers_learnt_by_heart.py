@@ -6,7 +6,6 @@ Nothing here is a reason for a no; what code does against being compared must co
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,13 +46,6 @@ def tool(name: str) -> Path:
     return Path(
         subprocess.run([REPO / "deploy/tools" / name], capture_output=True, text=True, check=True).stdout.strip()
     )
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    opened = Room.open(tmp_path_factory.mktemp("room"), tool("get-runsc.sh"), tool("runner-layer.sh"))
-    yield opened
-    opened.close()
 
 
 def a_tree(code: str) -> Tree:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, run
@@ -14,7 +11,6 @@ from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 LIMITS = Limits(wall_s=60)
 SHELF = "things = []\ndef put(x):\n    things.append(x)\n    return len(things)\ndef clear():\n    things.clear()\n"
 COUNT = 12
@@ -31,15 +27,6 @@ OTHER = SHELF.replace("things = []", "things: list = []")
 
 def files(texts: dict[str, str]) -> dict[str, tuple[int, bytes]]:
     return {path: (0o100644, text.encode()) for path, text in texts.items()}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    runsc, layer = (
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    )
-    return Room.open(tmp_path_factory.mktemp("room"), Path(runsc), Path(layer))
 
 
 async def seen_of(room: Room, shelf: str):

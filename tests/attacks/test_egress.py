@@ -6,12 +6,11 @@ import asyncio
 import functools
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from contract.sandbox_suite import tool
 from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 from evoguard_sandbox.rooms import runsc, spec
 from evoguard_sandbox.rooms.backend import Make
@@ -75,13 +74,6 @@ print(json.dumps({
     "after all": attempt(lambda: get(f"http://allowed.test:{port}/y")),
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    opened = Room.open(tmp_path_factory.mktemp("room"), tool("get-runsc.sh"), tool("runner-layer.sh"))
-    yield opened
-    opened.close()
 
 
 async def look_up(host: str, port: int) -> list[str]:

@@ -7,11 +7,9 @@ import json
 
 import pytest
 
-from evoguard.adapters import tool_cache
 from evoguard.bench import escapes
 from evoguard.bench.corpus.floods import FLOODS
 from evoguard.bench.corpus.probes import LOOKS, PROBES
-from evoguard_sandbox import Room
 
 NEEDLE = "planted-0000"
 
@@ -59,11 +57,6 @@ def test_silence_a_broken_probe_and_a_find_are_breaches_whatever_was_hoped(kind,
 )
 def test_an_answer_is_a_breach_only_where_it_must_be_denied(kind, answer, breach):
     assert bool(judged(kind, answer)) is breach
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
 
 
 @pytest.mark.needs_gvisor

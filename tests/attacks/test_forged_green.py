@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,6 @@ from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a - b\n"
 TESTS = "from calc import add\n" + "".join(
@@ -194,15 +191,6 @@ FORGERIES = [
 def files(change: dict[str, str | None] | None = None, *, only: bool = False) -> dict[str, tuple[int, bytes]]:
     texts = {**({} if only else BASE), **(change or {})}
     return {path: (0o100644, text.encode()) for path, text in texts.items() if text is not None}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    runsc, layer = (
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    )
-    return Room.open(tmp_path_factory.mktemp("room"), Path(runsc), Path(layer))
 
 
 @pytest.fixture(scope="module")

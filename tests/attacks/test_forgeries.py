@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from evoguard.adapters import tool_cache
 from evoguard.bench import forgeries as bench
 from evoguard.bench.corpus import Forgery, base_tree, candidate_tree, forgeries, held_out_tests, honest
 from evoguard.bench.corpus.forgery import BUGS, wrong
 from evoguard.bench.corpus.project_tests import IDS
 from evoguard.errors import ConfigError
-from evoguard_sandbox import Job, Limits, Room, Suite, execute, run
+from evoguard_sandbox import Job, Limits, Suite, execute, run
 from evoguard_sandbox.trees import read_tree
 
 ALL, HONEST = forgeries(), honest()
@@ -101,11 +100,6 @@ def test_forgeries_that_no_tree_can_express_are_told_with_where_they_are_tested(
     assert figure.value == sum(not one.edits for one in ALL) >= 5
     assert (Path(__file__).parents[2] / bench.ELSEWHERE).is_file()
     assert bench.ELSEWHERE in figure.note
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
 
 
 @needs_gvisor

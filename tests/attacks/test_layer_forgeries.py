@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from evoguard_sandbox.types import LayerError
 from unit.sandbox.wheels import fetching, lock, wheel
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 PYTHON = Interpreter.current()
 ENDS = "import os\nos._exit(0)\n"
 GREEN = """
@@ -27,17 +24,6 @@ def pytest_runtest_makereport(item, call):
 """
 TEST = "import demo\nfrom calc import double\ndef test_it():\n    assert double(4) == 8\n"
 RIGHT, WRONG = "def double(n): return n + n\n", "def double(n): return 9\n"
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    found = [
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
-    yield made
-    made.close()
 
 
 def layer_of(folder: Path, **wheels: bytes) -> Layer:

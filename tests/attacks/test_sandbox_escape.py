@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,15 +88,6 @@ DENIED = {
     "raw socket",
     "packet socket",
 }
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    runsc, layer = (
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    )
-    return Room.open(tmp_path_factory.mktemp("room"), Path(runsc), Path(layer))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import hashlib
 
 import pytest
 
-from evoguard.adapters import tool_cache
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
 
 pytestmark = pytest.mark.needs_gvisor
@@ -78,11 +77,6 @@ def evil(tests: str, says: tuple[int, ...]) -> str:
         if isinstance(node, ast.FunctionDef)
     }
     return EVIL.format(known=known, says=says)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
 
 
 def files(tree: dict[str, str]) -> dict[str, tuple[int, bytes]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,6 @@ from evoguard_sandbox.suite import evidence_of
 from evoguard_sandbox.trees import read_tree
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a - b\n"
 TESTS = (
@@ -33,15 +31,6 @@ def files(*layers: dict[str, str | None]) -> dict[str, tuple[int, bytes]]:
     for layer in layers:
         texts |= layer
     return {path: (0o100644, text.encode()) for path, text in texts.items() if text is not None}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    runsc, layer = (
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    )
-    return Room.open(tmp_path_factory.mktemp("room"), Path(runsc), Path(layer))
 
 
 def sandboxes(room: Room) -> list[str]:

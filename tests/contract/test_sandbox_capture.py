@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from contract.sandbox_suite import tool
 from evoguard_sandbox import Limits, Room, Suite, run
 
 pytestmark = pytest.mark.needs_gvisor
@@ -84,13 +82,6 @@ WANT = {name: "passed" for name in (
     "test_everything_that_goes_to_1_and_2_is_in_its_order", "test_a_silent_one_has_nothing_of_its_neighbours",
     "test_descriptors", "test_objects", "test_bytes", "test_output_is_a_file", "test_last",
 )}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    made = Room.open(tmp_path_factory.mktemp("room"), tool("get-runsc.sh"), tool("runner-layer.sh"))
-    yield made
-    made.close()
 
 
 async def test_capture_is_what_it_is_without_a_sandbox(room: Room, tmp_path: Path) -> None:

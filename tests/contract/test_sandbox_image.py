@@ -27,13 +27,6 @@ def tools() -> tuple[Path, Path]:
     return Path(found[0]), Path(found[1])
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    made = Room.open(tmp_path_factory.mktemp("room"), *tools())
-    yield made
-    made.close()
-
-
 async def python(room: Room, text: str, *words: str) -> str:
     seen = await execute(Job(("python", "-c", text, *words)), limits=Limits(), room=room)
     assert (seen.outcome, seen.exit_status) == ("finished", 0), seen

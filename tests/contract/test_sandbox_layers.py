@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +12,7 @@ from evoguard_sandbox.layers import build, hold
 from unit.sandbox.wheels import fetching, lock, wheel
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 ENDS = "import os\nos._exit(0)\n"
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    found = [
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
-    yield made
-    made.close()
 
 
 async def suite(room: Room, layer: Path, test: str) -> SuiteReport:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from evoguard.adapters import tool_cache
 from evoguard_sandbox import Job, Limits, Pool, Room, Suite, execute, run
 from evoguard_sandbox.job import make_of
 from evoguard_sandbox.rooms.backend import Make
@@ -22,11 +21,6 @@ TREE = {
     "test_calc.py": (0o100644, b"from calc import one\ndef test_one():\n    assert one() == 1\n"),
 }
 RED = {**TREE, "calc.py": (0o100644, b"def one():\n    return 2\n")}
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    return Room.open(tmp_path_factory.mktemp("room"), tool_cache.runsc_path(), tool_cache.layer_dir())
 
 
 def left_behind(room: Room) -> list[str]:

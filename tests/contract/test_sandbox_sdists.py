@@ -7,10 +7,9 @@ import hashlib
 import io
 import os
 import socket
-import subprocess
 import tarfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from evoguard_sandbox.workshop import LIMITS, Workshop
 from unit.sandbox.wheels import fetching, lock, wheel
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 PYTHON = Interpreter.current()
 TOOLS = wheel({"spade.py": "NAME = 'spade'\n"}, "spade")
 SYSTEM = '[build-system]\nrequires = ["spade"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
@@ -48,17 +46,6 @@ import spade
 def build_wheel(folder, settings=None, metadata=None):
     return make(folder, {"demo.py": f"TOOL = {spade.NAME!r}\\n"})
 """
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    found = [
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from evoguard_sandbox.foreign import ForeignSuite, run_foreign
 
 GO = shutil.which("go")
 pytestmark = [pytest.mark.needs_gvisor, pytest.mark.skipif(GO is None, reason="no Go on PATH")]
-REPO = Path(__file__).parents[2]
 ENV = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
 TREE = {
     "go.mod": "module example.test/calc\n\ngo 1.21\n",
@@ -24,17 +22,6 @@ TREE = {
 }
 WRONG = "package calc\n\nfunc Double(n int) int { return 9 }\n"
 LEAVES = 'package calc\n\nimport "os"\n\nfunc init() { os.Exit(0) }\n\nfunc Double(n int) int { return 9 }\n'
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    found = [
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

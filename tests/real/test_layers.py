@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from evoguard_sandbox.types import LayerError
 from evoguard_sandbox.workshop import Workshop
 
 pytestmark = pytest.mark.needs_gvisor
-REPO = Path(__file__).parents[2]
 WANTED = {"attrs": "26.1.0", "markupsafe": "3.0.4"}
 CODE = "import attr, markupsafe\ndef safe(text): return str(markupsafe.escape(text)) + attr.__name__\n"
 TEST = """import sys
@@ -53,17 +51,6 @@ def hashed(folder: Path) -> bytes:
         (wheel,) = (folder / name).iterdir()
         lines.append(f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
     return "".join(lines).encode()
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    found = [
-        subprocess.run([REPO / "deploy/tools" / script], capture_output=True, text=True, check=True).stdout.strip()
-        for script in ("get-runsc.sh", "runner-layer.sh")
-    ]
-    made = Room.open(tmp_path_factory.mktemp("room"), Path(found[0]), Path(found[1]))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ class Link(Values):
 
     def begin(self) -> None:
         """Begin a test: what it may ask is counted from here."""
-        self.upto = self.calls + self.callbacks + self.most
+        self.upto = self.calls + self.callbacks + self.most if self.most else 0
 
     def _spend(self) -> None:
         """Raises: UnsplitError when the test has asked as often as it may; others wait for the same connection."""
