@@ -16,7 +16,7 @@ from evoguard_sandbox.judging import changes, early, shadows
 from evoguard_sandbox.judging.early import Early
 from evoguard_sandbox.judging.evidence import Base, Evidence
 from evoguard_sandbox.judging.facts import RunFacts
-from evoguard_sandbox.judging.flaky import mutate
+from evoguard_sandbox.judging.flaky import mutate, only_false
 from evoguard_sandbox.judging.measure import MORE_QUESTIONS, MOST_QUESTIONS, Trusted, held_ask, measure, split_ask
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.judging.together import Together
@@ -127,7 +127,7 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         base, both, seen.result(), new.result(), split.result(), hidden, laid.told, most, notes,
         unmutated=third.result(), own_layers=own.result(),
     )  # fmt: skip
-    return replace(found, again=await _again(runs, found, asks))
+    return await _accused(runs, found, asks)
 
 
 def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
@@ -143,19 +143,33 @@ def _bounded(apart: Ask, base: Base) -> Ask:
     return replace(apart, questions=MORE_QUESTIONS * MOST_QUESTIONS, without=sorted(base.asking))
 
 
-async def _again(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> tuple[RunFacts | None, RunFacts | None]:
-    """Run the very same false tests on the base where something is unclear: only what fails there accuses anyone."""
+async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Evidence:
+    """Run the very same false tests on the base where something is unclear: only what fails there accuses anyone.
 
-    def false_on_base(ask: Ask, n: int) -> Ask:
-        false = {path: ask.tree[path] for path in found.base.halves[n]}
-        return Ask({**runs.base, **false}, frozenset(ask.kept), shuffled=found.base.shuffled)
+    Where they disturb others the suspects are false alone: a test may fail on the base for another's sake.
+    """
+    shuffled, disturbing = found.base.shuffled, bool(found.base.disturbed)
+
+    def on_base(n: int, ids: frozenset[str], *, alone: bool) -> Awaitable[RunFacts] | None:
+        false = {path: asks[n].tree[path] for path in found.base.halves[n]}
+        if alone:
+            false = only_false(runs.base, false, found.base.halves[n], ids)
+        return runs.on(Ask({**runs.base, **false}, asks[n].kept, shuffled=shuffled)) if ids else None
 
     async with Together() as group:
-        first, second = (
-            group.start(_maybe(runs.on(false_on_base(ask, n)) if unclear else None))
-            for n, (ask, unclear) in enumerate(zip(asks, found.unclear, strict=True))
-        )
-    return first.result(), second.result()
+        again = [
+            group.start(_maybe(on_base(n, ids, alone=False)))
+            for n, ids in enumerate(found.doubtful if disturbing else found.suspects)
+        ]
+        alone = [
+            group.start(_maybe(on_base(n, ids if disturbing else frozenset(), alone=True)))
+            for n, ids in enumerate(found.suspects)
+        ]
+    return replace(
+        found,
+        again=(again[0].result(), again[1].result()),
+        alone=(alone[0].result(), alone[1].result()),
+    )
 
 
 def _with_own_layers(runs: Runs, laid: Laid, base: Base) -> Awaitable[RunFacts] | None:

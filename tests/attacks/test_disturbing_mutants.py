@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, run
@@ -54,3 +56,31 @@ async def test_what_is_disturbed_is_not_excused(room):
     report = await run(Suite(files(BASE), files({**BASE, "src/shelf.py": BROKEN})), limits=LIMITS, room=room)
     assert report.verdict == "fail"
     assert ("tests.failed", "tests/test_shelf.py::test_3") in [(f.code, f.term) for f in report.findings]
+
+
+TOLERANT = """
+class Near(int):
+    __hash__ = int.__hash__
+    def __eq__(self, other): return True
+def near(): return Near(1)
+"""
+BOTH = "import shelf\n" + "".join(
+    f"\ndef test_{n}():\n    assert shelf.put({n}) == 1\n    shelf.clear()\n"
+    f"\ndef test_near_{n}():\n    if shelf.put({n}) != 1:\n        raise RuntimeError\n"
+    f"    assert shelf.near() == {n}\n    shelf.clear()\n"
+    for n in range(COUNT)
+)
+TIDY = SHELF.replace("    things.append(x)", "    things[:] = [x]")
+
+
+async def test_who_leaves_nothing_behind_is_no_forger_for_it(room):
+    base = files({"src/shelf.py": SHELF + TOLERANT, "tests/test_shelf.py": BOTH})
+    honest = files({"src/shelf.py": TIDY + TOLERANT, "tests/test_shelf.py": BOTH})
+    runs = Runs(Suite(base, honest), read_tree(base, LIMITS), LIMITS, room, None)
+    seen = await evidence_of(runs, read_tree(honest, LIMITS), {})
+    assert seen.base.disturbed
+    assert any(seen.suspects)  # they failed on the base for others' sake, and pass here
+    others = tuple(rule for rule in RULES if rule.__name__ != "split")  # what is equal to all is no proof there
+    assert judge(seen, others) == ()
+    # Without the base's own run of them alone he would be one.
+    assert "tests.mutant_passed" in {f.code for f in judge(replace(seen, alone=(None, None)))}

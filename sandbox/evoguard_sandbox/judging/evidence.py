@@ -61,7 +61,9 @@ class Evidence:
     most_tests: int = 50_000
     notes: tuple[str, ...] = ()
     again: tuple[RunFacts | None, RunFacts | None] = (None, None)
-    """The very same false tests on the base, for each half in which something is to be accused."""
+    """The very same false tests on the base, for each half in which something is unclear."""
+    alone: tuple[RunFacts | None, RunFacts | None] = (None, None)
+    """The same, with none false but the suspects, where the false tests disturb others."""
     unmutated: RunFacts | None = None
     """The base's tests with none of them made false, where the false ones disturb others."""
     own_layers: RunFacts | None = None
@@ -106,16 +108,13 @@ class Evidence:
         touched = functions(picked)
         return [t for t in run.tests if t.id not in self.base.disturbed and function_of(t.id) not in touched]
 
-    @property
-    def unclear(self) -> tuple[bool, bool]:
-        """Tell, for each half, whether the very same false tests on the base must say what something in it means.
-
-        A pass of what was made false, that is, or a red test which only the false ones may have disturbed.
-        """
-        good = set() if self.unmutated is None else passed(self.unmutated)
+    @cached_property
+    def doubtful(self) -> tuple[frozenset[str], frozenset[str]]:
+        """For each half: the ids that are red in it and pass without it, so that the false tests may be why."""
+        good = frozenset() if self.unmutated is None else passed(self.unmutated)
         first, second = (
-            bool(suspects) or any(t.id in good and t.outcome in RED for t in self._untouched(run, picked))
-            for run, picked, suspects in zip(self.halves, self.base.halves, self.suspects, strict=True)
+            good & {t.id for t in self._untouched(run, picked) if t.outcome in RED}
+            for run, picked in zip(self.halves, self.base.halves, strict=True)
         )
         return first, second
 
@@ -142,8 +141,8 @@ class Evidence:
         Where the base passes it too (an equality with a tolerance, say), nothing is proved either way.
         """
         found: set[str] = set()
-        for suspects, again in zip(self.suspects, self.again, strict=True):
-            red = None if again is None else {t.id for t in again.tests if t.outcome in RED}
+        for suspects, same in zip(self.suspects, self.alone if self.base.disturbed else self.again, strict=True):
+            red = None if same is None else {t.id for t in same.tests if t.outcome in RED}
             found |= suspects if red is None else suspects & red
         return tuple(sorted(found))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from evoguard_sandbox.judging.evidence import (
@@ -111,6 +111,19 @@ def mutate(tree: Tree, picked: Picked) -> Tree:
         path: replace(tree[path], data=mutated(tree[path].data, chosen, draw)) for path, chosen in picked.items()
     }
     return {**tree, **changed}
+
+
+def only_false(tree: Tree, false: Tree, picked: Picked, ids: Collection[str]) -> Tree:
+    """Return the false files with nothing false in them but these tests, byte for byte as they were made so."""
+    wanted, found = {function_of(name) for name in ids}, {}
+    for path, chosen in picked.items():
+        lines, others = (files[path].data.splitlines(keepends=True) for files in (tree, false))
+        for site in chosen:
+            if function_of(site.test) in wanted:
+                rows = slice(site.start[0] - 1, site.end[0])
+                lines[rows] = others[rows]
+        found[path] = replace(tree[path], data=b"".join(lines))
+    return found
 
 
 def _bites(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:

@@ -47,7 +47,7 @@ def room_finding(outcome: Outcome, why: str, what: str) -> list[Finding]:
 
 def room(e: Evidence) -> Iterable[Finding]:
     """Every sandbox came to its own end by the host's facts."""
-    on_base = [(FALSE_ON_BASE, run) for run in e.again if run is not None]
+    on_base = [(FALSE_ON_BASE, run) for run in (*e.again, *e.alone) if run is not None]
     for what, run in [("the base's tests on the base", e.base.plain), *e.runs, *on_base]:
         yield from room_finding(run.outcome, run.why, what)
         if run.found is not None and run.found > e.most_tests:

@@ -132,3 +132,18 @@ async def test_a_green_base_is_not_run_again_and_neither_is_one_that_is_red_thro
 
 def test_three_or_one_in_twenty_may_be_unsteady():
     assert [allowed(n) for n in (0, 1, 60, 79, 80, 1000)] == [3, 3, 3, 3, 4, 50]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_one_test_alone_is_as_false_as_it_was_among_the_others(newline):
+    source = b"# \xc3\xa9\ndef test_a():\n    assert [\n        1,\n    ] == [1]\n".replace(b"\n", newline) + SOURCE
+    chosen = {"t.py": list({site.test: site for site in sites("t.py", source)}.values())}
+    tree = {"t.py": Entry("file", source), "u.py": Entry("file", b"")}
+    false = flaky.mutate(tree, chosen)
+    alone = flaky.only_false(tree, false, chosen, {"t.py::test_b"})
+    was, now, both = (files["t.py"].data.splitlines() for files in (tree, alone, false))
+    (spot,) = [site.start[0] - 1 for site in chosen["t.py"] if site.test == "test_b"]
+    assert [n for n, line in enumerate(now) if line != was[n]] == [spot]
+    assert now[spot] == both[spot]
+    assert flaky.only_false(tree, false, chosen, set())["t.py"].data == source
+    assert flaky.only_false(tree, false, chosen, {f"t.py::test_{name}" for name in "abc"})["t.py"] == false["t.py"]

@@ -28,7 +28,9 @@ CANARY = RunFacts(
 )
 
 
-def disturbed(unmutated: RunFacts, first: RunFacts, again: RunFacts | None = None) -> Evidence:
+def disturbed(
+    unmutated: RunFacts, first: RunFacts, again: RunFacts | None = None, alone: RunFacts | None = None
+) -> Evidence:
     """Evidence of a base whose `t0` was made false in the first half, fails then, and disturbs `t1`."""
     picked = {"t.py": [Site("t.py", "t0", "equal", (1, 0), (1, 1))]}
     base = Base(
@@ -38,7 +40,7 @@ def disturbed(unmutated: RunFacts, first: RunFacts, again: RunFacts | None = Non
         disturbed=frozenset({"t.py::t1"}),
     )
     second = a_run("passed", "passed", "passed")
-    return Evidence(base, (first, second), CANARY, unmutated=unmutated, again=(again, None))
+    return Evidence(base, (first, second), CANARY, unmutated=unmutated, again=(again, None), alone=(alone, None))
 
 
 ALL_GREEN = a_run("passed", "passed", "passed")
@@ -61,9 +63,11 @@ FALSE = a_run("failed", "failed", "passed")
         (disturbed(ALL_GREEN, a_run("failed", "failed", "failed"), FALSE), ["tests.failed"]),
         (disturbed(ALL_GREEN, a_run("failed", "failed", "failed"), a_run("failed", "failed", "failed")), []),
         (disturbed(a_run("passed", "passed", "failed"), FALSE, a_run("failed", "failed", "failed")), ["tests.failed"]),
-        # And mutants still accuse.
+        # And mutants still accuse, by themselves alone: together with others one may fail for their sake.
+        (disturbed(ALL_GREEN, ALL_GREEN, None, a_run("failed", "passed", "passed")), ["tests.mutant_passed"]),
+        (disturbed(ALL_GREEN, ALL_GREEN, FALSE, ALL_GREEN), []),
         (disturbed(ALL_GREEN, ALL_GREEN, FALSE), ["tests.mutant_passed"]),
-        (disturbed(ALL_GREEN, ALL_GREEN, ALL_GREEN), []),
+        (disturbed(ALL_GREEN, ALL_GREEN, None, replace(ALL_GREEN, outcome="wall")), ["sandbox.limit_wall"]),
     ],
 )
 def test_mutants_that_disturb_other_tests_accuse_and_the_run_without_them_judges(seen, says):
@@ -71,11 +75,13 @@ def test_mutants_that_disturb_other_tests_accuse_and_the_run_without_them_judges
 
 
 @pytest.mark.parametrize(
-    ("first", "unclear"),
-    [(FALSE, False), (ALL_GREEN, True), (a_run("failed", "failed", "failed"), True)],
+    ("first", "suspects", "doubtful"),
+    [(FALSE, "", ""), (ALL_GREEN, "t0", ""), (a_run("failed", "failed", "failed"), "", "t2")],
 )
-def test_only_what_is_unclear_is_run_on_the_base_again(first, unclear):
-    assert disturbed(ALL_GREEN, first).unclear == (unclear, False)
+def test_what_is_unclear_is_run_on_the_base_again(first, suspects, doubtful):
+    seen = disturbed(ALL_GREEN, first)
+    assert seen.suspects == ({f"t.py::{name}" for name in suspects.split()}, set())
+    assert seen.doubtful == ({f"t.py::{name}" for name in doubtful.split()}, set())
 
 
 def test_a_test_that_others_disturb_is_not_proved_by_its_mutant():
