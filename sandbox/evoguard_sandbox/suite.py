@@ -139,8 +139,8 @@ def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
 
 
 def _bounded(apart: Ask, base: Base) -> Ask:
-    """Return the split run without the tests that asked too much of the base, and with a bound for the others."""
-    return replace(apart, questions=MORE_QUESTIONS * MOST_QUESTIONS, without=sorted(base.asking))
+    """Return the split run without the tests that are left beside the code, and with a bound for the others."""
+    return replace(apart, questions=MORE_QUESTIONS * MOST_QUESTIONS, without=sorted(base.beside))
 
 
 async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Evidence:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
-from evoguard_sandbox.judging.measure import MOST_QUESTIONS, TOO_MANY
+from evoguard_sandbox.judging.facts import RunFacts
+from evoguard_sandbox.judging.measure import LONG_MS, MOST_QUESTIONS, TOO_MANY, _beside
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.trees import read_tree
+from evoguard_sandbox.types import TestResult
 
 pytestmark = pytest.mark.needs_gvisor
 LIMITS = Limits(wall_s=60)
@@ -74,3 +76,13 @@ def test_a_wrong_one_does_not(room):
     report = judged(room, WRONG)
     assert report.verdict == "fail"
     assert FEW in {finding.term for finding in report.findings if finding.code == "tests.failed"}
+
+
+def test_what_asks_too_much_or_waits_too_long_is_left_beside_the_code():
+    def seen(**took: int) -> RunFacts:
+        why = {"many": f"split_proxy.UnsplitError: {TOO_MANY} apart from the code"}
+        return RunFacts("finished", tests=tuple(TestResult(n, "passed", ms, why.get(n, "")) for n, ms in took.items()))
+
+    plain = seen(waits=400, slow=4_000, quick=1)
+    apart = seen(many=1, waits=LONG_MS, slow=30_000, quick=LONG_MS - 1)
+    assert _beside(plain, apart) == {"many", "waits"}

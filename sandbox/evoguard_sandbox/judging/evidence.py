@@ -29,8 +29,8 @@ class Base:
     shuffled: bool = False
     split: frozenset[str] = frozenset()
     """The ids that passed when the tests ran apart from the code."""
-    asking: frozenset[str] = frozenset()
-    """The ids that asked too much of the code to run apart from it."""
+    beside: frozenset[str] = frozenset()
+    """The ids that are not run apart from the code: on the base they asked it too much there, or waited too long."""
     packages: tuple[str, ...] = ()
     disturbed: frozenset[str] = frozenset()
     """The ids that come out otherwise while other tests are false: only a run without mutants tells of them."""

@@ -27,6 +27,8 @@ seconds. On a candidate the others may ask so many times as many.
 """
 TOO_MANY = "more questions than a test may ask"
 """What `guest/split_link.py` says then."""
+LONG_MS, LONGER = 5_000, 10
+"""A test that takes so long apart from the code, and so many times what it takes beside it, waits for something."""
 Trusted = Callable[[str], bool]
 
 
@@ -55,10 +57,11 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)
+    beside = frozenset() if split is None else _beside(first.plain, split)
     found = replace(
         mutants,
-        asking=frozenset(t.id for t in split.tests if TOO_MANY in t.why) if split is not None else frozenset(),
-        split=(passed(split) & mutants.passing) if split is not None and told_well(split) else frozenset(),
+        beside=beside,
+        split=(passed(split) & mutants.passing) - beside if split is not None and told_well(split) else frozenset(),
         packages=packages,
         untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),
         held_apart=hidden is not None and green(hidden),
@@ -67,6 +70,16 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
         runs.room.known_bases.pop(next(iter(runs.room.known_bases)))
     runs.room.known_bases[key] = found
     return found
+
+
+def _beside(plain: RunFacts, split: RunFacts) -> frozenset[str]:
+    """Return the ids that are not worth a run apart from the code: they ask it too much, or wait too long."""
+    took = {test.id: test.duration_ms for test in plain.tests}
+    return frozenset(
+        test.id
+        for test in split.tests
+        if TOO_MANY in test.why or test.duration_ms >= max(LONG_MS, LONGER * took.get(test.id, 0))
+    )
 
 
 def _not_source(runs: Runs) -> frozenset[str]:
