@@ -31,7 +31,7 @@ def times(**more: float) -> sandbox.Times:
 
 
 def test_docker_is_the_baseline_of_the_same_call_and_its_absence_is_told():
-    memory = {"idle": 20.0, "warmed": 80.0}
+    memory = {"idle": 20.0, "gvisor": 15.0, "warmed": 80.0}
     there = sandbox.figures(times(test__Docker_runsc=200.0), memory, Rivals({}, {RUNC: "no engine"}), "1")
     ratio = next(one for one in there if one.name == "times faster than Docker+runsc")
     assert (ratio.value, ratio.ok) == (20.0, True)
@@ -41,7 +41,7 @@ def test_docker_is_the_baseline_of_the_same_call_and_its_absence_is_told():
 
 
 def test_each_figure_of_the_room_names_the_binary():
-    found = sandbox.figures(times(), {"idle": 1.0, "warmed": 1.0}, Rivals({}, {}), "release-1")
+    found = sandbox.figures(times(), {"idle": 1.0, "gvisor": 1.0, "warmed": 1.0}, Rivals({}, {}), "release-1")
     assert all("runsc release-1" in one.note for one in found if one.bar is not None and one.unit == "ms")
 
 
