@@ -326,7 +326,7 @@ def figures(times: Times, memory: Mapping[str, float], others: Rivals, runsc: st
                note=with_runsc),
         Figure("idle sandbox, gVisor's own processes", memory["gvisor"], "MiB PSS", BAR_IDLE_MIB,
                note=f"runsc, gofer and sentry; {SIDE_BY_SIDE} side by side"),
-        Figure("idle sandbox, the supervisor in it too", memory["idle"], "MiB PSS", note=f"{SIDE_BY_SIDE} side by side"),
+        Figure("the same with the supervisor in it", memory["idle"], "MiB PSS", note=f"{SIDE_BY_SIDE} side by side"),
         Figure("warmed sandbox", memory["warmed"], "MiB PSS", BAR_WARM_MIB, note=f"{SIDE_BY_SIDE} side by side"),
         Figure("kill until gone", times.must("kill"), "ms", BAR_KILL_MS, note=with_runsc),
         Figure("reap after kill -9, each", times.must("reap"), "ms", BAR_REAP_MS, note=with_runsc),

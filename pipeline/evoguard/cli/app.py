@@ -18,6 +18,7 @@ from evoguard.cli import (
     proving,
     reading,
     registering,
+    ruling,
     running,
     sandboxing,
     voting,
@@ -58,7 +59,7 @@ app = typer.Typer(
     name="evoguard", cls=_Ordered, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
-for room in (registering, proposing, reading, voting, killing, proving, sandboxing, running, machine):
+for room in (registering, proposing, reading, voting, killing, proving, ruling, sandboxing, running, machine):
     room.attach(app)
 
 

@@ -1,4 +1,4 @@
-"""Verbs of strangers and auditors: verify, audit, policy. The key is always theirs, never silently the state's own."""
+"""Verbs of strangers and auditors: verify, audit. The key is always theirs, never silently the state's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from evoguard.cli import exit_codes
 from evoguard.cli.pages import inline
 from evoguard.cli.session import Session, run, verb
-from evoguard.cli.text import facts, line, note, table
+from evoguard.cli.text import facts, line, note
 
 if TYPE_CHECKING:
     from evoguard.wiring.proofs import Claim
@@ -21,7 +21,6 @@ ServiceKey = Annotated[
 ]
 
 audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Prove the event log.")
-policy = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and test the rules that judge changes.")
 
 
 def attach(app: typer.Typer) -> None:
@@ -31,10 +30,7 @@ def attach(app: typer.Typer) -> None:
     verb(audit, "root", example="evoguard audit root > root-today.json")(audit_root)
     example = "evoguard audit verify --key service.pub\nevoguard audit verify --key service.pub --root root-today.json"
     verb(audit, "verify", example=example)(audit_verify)
-    verb(policy, "test", example="evoguard policy test")(policy_test)
-    verb(policy, "show", example="evoguard policy show --json")(policy_show)
     app.add_typer(audit, name="audit")
-    app.add_typer(policy, name="policy")
 
 
 def verify(  # noqa: PLR0913  (each is one demand)
@@ -103,41 +99,6 @@ def audit_verify(
     return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
 
 
-def policy_test(session: Session) -> int:
-    """Run the rules' own tests, from the compiled bundle that ships."""
-    from evoguard.cli.progress import progress
-    from evoguard.wiring import proofs
-
-    with progress("compiling and running the rule tests"):
-        results = proofs.rule_tests(session.settings())
-    failed = [name for name, passed in results if not passed]
-    doc = {
-        "ok": bool(results) and not failed,
-        "passed": len(results) - len(failed),
-        "failed": len(failed),
-        "bundle": proofs.rules()["digest"],
-        "tests": [{"name": name, "passed": passed} for name, passed in results],
-    }
-    session.answer(doc, lambda: _tests_page(doc, failed))
-    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
-
-
-def policy_show(session: Session) -> int:
-    """Show the policy bundle: its digest, and every rule with code, severity and source."""
-    from evoguard.wiring import proofs
-
-    doc = proofs.rules()
-    rows = cast("list[Mapping[str, object]]", doc["rules"])
-    names = ("code", "severity", "title", "source")
-
-    def page() -> None:
-        facts([("digest", doc["digest"]), ("opa", doc["opa"]), ("tests", doc["tests"])])
-        table(names, ([row.get(name, "") for name in names] for row in rows))
-
-    session.answer(doc, page)
-    return exit_codes.DONE
-
-
 def _claim(session: Session, what: str) -> Claim:
     from evoguard.cli.files import BUNDLE_BYTES, contents
     from evoguard.domain.change import is_change_id
@@ -168,9 +129,3 @@ def _audit_page(doc: Mapping[str, object]) -> None:
     for title, name in (("problem", "problems"), ("detects", "detects"), ("cannot detect", "cannot_detect")):
         for row in cast("list[str]", doc[name]):
             line(f"{title}: {row}")
-
-
-def _tests_page(doc: Mapping[str, object], failed: list[str]) -> None:
-    line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
-    for name in failed:
-        line(f"  FAILED {name}")

@@ -1,0 +1,155 @@
+"""Verbs of those who write rules: policy. Nothing here changes what the guard decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from evoguard.cli import exit_codes
+from evoguard.cli.session import Session, run, verb
+from evoguard.cli.text import facts, line, table
+
+policy = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Show and test the rules that judge changes, and try others."
+)
+Bundle = Annotated[
+    Path | None, typer.Option("--bundle", metavar="FOLDER", help="A bundle of rules; else the one that ships.")
+]
+Row = Mapping[str, object]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    verb(policy, "test", example="evoguard policy test")(policy_test)
+    verb(policy, "show", example="evoguard policy show --json")(policy_show)
+    example = "evoguard policy backtest\nevoguard policy backtest --bundle /tmp/rules --since 2026-11-01 --check"
+    verb(policy, "backtest", example=example)(policy_backtest)
+    example = "evoguard policy simulate ch-0123456789ab\nevoguard policy simulate ch-0123456789ab --bundle /tmp/rules"
+    verb(policy, "simulate", example=example)(policy_simulate)
+    app.add_typer(policy, name="policy")
+
+
+def policy_test(session: Session) -> int:
+    """Run the rules' own tests, from the compiled bundle that ships."""
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import proofs
+
+    with progress("compiling and running the rule tests"):
+        results = proofs.rule_tests(session.settings())
+    failed = [name for name, passed in results if not passed]
+    doc = {
+        "ok": bool(results) and not failed,
+        "passed": len(results) - len(failed),
+        "failed": len(failed),
+        "bundle": proofs.rules()["digest"],
+        "tests": [{"name": name, "passed": passed} for name, passed in results],
+    }
+    session.answer(doc, lambda: _tests_page(doc, failed))
+    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def policy_show(session: Session) -> int:
+    """Show the policy bundle: its digest, and every rule with code, severity and source."""
+    from evoguard.wiring import proofs
+
+    doc = proofs.rules()
+    rows = cast("list[Row]", doc["rules"])
+    names = ("code", "severity", "title", "source")
+
+    def page() -> None:
+        facts([("digest", doc["digest"]), ("opa", doc["opa"]), ("tests", doc["tests"])])
+        table(names, ([row.get(name, "") for name in names] for row in rows))
+
+    session.answer(doc, page)
+    return exit_codes.DONE
+
+
+def policy_backtest(
+    session: Session,
+    *,
+    bundle: Bundle = None,
+    since: Annotated[str, typer.Option("--since", metavar="DATE", help="Only decisions from this day on, UTC.")] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when something is newly allowed or has no verdict.")
+    ] = False,
+) -> int:
+    """Put all recorded decisions before rules again: what is newly denied, newly allowed, unchanged?"""
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import backtest
+
+    settings, since_ms = session.settings(), _moment(since)
+    with progress("asking the recorded questions again"):
+        doc = run(backtest.backtest(settings, bundle=bundle, since_ms=since_ms))
+    session.answer(doc, lambda: _backtest_page(doc))
+    return exit_codes.ERROR if check and doc["loosens"] else exit_codes.DONE
+
+
+def policy_simulate(
+    session: Session,
+    change: Annotated[str, typer.Argument(metavar="CHANGE", help="A change that was decided on.")],
+    bundle: Bundle = None,
+) -> int:
+    """Ask rules what they say of one past change, beside what was decided then."""
+    from evoguard.wiring import backtest
+
+    doc = run(backtest.simulate(session.settings(), change, bundle=bundle))
+    session.answer(doc, lambda: _simulated_page(doc))
+    return exit_codes.DONE
+
+
+def _moment(since: str) -> int:
+    from evoguard.errors import InputError
+
+    if not since:
+        return 0
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError as err:
+        raise InputError(f"--since: {since[:40]!r} is no date", code="usage", fix="write it as 2026-11-01") from err
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _tests_page(doc: Row, failed: list[str]) -> None:
+    line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
+    for name in failed:
+        line(f"  FAILED {name}")
+
+
+def _backtest_page(doc: Row) -> None:
+    facts([("bundle", doc["bundle"]), ("decisions", doc["decisions"])])
+    facts(cast("Mapping[str, int]", doc["turns"]).items())
+    line()
+    if rules := cast("list[Row]", doc["rules"]):
+        table(("rule", "denies now", "did then"), ([row["code"], row["fires"], row["silent"]] for row in rules))
+    if examples := cast("list[Row]", doc["examples"]):
+        rows = ([row["change"], row["stage"], row["turn"], _reasons(row)] for row in examples[:20])
+        table(("change", "stage", "turn", "why"), rows)
+    if more := len(examples) - 20 + cast("int", doc["omitted"]) if len(examples) > 20 else 0:
+        line(f"and {more} more; --json has {len(examples)}")
+
+
+def _simulated_page(doc: Row) -> None:
+    facts([("change", doc["change"]), ("bundle", doc["bundle"])])
+    for stage in cast("list[Row]", doc["stages"]):
+        then, now = cast("Row", stage["then"]), cast("Row", stage["now"])
+        line(f"{stage['stage']}: {stage['turn']}")
+        facts([("  then", f"{_word(then)} under {then['bundle']}"), ("  now", _word(now) if now else stage["why"])])
+        for kind in ("deny", "escalate", "notes"):
+            for finding in cast("list[Row]", now.get(kind, [])):
+                line(f"    {kind} {finding['code']}: {finding['msg']} {finding['path']}".rstrip())
+
+
+def _word(decision: Row) -> str:
+    found = cast("list[object]", decision["deny"])
+    codes = {str(one["code"] if isinstance(one, Mapping) else one) for one in found}
+    return "allowed" if decision["allow"] else f"denied by {', '.join(sorted(codes))}"
+
+
+def _reasons(row: Row) -> str:
+    told = [f"denies now: {', '.join(cast('list[str]', row['fires']))}"] if row["fires"] else []
+    told += [f"did then: {', '.join(cast('list[str]', row['silent']))}"] if row["silent"] else []
+    return "; ".join(told) or str(row["why"])

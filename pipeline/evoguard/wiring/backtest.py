@@ -1,0 +1,95 @@
+"""Recorded decisions put before other rules. Nothing is written, and no change is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.domain.backtest import Recorded, Turned, loosens, summary, turned
+from evoguard.domain.canonical import Json
+from evoguard.domain.verdict import findings_json
+from evoguard.errors import ConfigError, EvoguardError, InputError
+from evoguard.settings import Settings
+from evoguard.views import past
+from evoguard.wiring.reading import Reading
+from evoguard.wiring.state import open_state
+
+MOST_EXAMPLES = 200
+
+
+async def backtest(
+    settings: Settings, *, bundle: Path | None, since_ms: int, told: Callable[[int], None] = lambda _: None
+) -> dict[str, Json]:
+    """Return how every decision since then turns under the rules in `bundle`, by default those that ship.
+
+    `told` is called with the count so far. Raises: ConfigError, IntegrityError; InputError for no decision at all.
+    """
+    policies, opened = _policies(settings, bundle), open_state(settings)
+    turns: list[Turned] = []
+    try:
+        async for one in past.all_since(Reading(opened), since_ms):
+            turns.append((await _again(policies, one))[0])
+            told(len(turns))
+    finally:
+        opened.close()
+    if not turns:
+        raise InputError(
+            "policy: no decision was recorded since then, so nothing was tried", code="policy.no_decisions",
+            fix="leave --since out, or submit a change first (`evoguard submit --help`)",
+        )  # fmt: skip
+    return {"bundle": policies.digest, "loosens": loosens(turns), **summary(turns, most=MOST_EXAMPLES)}
+
+
+async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> dict[str, Json]:
+    """Return what was decided on one change, and what the rules in `bundle` say to the same questions.
+
+    Raises: ConfigError, IntegrityError; InputError when there is no such change, or no decision on it.
+    """
+    policies, opened = _policies(settings, bundle), open_state(settings)
+    try:
+        decisions = await past.of_change(Reading(opened), change)
+        if not decisions:
+            raise InputError(
+                f"policy: nothing was decided on {change} yet", code="policy.no_decisions",
+                fix=f"`evoguard show {change}` says how far it is",
+            )  # fmt: skip
+        return {
+            "change": change,
+            "bundle": policies.digest,
+            "stages": [await _stage(policies, one) for one in decisions],
+        }
+    finally:
+        opened.close()
+
+
+async def _stage(policies: OpaWasmPolicies, one: Recorded) -> Json:
+    seen, now = await _again(policies, one)
+    return {
+        **seen.as_json(),
+        "then": {"bundle": one.bundle, "allow": one.allow, "deny": sorted(one.denied)},
+        "now": now,
+    }
+
+
+async def _again(policies: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict[str, Json]]:
+    """Ask the same question again. No verdict is an answer here: it is what is asked about."""
+    if one.question is None:
+        return turned(one, None), {}
+    try:
+        decision = await policies.decide(one.stage, one.question)
+    except EvoguardError as err:
+        return turned(one, None, err.message), {}
+    told: dict[str, Json] = {"allow": decision.allow, "quorum": decision.quorum}
+    told |= {n: findings_json(getattr(decision, n)) for n in ("deny", "escalate", "notes")}
+    return turned(one, decision), told
+
+
+def _policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
+    if bundle is not None and not bundle.is_dir():
+        raise ConfigError(
+            f"policy: {bundle} is not a folder with a bundle", code="policy.bundle",
+            fix="python deploy/build_policies.py --out FOLDER builds one from policies/",
+        )  # fmt: skip
+    cache = settings.state / "policy-cache" if bundle is None and settings.state.is_dir() else None
+    return OpaWasmPolicies(cache, folder=bundle)

@@ -1,0 +1,164 @@
+"""`policy backtest` and `policy simulate` on decisions that real rules made, under the same rules and under others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract.policies_suite import a_question
+from evoguard import bundle
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.domain.canonical import canonical, digest_of
+from evoguard.domain.events import Event
+from unit.cli.installed import CHANGE, Installed
+
+SHIPPED = Path(bundle.__file__).parent
+GOOD, WIDE, HELD = "ch-000000000001", "ch-000000000002", "ch-000000000003"
+MANY = [{**a_question()["files"][0], "path": f"lending/f{n}.py"} for n in range(20)]
+MANY_TOTALS = {"files": 20, "added": 60, "deleted": 20, "omitted": 0}
+
+
+@pytest.fixture(scope="module")
+def rules() -> OpaWasmPolicies:
+    return OpaWasmPolicies()
+
+
+def edited(folder: Path, **limits: int) -> Path:
+    """Make a bundle of the shipped rules with other numbers; nothing of it needs OPA."""
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    data = json.loads((folder / bundle.DATA).read_bytes())
+    data["limits"] |= limits
+    (folder / bundle.DATA).write_bytes(canonical(data))
+    doc = json.loads((folder / bundle.MANIFEST).read_bytes())
+    doc["data"] = digest_of(canonical(data))
+    doc["digest"] = bundle.identity(doc)
+    (folder / bundle.MANIFEST).write_text(json.dumps(doc))
+    return folder
+
+
+def decided(installed: Installed, rules: OpaWasmPolicies, change: str, *, at: int = 0, **question: object) -> bool:
+    """Have the shipped rules decide on a change, and store it as the flow does."""
+    asked = a_question(**question)
+    answer = asyncio.run(rules.decide("review", asked))
+    stored = installed.put({"question": asked, "decision": answer.as_json(), "bundle": rules.digest})
+    installed.submitted(change)
+    installed.append(
+        Event("change.judged", {"allow": answer.allow, "quorum": 1, "decision": stored, "bundle": rules.digest}),
+        change=change,
+        now_ms=at or 1_800_000_000_000,
+    )
+    return answer.allow
+
+
+@pytest.fixture
+def past(installed: Installed, rules: OpaWasmPolicies) -> Installed:
+    assert decided(installed, rules, GOOD)
+    assert decided(installed, rules, WIDE, files=MANY, totals=MANY_TOTALS)
+    assert not decided(installed, rules, HELD, author={"held": True}, at=1_900_000_000_000)
+    return installed
+
+
+def test_the_same_rules_say_the_same(past: Installed, rules: OpaWasmPolicies):
+    answer = past.json("policy", "backtest", "--check")
+    assert answer.code == 0
+    assert answer.doc["bundle"] == rules.digest
+    assert (answer.doc["decisions"], answer.doc["turns"]["unchanged"]) == (3, 3)
+    assert (answer.doc["rules"], answer.doc["examples"], answer.doc["loosens"]) == ([], [], False)
+
+
+def test_tighter_rules_deny_what_was_allowed_and_the_rule_is_named(past: Installed, tmp_path: Path):
+    tight = edited(tmp_path / "tight", max_files=10)
+    answer = past.json("policy", "backtest", "--bundle", str(tight), "--check")
+    assert answer.code == 0
+    assert answer.doc["turns"]["newly denied"] == 1
+    assert answer.doc["rules"] == [{"code": "change.unbounded", "fires": 1, "silent": 0}]
+    assert [(one["change"], one["fires"]) for one in answer.doc["examples"]] == [(WIDE, ["change.unbounded"])]
+    page = past.run("policy", "backtest", "--bundle", str(tight)).out
+    assert "newly denied   1" in page
+    assert f"{WIDE}" in page
+
+
+def test_looser_rules_allow_what_was_denied_and_check_says_so(past: Installed, rules: OpaWasmPolicies, tmp_path: Path):
+    tight = OpaWasmPolicies(folder=edited(tmp_path / "tight", max_files=10))
+    assert not decided(past, tight, CHANGE, files=MANY, totals=MANY_TOTALS)
+    answer = past.json("policy", "backtest", "--check")
+    assert answer.code == 1
+    assert [(one["change"], one["turn"], one["silent"]) for one in answer.doc["examples"]] == [
+        (CHANGE, "newly allowed", ["change.unbounded"])
+    ]
+
+
+def test_only_decisions_since_a_day_are_asked(past: Installed):
+    assert past.json("policy", "backtest", "--since", "2029-01-01").doc["decisions"] == 1
+    none = past.json("policy", "backtest", "--since", "2200-01-01")
+    assert (none.code, none.error["code"]) == (2, "policy.no_decisions")
+
+
+def test_a_decision_that_is_lost_or_spoilt_has_no_verdict_and_says_why(past: Installed):
+    for n, doc in enumerate(
+        ({"question": 3, "decision": {"allow": True, "deny": []}, "bundle": "x"}, {"question": {}})
+    ):
+        change = f"ch-00000000001{n}"
+        past.submitted(change)
+        past.append(Event("change.judged", {"allow": True, "decision": past.put(doc)}), change=change)
+    lost = "ch-00000000001a"
+    past.submitted(lost)
+    past.append(Event("change.judged", {"allow": True, "decision": digest_of(b"never stored")}), change=lost)
+    answer = past.json("policy", "backtest", "--check")
+    assert answer.code == 1
+    assert answer.doc["turns"]["no verdict"] == 3
+    assert all(one["why"] for one in answer.doc["examples"])
+
+
+def test_a_question_of_another_shape_is_asked_and_denied_by_name(past: Installed, rules: OpaWasmPolicies):
+    old = {name: part for name, part in a_question().items() if name != "quarantine"}
+    stored = past.put({"question": old, "decision": {"allow": True, "deny": []}, "bundle": "sha256:old"})
+    past.submitted(CHANGE)
+    past.append(Event("change.judged", {"allow": True, "decision": stored}), change=CHANGE)
+    answer = past.json("policy", "backtest")
+    assert answer.doc["rules"] == [{"code": "input.incomplete", "fires": 1, "silent": 0}]
+
+
+def test_simulate_shows_one_change_then_and_now(past: Installed, tmp_path: Path):
+    tight = edited(tmp_path / "tight", max_files=10)
+    doc = past.json("policy", "simulate", WIDE, "--bundle", str(tight)).doc
+    (stage,) = doc["stages"]
+    assert (stage["stage"], stage["turn"], stage["then"]["allow"], stage["now"]["allow"]) == (
+        "review", "newly denied", True, False,
+    )  # fmt: skip
+    assert [finding["code"] for finding in stage["now"]["deny"]] == ["change.unbounded"]
+    page = past.run("policy", "simulate", HELD).out
+    assert "review: unchanged" in page
+    assert "denied by author.held" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("backtest", "--since", "friday"), "usage"),
+        (("backtest", "--bundle", "/nonexistent"), "policy.bundle"),
+        (("simulate", "ch-ffffffffffff"), "change.unknown"),
+        (("simulate", CHANGE), "policy.no_decisions"),
+    ],
+)
+def test_bad_input_is_one_clear_error(past: Installed, words: tuple[str, ...], code: str):
+    past.submitted(CHANGE)
+    answer = past.json("policy", *words)
+    assert answer.code != 0
+    assert answer.error["code"] == code
+    assert answer.error["fix"]
+
+
+def test_a_bundle_that_was_edited_by_hand_is_refused(past: Installed, tmp_path: Path):
+    broken = edited(tmp_path / "broken", max_files=10)
+    (broken / bundle.DATA).write_bytes(b"{}")
+    answer = past.json("policy", "backtest", "--bundle", str(broken))
+    assert answer.error["code"] == "integrity.policies"
+
+
+def test_without_any_decision_nothing_was_tried(installed: Installed):
+    assert installed.json("policy", "backtest").error["code"] == "policy.no_decisions"
