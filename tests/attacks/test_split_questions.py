@@ -9,7 +9,7 @@ import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
 from evoguard_sandbox.judging.facts import RunFacts
-from evoguard_sandbox.judging.measure import LONG_MS, MOST_QUESTIONS, TOO_MANY, _beside
+from evoguard_sandbox.judging.measure import LONG_MS, MOST_QUESTIONS, TOO_MANY, _apart_in_time
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.trees import read_tree
 from evoguard_sandbox.types import TestResult
@@ -78,11 +78,34 @@ def test_a_wrong_one_does_not(room):
     assert FEW in {finding.term for finding in report.findings if finding.code == "tests.failed"}
 
 
-def test_what_asks_too_much_or_waits_too_long_is_left_beside_the_code():
+def test_what_asks_too_much_or_waits_too_long_or_comes_too_late_is_left_beside_the_code():
     def seen(**took: int) -> RunFacts:
         why = {"many": f"split_proxy.UnsplitError: {TOO_MANY} apart from the code"}
-        return RunFacts("finished", tests=tuple(TestResult(n, "passed", ms, why.get(n, "")) for n, ms in took.items()))
+        tests = tuple(TestResult(name, "passed", ms, why.get(name, "")) for name, ms in took.items())
+        return RunFacts("finished", tests=tests, end_status=0, exit_status=0)
 
-    plain = seen(waits=400, slow=4_000, quick=1)
-    apart = seen(many=1, waits=LONG_MS, slow=30_000, quick=LONG_MS - 1)
-    assert _beside(plain, apart) == {"many", "waits"}
+    plain = seen(waits=400, slow=4_000, quick=1, last=1)
+    apart = seen(many=1, waits=LONG_MS, slow=30_000, quick=LONG_MS - 1, last=2)
+    assert _apart_in_time(plain, apart, 120) == {"slow", "quick", "last"}
+    assert _apart_in_time(plain, apart, 2 * 34.999) == {"slow", "quick"}
+    late = replace(apart, outcome="wall", end_status=None, exit_status=None)
+    assert _apart_in_time(plain, late, 2 * 30) == {"slow"}
+    assert _apart_in_time(plain, replace(late, forged="x"), 120) == frozenset()
+    assert _apart_in_time(plain, replace(late, patched="split: x"), 120) == frozenset()
+    assert _apart_in_time(plain, replace(apart, outcome="memory"), 120) == frozenset()
+    assert _apart_in_time(plain, None, 120) == frozenset()
+
+
+LARGE = "import calc\n" + "".join(
+    f"\ndef test_{n}():\n    for n in range(2000):\n        calc.add(n, 1)\n    assert calc.add({n}, 1) == {n + 1}\n"
+    for n in range(60)
+)
+
+
+async def test_of_a_suite_that_is_too_large_to_run_apart_a_part_does(room):
+    limits, told = Limits(wall_s=12), []
+    for code in (CODE + "# a comment\n", WRONG):
+        seen = await run(Suite(files(CODE, LARGE), files(code, LARGE)), limits=limits, room=room)
+        told.append((seen.verdict, seen.assurance))
+        assert 0 < seen.split < 60 or code == WRONG
+    assert told == [("pass", "visible-only"), ("fail", "visible-only")]

@@ -30,7 +30,7 @@ class Base:
     split: frozenset[str] = frozenset()
     """The ids that passed when the tests ran apart from the code."""
     beside: frozenset[str] = frozenset()
-    """The ids that are not run apart from the code: on the base they asked it too much there, or waited too long."""
+    """The ids that are not run apart from the code: on the base they asked it too much or took too long there."""
     packages: tuple[str, ...] = ()
     disturbed: frozenset[str] = frozenset()
     """The ids that come out otherwise while other tests are false: only a run without mutants tells of them."""

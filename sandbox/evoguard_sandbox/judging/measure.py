@@ -27,6 +27,8 @@ seconds. On a candidate the others may ask so many times as many.
 """
 TOO_MANY = "more questions than a test may ask"
 """What `guest/split_link.py` says then."""
+IN_TIME = 0.5
+"""The part of its wall time in which a split run must come to a test on the base: a candidate's may be slower."""
 LONG_MS, LONGER = 5_000, 10
 """A test that takes so long apart from the code, and so many times what it takes beside it, waits for something."""
 Trusted = Callable[[str], bool]
@@ -57,11 +59,11 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)
-    beside = frozenset() if split is None else _beside(first.plain, split)
+    ran = _apart_in_time(first.plain, split, runs.limits.wall_s)
     found = replace(
         mutants,
-        beside=beside,
-        split=(passed(split) & mutants.passing) - beside if split is not None and told_well(split) else frozenset(),
+        beside=frozenset(test.id for test in first.plain.tests) - ran,
+        split=passed(split) & mutants.passing & ran if split is not None else frozenset(),
         packages=packages,
         untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),
         held_apart=hidden is not None and green(hidden),
@@ -72,14 +74,23 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     return found
 
 
-def _beside(plain: RunFacts, split: RunFacts) -> frozenset[str]:
-    """Return the ids that are not worth a run apart from the code: they ask it too much, or wait too long."""
-    took = {test.id: test.duration_ms for test in plain.tests}
-    return frozenset(
-        test.id
-        for test in split.tests
-        if TOO_MANY in test.why or test.duration_ms >= max(LONG_MS, LONGER * took.get(test.id, 0))
-    )
+def _apart_in_time(plain: RunFacts, split: RunFacts | None, wall_s: float) -> frozenset[str]:
+    """Return the ids that are worth a run apart from the code.
+
+    Not those that ask it too much, that wait too long, or to which the run does not come in good time.
+    """
+    if split is None or not (told_well(split) or (split.outcome == "wall" and not (split.forged or split.patched))):
+        return frozenset()
+    beside, left_ms, found = {test.id: test.duration_ms for test in plain.tests}, IN_TIME * wall_s * 1000, set()
+    for test in split.tests:
+        long = test.duration_ms >= max(LONG_MS, LONGER * beside.get(test.id, 0))
+        if long or TOO_MANY in test.why:
+            continue
+        left_ms -= test.duration_ms
+        if left_ms < 0:
+            break
+        found.add(test.id)
+    return frozenset(found)
 
 
 def _not_source(runs: Runs) -> frozenset[str]:
