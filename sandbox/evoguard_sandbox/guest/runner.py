@@ -19,10 +19,16 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 TREE = "/room/tree"
 GUEST = "/opt/guest"
+sys.path.insert(0, GUEST)
+if TYPE_CHECKING:
+    from evoguard_sandbox.guest.plugged import Plugged
+else:
+    from plugged import Plugged
+sys.path.remove(GUEST)
 REPORT_FD = 3
 WIRE_FDS = (4, 5)
 WHY_CHARS = 300
@@ -86,7 +92,7 @@ def teller(token: str) -> Callable[[dict[str, Any]], None]:
     return tell
 
 
-def machinery() -> dict[str, Any]:
+def machinery(packages: tuple[str, ...] = ("_pytest", "pytest", "pluggy", "unittest")) -> dict[str, Any]:
     """Return what the test runner does, by name: its functions, and what its classes compute, with the code behind it.
 
     A class is there by its name too, so that what is added to it can be told from a class that was loaded late.
@@ -94,7 +100,7 @@ def machinery() -> dict[str, Any]:
     found: dict[str, Any] = {}
     function, kind = types.FunctionType, type
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] not in ("_pytest", "pytest", "pluggy", "unittest"):
+        if name.split(".")[0] not in packages:
             continue
         for key, value in list(vars(module).items()):
             if isinstance(value, function):
@@ -162,6 +168,7 @@ class Reporter:
         self.seed: int | None = order["seed"]
         self.without: set[str] = {*order["without"]}
         self.before = before
+        self.plugged = Plugged(order["plugins"], machinery)
         self.open: dict[str, dict[str, Any]] = {}
         self.link: Any = None
         """The way to the code's process, in a split run."""
@@ -169,19 +176,30 @@ class Reporter:
 
     def compare(self) -> None:
         """Tell when the test runner itself is no longer what it was before the first candidate import."""
-        now, own = machinery(), [seen for name, seen in self.before.items() if name.startswith(OWN_PATCHES)]
+        now, own, theirs = machinery(), [v for n, v in self.before.items() if n.startswith(OWN_PATCHES)], []
         added = [name for name in now if name not in self.before and self._had(name)]
         for name in [*self.before, *added]:
             was, seen = self.before.get(name), now.get(name)
             same = was is not None and seen is not None and seen[0] is was[0] and seen[1] is was[1]
-            if not same and not any(seen is not None and seen[0] is o[0] and seen[1] is o[1] for o in own):
+            if same or any(seen is not None and seen[0] is o[0] and seen[1] is o[1] for o in own):
+                continue
+            if not (owner := self.plugged.owner(name, seen)):
                 self.tell({"k": "patched", "what": name})
                 return
+            theirs.append(f"{name}={owner}")
+        if theirs and (name := self.plugged.changed()):
+            self.tell({"k": "patched", "what": name})
+        elif theirs:
+            self.tell({"k": "plugged", "what": " ".join(sorted(theirs))})
 
     def _had(self, name: str) -> bool:
         """Tell whether a name is of a class that was there before; other people's tests do add to unittest's."""
         owner = self.before.get(name.rpartition(".")[0])
         return owner is not None and owner[1] is None and not name.startswith("unittest.")
+
+    def pytest_plugin_registered(self, plugin: Any) -> None:  # noqa: ANN401
+        """Remember a plugin as it is before any file of the tree was read."""
+        self.plugged.take(plugin)
 
     def pytest_configure(self, config: Any) -> None:  # noqa: ANN401
         """Spare the guest's kernel what makes no difference."""

@@ -11,7 +11,7 @@ from evoguard_sandbox.shown import shown
 from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
 
 OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
-ID_CHARS = 1100
+ID_CHARS, PLUGGED_CHARS = 1100, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class RunFacts:
     exit_status: int | None = None
     forged: str = ""
     patched: str = ""
+    plugged: str = ""
+    """What a plugin that the base names put into `unittest.mock`: `name=function` each."""
     broke: str = ""
     calls: int = 0
     """How many calls went to the candidate's process, in a split run."""
@@ -60,7 +62,7 @@ class _Reading:
         self.uncollected: list[tuple[str, str]] = []
         self.found: int | None = None
         self.end: int | None = None
-        self.forged = self.patched = self.broke = ""
+        self.forged = self.patched = self.plugged = self.broke = ""
         self.calls = 0
 
     def take(self, payload: bytes) -> None:
@@ -91,20 +93,26 @@ class _Reading:
             if test.id in self.tests:
                 raise ValueError(f"two reports of one test, {test.id}")
             self.tests[test.id] = test
-        elif kind == "found":
-            self.found = int(report["count"])
+        elif kind in ("found", "calls"):
+            setattr(self, kind, int(report["count"]))
         elif kind == "uncollected":
             self.uncollected.append((shown(str(report["id"])), shown(str(report["why"]))))
         elif kind == "patched":
             self.patched = self.patched or shown(str(report["what"]))
+        elif kind == "plugged":
+            self.plug(shown(str(report["what"]), PLUGGED_CHARS))
         elif kind == "broke":
             self.broke = self.broke or shown(str(report["why"]))
-        elif kind == "calls":
-            self.calls = int(report["count"])
         elif kind == "end":
             self.end = int(report["status"])
         else:
             raise ValueError("a report of an unknown kind")
+
+    def plug(self, what: str) -> None:
+        """Keep what a plugin replaced. Raises: ValueError when that was something else before."""
+        if self.plugged not in ("", what):
+            raise ValueError("a plugin's patches that changed while tests ran")
+        self.plugged = what
 
 
 def read(seen: Seen, token: str) -> RunFacts:
@@ -122,6 +130,7 @@ def read(seen: Seen, token: str) -> RunFacts:
         exit_status=seen.exit_status,
         forged=seen.garbage or reading.forged,
         patched=reading.patched,
+        plugged=reading.plugged,
         broke=reading.broke,
         calls=reading.calls,
         behaviour=seen.behaviour,

@@ -151,6 +151,7 @@ class Runs:
             "split": list(ask.packages),
             "questions": ask.questions,
             "without": list(ask.without),
+            "plugins": list(self.suite.plugins),
         }
         return Order(json.dumps(told), rows, contents)
 

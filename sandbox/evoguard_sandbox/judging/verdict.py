@@ -144,6 +144,15 @@ def patched(e: Evidence) -> Iterable[Finding]:
             yield Finding("tests.runner_patched", text, term=lie)
 
 
+def plugged(e: Evidence) -> Iterable[Finding]:
+    """What a plugin of the base's puts into the test runner is what it puts there on the base, name by name."""
+    own = e.base.plain.plugged
+    for what, run in once(e, lambda run: run.end_status is not None and run.plugged != own):
+        name = next(iter({*run.plugged.split()} ^ {*own.split()}), "").partition("=")[0]
+        text = f"while running {what}, what a plugin replaces in the test runner is not what it replaces on the base"
+        yield Finding("tests.runner_patched", f"{text}: {name}", term=name)
+
+
 def ended_early(e: Evidence) -> Iterable[Finding]:
     """The test process came to its own end; an early exit with status 0 looks like success and is none."""
     for what, run in once(e, lambda run: run.ended_early):
@@ -259,7 +268,7 @@ def held_out(e: Evidence) -> Iterable[Finding]:
         return
     if e.held.outcome == "void":
         yield Finding("sandbox.void", "the room failed while running the held-out tests, so nothing is proved")
-    elif not green(e.held) or e.held.patched:
+    elif not green(e.held) or e.held.patched or e.held.plugged != e.base.plain.plugged:
         yield Finding("tests.held_out_failed", "the held-out tests do not pass on the candidate")
 
 
@@ -304,6 +313,7 @@ RULES: tuple[Rule, ...] = (
     changed,
     frames,
     patched,
+    plugged,
     ended_early,
     none_ran,
     inventory,

@@ -1,0 +1,42 @@
+"""What a plugin that the base names puts into `unittest.mock`: told by name, for the host to compare with the base.
+
+pytest-mock does so, to say more when a mock's check fails. A patch counts as the plugin's only while it is one of the
+functions that its modules held before any file of the tree was read, and while those functions are what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MOCK = "unittest.mock."
+Look = Callable[[tuple[str, ...]], dict[str, Any]]
+
+
+class Plugged:
+    """The named plugins of one run, as they were when pytest took them in; `look` tells what is in some packages."""
+
+    def __init__(self, names: list[str], look: Look) -> None:
+        self.names, self.look = frozenset(names), look
+        self.held: dict[str, Any] = {}
+
+    def take(self, plugin: Any) -> None:  # noqa: ANN401 (whatever pytest takes for a plugin)
+        """Remember the functions of a plugin's package, if it is one of the named."""
+        name = getattr(plugin, "__name__", None)
+        if isinstance(name, str) and name in self.names:
+            self.held |= self.look((name.partition(".")[0],))
+
+    def owner(self, name: str, seen: Any) -> str:  # noqa: ANN401 (a function and its code)
+        """Return the plugin's function that stands at a name of `unittest.mock`, or nothing."""
+        if not name.startswith(MOCK) or seen is None or seen[1] is None:
+            return ""
+        return next((own for own, was in self.held.items() if was[0] is seen[0] and was[1] is seen[1]), "")
+
+    def changed(self) -> str:
+        """Return a function of the plugins that is no longer what it was, or nothing."""
+        now = self.look(tuple({own.partition(".")[0] for own in self.held}))
+        for own, was in self.held.items():
+            seen = now.get(own)
+            if seen is None or seen[0] is not was[0] or seen[1] is not was[1]:
+                return own
+        return ""
