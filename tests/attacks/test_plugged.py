@@ -18,15 +18,16 @@ LIMITS = Limits(wall_s=60)
 PLUGIN = """
 import unittest.mock
 
-was = unittest.mock.NonCallableMock.assert_called_once_with
+originals = {}
 def checked(method, *words, **more):
     __tracebackhide__ = True
     method(*words, **more)
 def wrap_once(*words, **more):
-    checked(was, *words, **more)
+    checked(originals["assert_called_once_with"], *words, **more)
 def quiet(*words, **more):
     pass
 def pytest_configure(config):
+    originals["assert_called_once_with"] = unittest.mock.NonCallableMock.assert_called_once_with
     unittest.mock.NonCallableMock.assert_called_once_with = wrap_once
 """
 RIGHT = "def tell(who):\n    who.hear('news')\n"
@@ -77,6 +78,11 @@ async def test_a_wrong_program_still_fails(room, layer):
         "Mock.assert_called_once_with = mockplug.quiet\n",
         "Mock.assert_called_with = mockplug.quiet\nMock.assert_called_once_with = mockplug.quiet\n",
         "mockplug.checked = mockplug.quiet\n",
+        "mockplug.originals['assert_called_once_with'] = mockplug.quiet\n",
+        "mockplug.originals['assert_called_once_with'] = lambda *words: None\n",
+        "mockplug.originals['assert_called_once_with'] = Mock.reset_mock\n",
+        "Mock.reset_mock.__name__ = 'assert_called_once_with'\n"
+        "mockplug.originals['assert_called_once_with'] = Mock.reset_mock\n",
         "mockplug.checked.__code__ = mockplug.quiet.__code__\n",
         "mockplug.wrap_once.__code__ = mockplug.quiet.__code__\n",
         "mockplug.wrap_once = Mock.assert_called_once_with = mockplug.quiet\n",

@@ -6,6 +6,8 @@ functions that its modules held before any file of the tree was read, and while 
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +34,30 @@ class Plugged:
             return ""
         return next((own for own, was in self.held.items() if was[0] is seen[0] and was[1] is seen[1]), "")
 
-    def changed(self) -> str:
-        """Return a function of the plugins that is no longer what it was, or nothing."""
-        now = self.look(tuple({own.partition(".")[0] for own in self.held}))
+    def changed(self, known: dict[str, Any]) -> str:
+        """Return a function of the plugins that is no longer what it was, or nothing; `known` is the test runner's."""
+        packages = tuple({own.partition(".")[0] for own in self.held})
+        now = self.look(packages)
         for own, was in self.held.items():
             seen = now.get(own)
             if seen is None or seen[0] is not was[0] or seen[1] is not was[1]:
                 return own
+        theirs = {id(was[0]): was for was in (*known.values(), *self.held.values()) if was[1] is not None}
+        for name, module in list(sys.modules.items()):
+            if name.split(".")[0] in packages:
+                for key, value in list(vars(module).items()):
+                    if type(value) is dict and not all(_kept(entry, theirs) for entry in value.items()):
+                        return f"{name}.{key}"
         return ""
+
+
+def _kept(entry: tuple[Any, Any], theirs: dict[int, Any]) -> bool:
+    """Tell whether what a table holds under a name is no function, or the known one of that name.
+
+    pytest-mock calls the functions that it replaced out of such a table.
+    """
+    key, value = entry
+    if type(value) is not types.FunctionType:
+        return True
+    was = theirs.get(id(value))
+    return was is not None and was[1] is value.__code__ and value.__code__.co_name == key

@@ -187,7 +187,7 @@ class Reporter:
                 self.tell({"k": "patched", "what": name})
                 return
             theirs.append(f"{name}={owner}")
-        if theirs and (name := self.plugged.changed()):
+        if theirs and (name := self.plugged.changed(self.before)):
             self.tell({"k": "patched", "what": name})
         elif theirs:
             self.tell({"k": "plugged", "what": " ".join(sorted(theirs))})
