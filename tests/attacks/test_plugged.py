@@ -66,6 +66,15 @@ async def test_the_plugin_may_replace_what_it_replaces_on_the_base(room, layer):
     assert (seen.verdict, seen.findings) == ("pass", ())
 
 
+async def test_a_module_of_the_projects_may_have_the_name_of_one_of_the_runners(room):
+    tree = {
+        "src/plugged.py": (0o100644, b"def two():\n    return 2\n"),
+        "tests/test_plugged.py": (0o100644, b"import plugged\n\ndef test_two():\n    assert plugged.two() == 2\n"),
+    }
+    seen = await run(Suite(tree, tree), limits=LIMITS, room=room)
+    assert (seen.verdict, seen.findings) == ("pass", ())
+
+
 async def test_a_wrong_program_still_fails(room, layer):
     seen = await judged(room, layer, WRONG)
     assert (seen.verdict, {f.code for f in seen.findings}) == ("fail", {"tests.failed"})

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest.plugged import Plugged
 else:
     from plugged import Plugged
+
+    del sys.modules["plugged"]  # the name is a project's to use
 sys.path.remove(GUEST)
 REPORT_FD = 3
 WIRE_FDS = (4, 5)
@@ -206,10 +208,7 @@ class Reporter:
         keep_captured(config)
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Leave out what the order names; shuffle files, and within a file its functions and classes.
-
-        What a class holds keeps its order.
-        """
+        """Leave out what the order names; shuffle files, and in each its functions and classes, whole."""
         items[:] = [item for item in items if item.nodeid not in self.without]
         if self.seed is None:
             return

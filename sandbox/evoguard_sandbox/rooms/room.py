@@ -180,8 +180,9 @@ class Room:
             self._short.rmdir()
         os.close(self.lock_fd)
         (self.home / "runs" / self.run_id).unlink(missing_ok=True)
-        if not any((self.home / "runs").iterdir()):
-            unmount(self.home)
+        with suppress(FileNotFoundError):  # a folder that was removed has no mount
+            if not any((self.home / "runs").iterdir()):
+                unmount(self.home)
 
 
 @dataclass(frozen=True, slots=True)
