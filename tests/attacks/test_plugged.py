@@ -52,6 +52,7 @@ def files(code: str) -> dict[str, tuple[int, bytes]]:
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("layer")
     (folder / "mockplug.py").write_text(PLUGIN)
+    (folder / "mockplug.py").chmod(0o644)  # an earlier test may have left a narrow umask
     folder.chmod(0o755)
     return folder
 
