@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from evoguard_sandbox.installing.locks import lock_changed
-from evoguard_sandbox.judging import changes, early, shadows
+from evoguard_sandbox.judging import changes, early, held_out, shadows
+from evoguard_sandbox.judging.asks import split_ask
 from evoguard_sandbox.judging.early import Early
 from evoguard_sandbox.judging.evidence import Base, Evidence
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.flaky import mutate, only_false
-from evoguard_sandbox.judging.measure import MORE_QUESTIONS, MOST_QUESTIONS, Trusted, held_ask, measure, split_ask
+from evoguard_sandbox.judging.measure import MORE_QUESTIONS, MOST_QUESTIONS, Trusted, measure
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.judging.verdict import assurance, counts, judge, verdict
@@ -119,12 +120,15 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         split = later.start(_maybe(runs.on(_bounded(apart, base)) if base.split else None))
         own = later.start(_maybe(_with_own_layers(runs, laid, base)))
     # Alone and last: what runs beside it is told in full, and could listen.
-    hidden = await runs.on(held_ask(laid.tree, apart, held, beside=not base.held_apart)) if held else None
+    hidden = await held_out.on_candidate(runs, laid.tree, replace(apart, kinds=base.kinds), held, base.held)
+    lost = hidden is not None and base.held.lost(hidden)
+    on_base = split_ask(runs.base, laid.kept, base.packages, laid.readable)
+    again = await held_out.on_base(runs, runs.base, on_base, held) if lost else None
     notes = tuple(f.msg for f in lock_changed(runs.base, candidate, runs.suite.lock))
     most = runs.limits.tests
     both = (first.result(), second.result() or first.result())
     found = Evidence(
-        base, both, seen.result(), new.result(), split.result(), hidden, laid.told, most, notes,
+        base, both, seen.result(), new.result(), split.result(), hidden, again, laid.told, most, notes,
         unmutated=third.result(), own_layers=own.result(),
     )  # fmt: skip
     return await _accused(runs, found, asks)
@@ -140,7 +144,8 @@ def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
 
 def _bounded(apart: Ask, base: Base) -> Ask:
     """Return the split run without the tests that are left beside the code, and with a bound for the others."""
-    return replace(apart, questions=MORE_QUESTIONS * MOST_QUESTIONS, without=sorted(base.beside))
+    most = MORE_QUESTIONS * MOST_QUESTIONS
+    return replace(apart, questions=most, without=sorted(base.beside), kinds=base.kinds)
 
 
 async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Evidence:

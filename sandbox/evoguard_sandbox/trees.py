@@ -16,7 +16,7 @@ from evoguard_sandbox.types import Files, Finding, Limits
 
 Kind = Literal["file", "exec", "link"]
 LINK_MODE, KIND_MASK = 0o120000, 0o170000
-PATH_BYTES, PART_BYTES = 1024, 255
+PATH_BYTES, PART_BYTES, PATH_PARTS = 1024, 255, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise _refuse(path, "a path with an empty, '.' or '..' part")
+    if len(parts) > PATH_PARTS:
+        raise _refuse(path, f"more than {PATH_PARTS} folders deep")
     if len(path.encode()) > PATH_BYTES or any(len(part.encode()) > PART_BYTES for part in parts):
         raise _refuse(path, "a name that is too long")
 
@@ -156,9 +158,14 @@ def overlay(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tupl
     tree = {
         path: entry
         for path, entry in candidate.items()
-        if not trusted(path) and path not in need and not any(folder in kept for folder in folders(path))
+        if not (trusted(path) or path in need or any(folder in kept for folder in folders(path)) or compiled(path))
     }
     return {**tree, **kept}, frozenset(kept)
+
+
+def compiled(path: str) -> bool:
+    """Tell whether Python takes `path` for a module it has compiled: then it may run that in the source's place."""
+    return "__pycache__" in path.split("/")[:-1]
 
 
 def _resolved(tree: Tree, path: str) -> Entry:

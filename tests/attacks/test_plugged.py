@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
-from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.evidence import Base, Evidence, Held
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.verdict import judge
 from evoguard_sandbox.types import TestResult
@@ -96,12 +96,84 @@ async def test_a_wrong_program_still_fails(room, layer):
         "mockplug.checked.__code__ = mockplug.quiet.__code__\n",
         "mockplug.wrap_once.__code__ = mockplug.quiet.__code__\n",
         "mockplug.wrap_once = Mock.assert_called_once_with = mockplug.quiet\n",
+        "mockplug.originals['assert_called_once_with'] = print\n",
+        "class Quiet:\n    def __init__(self, *words):\n        pass\n"
+        "mockplug.originals['assert_called_once_with'] = Quiet\n",
+        "mockplug.originals = type('T', (dict,), {'__getitem__': lambda self, key: lambda *words: None})()\n",
+        "mockplug.originals = {'assert_called_once_with': Mock.assert_called_once_with}\n",
+        "import gc, types\nmockplug.wrap_once.__code__ = mockplug.quiet.__code__\n"
+        "manager = next(o for o in gc.get_objects() if type(o).__name__ == 'PytestPluginManager')\n"
+        "manager.register(types.ModuleType('mockplug'), 'again')\n",
     ],
 )
 async def test_nobody_else_may_replace_it_and_not_with_parts_of_the_plugin(room, layer, trick):
     seen = await judged(room, layer, HEAD + trick + WRONG)
     assert seen.verdict == "tamper"
     assert "tests.runner_patched" in {f.code for f in seen.findings}
+
+
+# Nothing of this crosses to another process: a class of the tests inherits from the code's.
+BESIDE = """
+from unittest import mock
+import bell
+
+class Loud(bell.Bell):
+    pass
+
+def test_tells():
+    who = mock.Mock()
+    Loud().tell(who)
+    who.hear.assert_called_once_with('news')
+
+def test_tells_at_all():
+    who = mock.Mock()
+    Loud().tell(who)
+    who.hear.assert_called_once()
+"""
+BELL = "class Bell:\n    def tell(self, who):\n        who.hear('news')\n"
+
+
+def beside(code: str) -> dict[str, tuple[int, bytes]]:
+    return {"src/bell.py": (0o100644, code.encode()), "tests/test_bell.py": (0o100644, BESIDE.encode())}
+
+
+async def test_what_is_asserted_through_mocks_alone_is_proved_by_mutants_as_well(room):
+    seen = await run(Suite(beside(BELL), beside(BELL + "#\n")), limits=LIMITS, room=room)
+    assert (seen.verdict, seen.split, seen.unproven) == ("pass", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("trick", "says"),
+    [
+        ("", "tests.failed"),
+        ("unittest.mock.Mock.assert_called_once_with = lambda *words: None\n", "tests.runner_patched"),
+        ("unittest.mock.Mock.__getattribute__ = lambda self, name: lambda *words: None\n", "tests.runner_patched"),
+        ("hook = lambda who: setattr(who.hear, 'assert_called_once_with', lambda *words: None)\n",
+         "tests.mutant_passed"),
+    ],
+)  # fmt: skip
+async def test_a_check_of_a_mock_cannot_be_silenced(room, trick, says):
+    wrong = "hook = lambda who: None\nimport unittest.mock\n" + trick
+    wrong += BELL.replace("'news')", "'lies')\n        hook(who)")
+    seen = await run(Suite(beside(BELL), beside(wrong)), limits=LIMITS, room=room)
+    assert not seen.passed
+    assert says in {f.code for f in seen.findings}
+
+
+async def test_a_candidate_may_ask_for_another_release_of_the_plugin(room, layer, tmp_path):
+    more = PLUGIN + (
+        "    originals['assert_called_with'] = unittest.mock.NonCallableMock.assert_called_with\n"
+        "    unittest.mock.NonCallableMock.assert_called_with = wrap_with\n"
+        "def wrap_with(*words, **more):\n    checked(originals['assert_called_with'], *words, **more)\n"
+    )
+    (tmp_path / "mockplug.py").write_text(more)
+    (tmp_path / "mockplug.py").chmod(0o644)
+    tmp_path.chmod(0o755)
+    suite = Suite(
+        files(RIGHT), files(RIGHT + "#\n"), layer_dirs=(layer,), plugins=("mockplug",), candidate_layer_dirs=(tmp_path,)
+    )
+    seen = await run(suite, limits=LIMITS, room=room)
+    assert (seen.verdict, seen.findings) == ("pass", ())
 
 
 def a_run(plugged: str) -> RunFacts:
@@ -131,5 +203,5 @@ CANARY = RunFacts(
 def test_the_host_compares_name_by_name(base, candidate, says):
     evidence = Evidence(Base(a_run(base)), (a_run(candidate), a_run(candidate)), CANARY)
     assert [f.code for f in judge(evidence)] == says
-    held = replace(evidence, halves=(a_run(base), a_run(base)), held=a_run(candidate))
+    held = replace(evidence, halves=(a_run(base), a_run(base)), held=Held(a_run(candidate)))
     assert [f.code for f in judge(held)] == (["tests.held_out_failed"] if says else [])

@@ -21,12 +21,15 @@ class Plugged:
     def __init__(self, names: list[str], look: Look) -> None:
         self.names, self.look = frozenset(names), look
         self.held: dict[str, Any] = {}
+        self.tables: dict[str, dict[Any, Any]] = {}
 
     def take(self, plugin: Any) -> None:  # noqa: ANN401 (whatever pytest takes for a plugin)
-        """Remember the functions of a plugin's package, if it is one of the named."""
+        """Remember the functions and tables of a plugin's package, if it is one of the named; the first time holds."""
         name = getattr(plugin, "__name__", None)
         if isinstance(name, str) and name in self.names:
-            self.held |= self.look((name.partition(".")[0],))
+            packages = (name.partition(".")[0],)
+            self.held = {**self.look(packages), **self.held}
+            self.tables = {**_tables(packages), **self.tables}
 
     def owner(self, name: str, seen: Any) -> str:  # noqa: ANN401 (a function and its code)
         """Return the plugin's function that stands at a name of `unittest.mock`, or nothing."""
@@ -43,21 +46,32 @@ class Plugged:
             if seen is None or seen[0] is not was[0] or seen[1] is not was[1]:
                 return own
         theirs = {id(was[0]): was for was in (*known.values(), *self.held.values()) if was[1] is not None}
-        for name, module in list(sys.modules.items()):
-            if name.split(".")[0] in packages:
-                for key, value in list(vars(module).items()):
-                    if type(value) is dict and not all(_kept(entry, theirs) for entry in value.items()):
-                        return f"{name}.{key}"
+        tables = _tables(packages)
+        for own, table in {**self.tables, **tables}.items():
+            same = tables.get(own) is self.tables.get(own, table) and type(table) is dict
+            if not same or not all(_kept(entry, theirs) for entry in table.items()):
+                return own
         return ""
 
 
+def _tables(packages: tuple[str, ...]) -> dict[str, dict[Any, Any]]:
+    """Return every dict that modules of some packages hold, by name, but for what Python itself puts there."""
+    return {
+        f"{name}.{key}": value
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] in packages
+        for key, value in list(vars(module).items())
+        if isinstance(value, dict) and not key.startswith("__")
+    }
+
+
 def _kept(entry: tuple[Any, Any], theirs: dict[int, Any]) -> bool:
-    """Tell whether what a table holds under a name is no function, or the known one of that name.
+    """Tell whether what a table holds under a name cannot be called, or is the known function of that name.
 
     pytest-mock calls the functions that it replaced out of such a table.
     """
     key, value = entry
     if type(value) is not types.FunctionType:
-        return True
+        return not callable(value)
     was = theirs.get(id(value))
     return was is not None and was[1] is value.__code__ and value.__code__.co_name == key

@@ -9,12 +9,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evoguard_sandbox.guest import split_kinds as kinds
     from evoguard_sandbox.guest import split_names as words
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_probe import FORWARD
     from evoguard_sandbox.guest.split_proxy import Link, Method, Px, PxMeta, link_of
 else:
+    import split_kinds as kinds
     import split_names as words
     import split_stock as stock
     import split_wire as wire
@@ -63,6 +65,7 @@ def container_class(kind: type) -> Value:
     if kind.__hash__ is None:
         space["__hash__"] = None
     space["_split_methods"] = frozenset(name for name in dir(kind) if not name.startswith("_"))
+    space["_split_level"] = kinds.DECIDES
     return type.__new__(PxMeta, kind.__name__, (kind, Px), space)
 
 
@@ -104,6 +107,9 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
     parents = _bases(known, bases)
     inherited = [getattr(base, "_split_methods", ()) for base in parents]
     space["_split_methods"] = frozenset(wire.names(methods)).union(*inherited)
+    valued = any(kind in VALUE_KINDS for base in parents for kind in base.__mro__)
+    own = kinds.level(special, methods, over, valued=valued)
+    space["_split_level"] = max([own, *(getattr(base, "_split_level", kinds.PLAIN) for base in parents)])
     if not any(isinstance(base, PxMeta) for base in parents):
         parents.append(Px)
     try:

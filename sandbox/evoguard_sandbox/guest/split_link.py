@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_proxy as proxy
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
+    from evoguard_sandbox.guest.split_kinds import PLAIN, Kinds
     from evoguard_sandbox.guest.split_values import Values
 else:
     import split_proxy as proxy
     import split_wire as wire
     from split_build import build
+    from split_kinds import PLAIN, Kinds
     from split_values import Values
 
 Value = Any  # whatever tests and the candidate exchange
@@ -48,6 +50,7 @@ class Link(Values):
         self.pipe = pipe
         self.calls = 0
         self.tamper = ""
+        self.gone = ""
         self.unsplit = 0
         self.leaned = 0
         self.log: list[tuple[str, str, list[Value]]] = []
@@ -56,6 +59,7 @@ class Link(Values):
         self.pid = _getpid()
         self.lock = threading.RLock()
         self.pending: BaseException | None = None
+        self.kinds = Kinds()
         self.most = 0
         self.upto = 0
 
@@ -64,6 +68,12 @@ class Link(Values):
         """Keep the first protocol violation for good; return what to raise."""
         self.tamper = self.tamper or what[:300] or "tamper"
         return proxy.TamperError(self.tamper)
+
+    def lose(self, what: str) -> proxy.TamperError:
+        """Note that nobody answers any more, which honest code can come to as well; no test that asks ran split."""
+        self.gone = self.gone or what
+        self.unsplit += 1
+        return proxy.TamperError(self.gone)
 
     def refuse(self, what: str) -> proxy.UnsplitError:
         """Count something that cannot run split; return what to raise."""
@@ -107,6 +117,8 @@ class Link(Values):
         with self.lock:
             if self.tamper:
                 raise proxy.TamperError(self.tamper)
+            if self.gone:
+                raise self.lose(self.gone)
             if _getpid() != self.pid:
                 raise self.refuse("a fork of the test process")
             self._spend()
@@ -119,20 +131,41 @@ class Link(Values):
             except wire.DepthError as err:
                 raise self.refuse(str(err)) from None
             self.calls += 1
-            number = self.calls
             if op == "call" and out.plain and len(self.log) < MOST_LOG:
                 self._note(args[0], packed[1:], named)
-            drops, self.dropped = self.dropped, []
-            try:
-                if not self.pipe.idle():
-                    raise wire.WireError("an answer that nobody asked for")
-                self.pipe.put(["q", number, op, packed, named, drops])
-                answer = self._answer(number, out.held)
-            except wire.DepthError as err:
-                raise self.refuse(str(err)) from None
-            except wire.WireError as err:
-                raise self.accuse(str(err)) from None
+            answer = self._exchange(["q", self.calls, op, packed, named], out.held)
+            if answer[0] == "r":
+                self._compare(op, args, answer[1])
         return self._settle(op, args, *answer)
+
+    def _compare(self, op: str, args: tuple[Value, ...], value: Value) -> None:
+        """Raises: UnsplitError where the answer is more than the base's was. Keeps what a module calls things."""
+        asked, number, what = args[0], None, ""
+        if op == "call":
+            number = proxy.number_of(asked)
+        elif len(args) > 1 and type(args[1]) is str:
+            what = f"{asked.__name__}.{args[1]}" if isinstance(asked, types.ModuleType) else args[1]
+        is_class = isinstance(asked, proxy.PxMeta)
+        keys = self.kinds.keys(op, what, number, is_class=is_class)
+        if op == "get" and isinstance(asked, types.ModuleType) and (known := proxy.number_of(value)) is not None:
+            self.kinds.name(known, what, is_class=isinstance(value, proxy.PxMeta))
+        if not self.kinds.allows(keys, self.level):
+            raise self.refuse(f"{keys[0]}: an object of the code's where the base has plain data")
+
+    def _exchange(self, question: list[Value], given: list[Value]) -> tuple[str, Value, list[Value]]:
+        """Send a question and return its answer; keep what kind of silence or lie comes in its place."""
+        drops, self.dropped = self.dropped, []
+        try:
+            if not self.pipe.idle():
+                raise wire.WireError("an answer that nobody asked for")
+            self.pipe.put([*question, drops])
+            return self._answer(question[1], given)
+        except wire.DepthError as err:
+            raise self.refuse(str(err)) from None
+        except wire.GoneError as err:
+            raise self.lose(str(err)) from None
+        except wire.WireError as err:
+            raise self.accuse(str(err)) from None
 
     def _note(self, target: Value, packed: list[Value], named: list[Value]) -> None:
         if isinstance(target, proxy.PxMeta):
@@ -164,7 +197,7 @@ class Link(Values):
 
     # --- answers
     def _answer(self, number: int, given: list[Value]) -> tuple[str, Value, list[Value]]:
-        """Serve callbacks until the answer is there. Raises: WireError."""
+        """Serve callbacks until the answer is there. Raises: WireError, UnsplitError."""
         while True:
             frame = self.pipe.get()
             try:
@@ -184,6 +217,7 @@ class Link(Values):
     def _read_answer(self, kind: str, given: list[Value], *parts: Value) -> tuple[str, Value, list[Value]]:
         classes, changes, told, packed = parts
         self._define(classes)
+        self.level = PLAIN
         into = wire.Unpack(self, given)
         if len({at for at, _ in changes}) != len(changes):
             raise wire.WireError("an argument changed twice")
@@ -212,7 +246,7 @@ class Link(Values):
             raise wire.WireError("too many callbacks")
         if op not in ("get", "du") or type(name) is not str:
             raise wire.WireError("an unknown callback")
-        into = wire.Unpack(self)
+        into, self.level = wire.Unpack(self), PLAIN
         operands, named = into.values(args), dict(into.pairs(kwargs))
         if not all(type(key) is str for key in named):
             raise wire.WireError("an unknown callback")
@@ -220,6 +254,8 @@ class Link(Values):
         try:
             if self.nested > MOST_NESTED:
                 raise self.refuse("callbacks within callbacks without end")
+            if not self.kinds.allows([f"back {name}"], self.level):
+                raise self.refuse("a callback with an object of the code's where the base has plain data")
             self._spend()
             given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
             frame = ["k", wire.Pack(self).value(given)]

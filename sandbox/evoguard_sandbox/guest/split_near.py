@@ -72,15 +72,24 @@ def _sized(link: Link, said: Value, kind: type) -> Value:
     return said
 
 
-def connect(read_fd: int, write_fd: int, packages: Sequence[str], *, wait_ms: int = WAIT_MS, most: int = 0) -> Link:
+def connect(
+    read_fd: int,
+    write_fd: int,
+    packages: Sequence[str],
+    *,
+    wait_ms: int = WAIT_MS,
+    most: int = 0,
+    known: dict[str, int] | None = None,
+) -> Link:
     """Serve every import of `packages` from the interpreter behind the two pipes; call before tests are collected.
 
-    Silence of `wait_ms` within one answer is a violation of the protocol, like an answer that is none. A test that
-    asks more than `most` questions, where that is not 0, does not run split. From here on the
-    process makes no code out of text and starts no process: load what the runner needs before.
+    Silence of `wait_ms` within one answer ends the split run. A test that asks more than `most` questions, where that
+    is not 0, does not run split, and neither does one that gets an answer of another kind than the base gave, where
+    those are `known` (`split_kinds`). From here on the process makes no code out of text and starts no process: load
+    what the runner needs before.
     """
     link = Link(wire.Pipe(read_fd, write_fd, wait_ms), packages)
-    link.most = most
+    link.most, link.kinds.known = most, known
     for loaded in [name for name in sys.modules if name.partition(".")[0] in link.packages]:
         del sys.modules[loaded]
     proxy.serve_thaw(link)

@@ -109,6 +109,14 @@ class Own(collections.abc.Mapping[str, Value]):
         return len(self.link.ask("owned", self.owner))
 
 
+def number_of(value: Value) -> int | None:
+    """Return the number of a stand-in, or of a stand-in's class; None for anything else."""
+    if isinstance(value, PxMeta):
+        number: int = type.__getattribute__(value, "_split_number")
+        return number
+    return handle_of(value).number if isinstance(type(value), PxMeta) else None
+
+
 class DeadMeta(type):
     """Makes the classes of `dead`."""
 

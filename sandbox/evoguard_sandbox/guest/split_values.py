@@ -6,22 +6,27 @@ import contextlib
 import functools
 import operator
 import re
+import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evoguard_sandbox.guest import split_kinds as kinds
     from evoguard_sandbox.guest import split_lend as lending
     from evoguard_sandbox.guest import split_names as words
     from evoguard_sandbox.guest import split_proxy as proxy
+    from evoguard_sandbox.guest import split_stars as stars
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import VALUE_KINDS
 else:
+    import split_kinds as kinds
     import split_lend as lending
     import split_names as words
     import split_proxy as proxy
+    import split_stars as stars
     import split_stock as stock
     import split_wire as wire
     from split_build import VALUE_KINDS
@@ -46,12 +51,14 @@ class ProxyModule(types.ModuleType):
 
     @property
     def __dict__(self) -> Value:  # type: ignore[override]  # what the candidate's module holds
-        return proxy.Own(_own(self)["_split_link"], self)
+        link, held = _own(self)["_split_link"], proxy.Own(_own(self)["_split_link"], self)
+        return stars.spread(link, held, sys._getframe(1))
 
     def __getattr__(self, name: str) -> Value:
         if words.private(name):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return _own(self)["_split_link"].ask("get", self, name)
+        value = _own(self)["_split_link"].ask("get", self, name)
+        return value if name != "__all__" else stars.listed(_own(self)["_split_link"], value, sys._getframe(1))
 
     def __setattr__(self, name: str, value: Value) -> None:
         if name in _LOCAL:
@@ -79,9 +86,11 @@ class Values:
         self.lent: list[lending.Lent] = []
         self.lent_at: dict[int, int] = {}
         self.modules: dict[str, types.ModuleType] = {}
+        self.level = kinds.PLAIN
+        """The highest that was met since it was last reset."""
         self.unpackers: dict[str, Callable[[wire.Unpack, list[Value]], Value]] = {
             "n": lambda _, p: stock.NAMED[p[1]],
-            "K": lambda _, p: self.classes[p[1]],
+            "K": lambda _, p: self._met(self.classes[p[1]], kinds.CALLED),
             "M": lambda _, p: self.module(p[1]),
             "L": lambda _, p: wire.pick(self.lent, p[1]).value,
             "I": lambda into, p: iter(into.values(p[1:])),
@@ -163,6 +172,10 @@ class Values:
         return ["e", at, base, *out.values(args)]
 
     # --- from the other side
+    def _met(self, thing: Value, level: int) -> Value:
+        self.level = max(self.level, level)
+        return thing
+
     def module(self, name: Value) -> types.ModuleType:
         """Return the stand-in of one of the named packages."""
         if type(name) is not str or len(name) > 300 or not _DOTTED.fullmatch(name):
@@ -197,6 +210,7 @@ class Values:
     def _object(self, _into: wire.Unpack, packed: list[Value]) -> Value:
         _, number, kind_number = packed
         kind = self.classes[kind_number]
+        self._met(kind, kind._split_level)
         found = self._standing(number, kind)
         if found is not None:
             return found
@@ -219,6 +233,7 @@ class Values:
     def _valued(self, into: wire.Unpack, packed: list[Value]) -> Value:
         _, number, kind_number, plain = packed
         kind = self.classes[kind_number]
+        self._met(kind, kind._split_level)
         value = into.value(plain)
         found = self._standing(number, kind)
         if found is not None:

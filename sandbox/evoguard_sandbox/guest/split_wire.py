@@ -39,7 +39,11 @@ _decode = json.JSONDecoder().decode
 
 
 class WireError(Exception):
-    """The other side broke the protocol, ended or fell silent."""
+    """The other side broke the protocol."""
+
+
+class GoneError(WireError):
+    """The other side ended or fell silent: a crash or an endless loop of honest code looks just so."""
 
 
 class DepthError(Exception):
@@ -47,7 +51,7 @@ class DepthError(Exception):
 
 
 class Pipe:
-    """Frames on two pipes. With `wait_ms` silence of that length is a WireError."""
+    """Frames on two pipes. With `wait_ms` silence of that length is a GoneError."""
 
     def __init__(self, read_fd: int, write_fd: int, wait_ms: int | None = None) -> None:
         self.fds = (read_fd, write_fd)
@@ -70,9 +74,9 @@ class Pipe:
                 view = view[write(self.fds[1], view) :]
             except BlockingIOError:
                 if not self.writable.poll(self.wait_ms):
-                    raise WireError("the other side stopped reading") from None
+                    raise GoneError("the other side stopped reading") from None
             except BrokenPipeError:
-                raise WireError("the other side has ended") from None
+                raise GoneError("the other side has ended") from None
 
     def get(self) -> list[Value]:
         """Return the next frame."""
@@ -88,17 +92,22 @@ class Pipe:
         return frame
 
     def idle(self) -> bool:
-        """Tell whether nothing is waiting to be read."""
-        return not self.held and not self.readable.poll(0)
+        """Tell whether nothing is waiting to be read. Raises: GoneError when nothing ever will be."""
+        if not self.held and self.readable.poll(0):
+            self._more()
+        return not self.held
+
+    def _more(self) -> None:
+        data = read(self.fds[0], 1 << 16)
+        if not data:
+            raise GoneError("the other side has ended")
+        self.held += data
 
     def _take(self, size: int) -> bytes:
         while len(self.held) < size:
             if self.wait_ms is not None and not self.readable.poll(self.wait_ms):
-                raise WireError("the other side fell silent")
-            data = read(self.fds[0], 1 << 16)
-            if not data:
-                raise WireError("the other side has ended")
-            self.held += data
+                raise GoneError("the other side fell silent")
+            self._more()
         taken = bytes(self.held[:size])
         del self.held[:size]
         return taken

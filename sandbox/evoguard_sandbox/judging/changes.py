@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import configparser
 import posixpath
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 
+from iniconfig import IniConfig, ParseError
+
 from evoguard_sandbox.judging import shadows
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.trees import Tree, folders
+from evoguard_sandbox.trees import Tree, compiled, folders
 from evoguard_sandbox.types import Finding
 
 PYTEST_FILES = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini"})
 START_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
 SECTIONED = frozenset({"setup.cfg", "pyproject.toml"})
+INI = frozenset({"setup.cfg", "tox.ini", "pytest.ini", ".pytest.ini"})
 CONFIG_ORDER = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 METADATA = (".dist-info", ".egg-info")
 CONFIG = "tests.config_changed"
@@ -50,11 +52,14 @@ def pytest_section(path: str, data: bytes | None) -> object:
         if name == "pyproject.toml":
             tool = tomllib.loads(text).get("tool", {})
             return {key: value for key, value in tool.items() if key.startswith("pytest")} or None
-        parser = configparser.RawConfigParser(strict=False)
-        parser.read_string(text)
-        wanted = [s for s in parser.sections() if s in ("pytest", "tool:pytest")]
-        return {section: dict(parser.items(section)) for section in wanted} or None
-    except (ValueError, AttributeError, configparser.Error, RecursionError):
+        if name not in INI:
+            return data
+        # pytest's own reader: the standard library's takes the square of a line's length.
+        sections = IniConfig(name, data=text).sections
+        return {
+            section: dict(sections[section]) for section in ("pytest", "tool:pytest") if section in sections
+        } or None
+    except (ValueError, AttributeError, ParseError, RecursionError):
         return data
 
 
@@ -157,6 +162,7 @@ def new_tests(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Tr
         for path, entry in candidate.items()
         if trusted(path)
         and not is_config(path)
+        and not compiled(path)
         and path not in base
         and path not in kept_folders
         and not any(folder in base for folder in folders(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from evoguard_sandbox.judging.facts import RunFacts
@@ -20,6 +20,34 @@ Picked = Mapping[str, Sequence[Site]]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The runs of the held-out tests: apart from the code, and beside it where not all of them run so on the base."""
+
+    apart: RunFacts | None = None
+    beside: RunFacts | None = None
+
+    @property
+    def runs(self) -> tuple[RunFacts, ...]:
+        """Return those that took place."""
+        return tuple(run for run in (self.apart, self.beside) if run is not None)
+
+    @property
+    def wall_ms(self) -> int:
+        """Return what they took, one after the other."""
+        return sum(run.wall_ms for run in self.runs)
+
+    def lost(self, now: Held) -> frozenset[str]:
+        """Return the ids that came out well here, and `now` not: a test that is skipped or gone proves nothing."""
+        found: set[str] = set()
+        for was, seen in ((self.apart, now.apart), (self.beside, now.beside)):
+            told = seen.outcome_of() if seen is not None else {}
+            for test in was.tests if was is not None else ():
+                same = told.get(test.id) in GOOD or (test.outcome in QUIET and told.get(test.id) == test.outcome)
+                found |= set() if same or test.outcome not in GOOD | QUIET else {test.id}
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """The base, measured by us. `biting` tells, for each mutated half, which ids were seen to fail because of it."""
 
@@ -32,14 +60,15 @@ class Base:
     beside: frozenset[str] = frozenset()
     """The ids that are not run apart from the code: on the base they asked it too much or took too long there."""
     packages: tuple[str, ...] = ()
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """What kind of answer each use of the code got, in the runs apart from it."""
     disturbed: frozenset[str] = frozenset()
     """The ids that come out otherwise while other tests are false: only a run without mutants tells of them."""
     unstable: frozenset[str] = frozenset()
     """The ids whose outcome was not the same in every run of the base: they judge nothing."""
     untrusted: frozenset[str] = frozenset()
     """The ids that come from files which are not test files here: a candidate could rewrite them."""
-    held_apart: bool = False
-    """Whether the held-out tests pass on the base apart from the code; then they run so on the candidate."""
+    held: Held = field(default_factory=Held)
 
     @property
     def passing(self) -> frozenset[str]:
@@ -56,7 +85,9 @@ class Evidence:
     canary: RunFacts
     new: RunFacts | None = None
     split: RunFacts | None = None
-    held: RunFacts | None = None
+    held: Held | None = None
+    held_again: Held | None = None
+    """The same once more on the base, where one of them is lost: only what comes out well each time counts."""
     changes: tuple[Finding, ...] = ()
     most_tests: int = 50_000
     notes: tuple[str, ...] = ()
@@ -145,6 +176,14 @@ class Evidence:
             red = None if same is None else {t.id for t in same.tests if t.outcome in RED}
             found |= suspects if red is None else suspects & red
         return tuple(sorted(found))
+
+    @property
+    def held_lost(self) -> frozenset[str]:
+        """The held-out tests that came out well on the base each time, and not on the candidate."""
+        if self.held is None:
+            return frozenset()
+        lost = self.base.held.lost(self.held)
+        return lost & self.held_again.lost(self.held) if self.held_again is not None else lost
 
     @property
     def unproven(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from evoguard_sandbox.shown import shown
 from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
 
 OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
-ID_CHARS, PLUGGED_CHARS = 1100, 20_000
+ID_CHARS, PLUGGED_CHARS, MOST_KINDS = 1100, 20_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class RunFacts:
     broke: str = ""
     calls: int = 0
     """How many calls went to the candidate's process, in a split run."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """What kind of answer each use of the code got there (`guest/split_kinds.py`)."""
     behaviour: Behaviour = field(default_factory=lambda: Behaviour("not recorded", "nothing was run"))
     kernel: str = ""
     limits_mode: str = ""
@@ -64,6 +67,7 @@ class _Reading:
         self.end: int | None = None
         self.forged = self.patched = self.plugged = self.broke = ""
         self.calls = 0
+        self.kinds: dict[str, int] = {}
 
     def take(self, payload: bytes) -> None:
         """Read one report; the first thing wrong with any is kept, and the report is not believed."""
@@ -95,14 +99,15 @@ class _Reading:
             self.tests[test.id] = test
         elif kind in ("found", "calls"):
             setattr(self, kind, int(report["count"]))
+        elif kind == "kinds" and len(self.kinds) < MOST_KINDS:
+            self.kinds |= {str(key): int(level) for key, level in report["seen"].items()}
         elif kind == "uncollected":
             self.uncollected.append((shown(str(report["id"])), shown(str(report["why"]))))
-        elif kind == "patched":
-            self.patched = self.patched or shown(str(report["what"]))
+        elif kind in ("patched", "broke"):
+            said = shown(str(report["what" if kind == "patched" else "why"]))
+            setattr(self, kind, getattr(self, kind) or said)
         elif kind == "plugged":
             self.plug(shown(str(report["what"]), PLUGGED_CHARS))
-        elif kind == "broke":
-            self.broke = self.broke or shown(str(report["why"]))
         elif kind == "end":
             self.end = int(report["status"])
         else:
@@ -133,6 +138,7 @@ def read(seen: Seen, token: str) -> RunFacts:
         plugged=reading.plugged,
         broke=reading.broke,
         calls=reading.calls,
+        kinds=reading.kinds,
         behaviour=seen.behaviour,
         kernel=seen.kernel,
         limits_mode=seen.limits_mode,

@@ -8,17 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import astuple, replace
 
-from evoguard_sandbox.judging import changes, flaky, shadows
-from evoguard_sandbox.judging.changes import runnable
+from evoguard_sandbox.judging import changes, flaky, held_out, shadows
+from evoguard_sandbox.judging.asks import split_ask
 from evoguard_sandbox.judging.evidence import Base, Picked, function_of, green, passed, told_well
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import Site, sites
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.judging.together import Together
-from evoguard_sandbox.trees import Tree, folders
+from evoguard_sandbox.trees import Tree
 
 MOST_BASES = 32
 MOST_QUESTIONS, MORE_QUESTIONS = 5_000, 4
@@ -54,23 +54,34 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     async with Together() as group:
         one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
         two = group.start(_apart(runs, replace(apart, questions=MOST_QUESTIONS)))
-        three = group.start(_apart(runs, held_ask(runs.base, apart, held) if held else None))
+        three = group.start(held_out.on_base(runs, runs.base, apart, held))
     mutants, split, hidden = one.result(), two.result(), three.result()
-    lost = next((run for run in (mutants.plain, split, hidden) if run is not None and run.outcome == "void"), None)
+    ran = (mutants.plain, split, hidden.apart, hidden.beside)
+    lost = next((run for run in ran if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)
-    ran = _apart_in_time(first.plain, split, runs.limits.wall_s)
+    timely = _apart_in_time(first.plain, split, runs.limits.wall_s)
     found = replace(
         mutants,
-        beside=frozenset(test.id for test in first.plain.tests) - ran,
-        split=passed(split) & mutants.passing & ran if split is not None else frozenset(),
+        beside=frozenset(test.id for test in first.plain.tests) - timely,
+        split=passed(split) & mutants.passing & timely if split is not None else frozenset(),
         packages=packages,
         untrusted=frozenset(t.id for t in first.plain.tests if t.id.partition("::")[0] not in kept),
-        held_apart=hidden is not None and green(hidden),
+        held=hidden,
+        kinds=_kinds(split, hidden.apart),
     )
     if len(runs.room.known_bases) >= MOST_BASES:
         runs.room.known_bases.pop(next(iter(runs.room.known_bases)))
     runs.room.known_bases[key] = found
+    return found
+
+
+def _kinds(*apart: RunFacts | None) -> dict[str, int]:
+    """Return the highest kind of answer that each use of the code got in any of the runs."""
+    found: dict[str, int] = {}
+    for run in apart:
+        for key, level in run.kinds.items() if run is not None else ():
+            found[key] = max(level, found.get(key, level))
     return found
 
 
@@ -102,32 +113,11 @@ def _not_source(runs: Runs) -> frozenset[str]:
     return shadows.test_folders(runs.suite.test_paths) | (layers - {*runs.own})
 
 
-async def _apart(runs: Runs, ask: Ask | None) -> RunFacts | None:
+async def _apart(runs: Runs, ask: Ask) -> RunFacts | None:
     """Run apart from the code; None when there is nothing to run so, or no way to."""
-    if ask is None or not ask.packages or not runs.room.backend.pairs:
+    if not ask.packages or not runs.room.backend.pairs:
         return None
     return await runs.on(ask)
-
-
-def held_ask(tree: Tree, apart: Ask, held: Tree, *, beside: bool = False) -> Ask:
-    """Return the run of the held-out tests, apart from the code as `apart` is, or `beside` it.
-
-    Where a held-out file or one of its folders must stand, nothing of the tree does; and none is ever on the far side.
-    """
-    need = {folder for path in held for folder in folders(path)} | held.keys()
-    free = {path: entry for path, entry in tree.items() if path not in need and not held.keys() & set(folders(path))}
-    both, trusted = {**free, **held}, apart.kept | held.keys()
-    if beside or not apart.packages:
-        return Ask(both, trusted, runnable(held))
-    readable = frozenset(apart.kept & apart.far.keys()) - held.keys()
-    return replace(split_ask(both, trusted, apart.packages, readable), targets=runnable(held))
-
-
-def split_ask(tree: Tree, kept: frozenset[str], packages: Sequence[str], readable: frozenset[str]) -> Ask:
-    """Return the run with the trusted files on one side and all others on the other, with copies of the `readable`."""
-    near = {path: entry for path, entry in tree.items() if path in kept}
-    far = {path: entry for path, entry in tree.items() if path not in kept or path in readable}
-    return Ask(near, kept, packages=packages, far=far)
 
 
 def _halves(base: Tree, kept: frozenset[str], first: Base) -> tuple[Picked, Picked]:

@@ -35,6 +35,16 @@ ORDER: dict[str, type[ast.cmpop]] = {
     "assertGreater": ast.Gt,
     "assertGreaterEqual": ast.GtE,
 }
+# The checks of `unittest.mock`, and what stands in the place of the mock where one has no argument that can be changed.
+MOCKED = {
+    **dict.fromkeys(
+        ("assert_called", "assert_called_once", "assert_called_with", "assert_called_once_with"), "uncalled"
+    ),
+    **dict.fromkeys(("assert_any_call", "assert_has_calls"), "uncalled"),
+    **dict.fromkeys(("assert_awaited", "assert_awaited_once", "assert_awaited_with"), "unawaited"),
+    **dict.fromkeys(("assert_awaited_once_with", "assert_any_await", "assert_has_awaits"), "unawaited"),
+    "assert_not_called": "called",
+}
 RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
 # Parents of BufferError, and errors that pytest takes for its own: they would end the session or skip the test.
 NOT_AN_ERROR = frozenset(
@@ -153,8 +163,12 @@ class _Body:
             return
         if _last(node) in RAISES and len(node.args) > 1 and not handled:
             yield from _raising(node)
-        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and not caught:
-            found = None if node.func.attr in self.own else _unittest(node, node.func)
+        elif isinstance(node.func, ast.Attribute) and not caught and node.func.attr not in self.own:
+            found = None
+            if node.func.attr in MOCKED:
+                found = _mocked(node, node.func)
+            elif isinstance(node.func.value, ast.Name):
+                found = _unittest(node, node.func)
             yield from [found] if found else []
 
     def inside(self, node: With, caught: bool, handled: bool) -> Iterator[Spot]:
@@ -243,6 +257,19 @@ def _beyond(left: ast.expr, operator: type[ast.cmpop], right: ast.expr) -> Spot 
     if literal_kind(right) == "number":
         return Spot("below" if less else "above", right)
     return Spot("above" if less else "below", left) if literal_kind(left) == "number" else None
+
+
+def _mocked(call: ast.Call, method: ast.Attribute) -> Spot:
+    """Return the spot of a mock's check: what it was to be called with, or else the mock itself.
+
+    The first is the better one: who silences the check of one mock alone is not seen at another.
+    """
+    listed = method.attr in ("assert_has_calls", "assert_has_awaits")
+    given = [arg for arg in call.args if not isinstance(arg, ast.Starred)] + [k.value for k in call.keywords if k.arg]
+    for value in given[:1] if listed else given:
+        if _last(value) != "ANY":
+            return Spot("list" if listed else literal_kind(value) or "wrapped", value)
+    return Spot(MOCKED[method.attr], method.value)
 
 
 def _unittest(call: ast.Call, method: ast.Attribute) -> Spot | None:

@@ -44,6 +44,13 @@ AROUND = {
     "dict": "{{**({}), {number}: {number}}}",
     "words": '(({}) + "{letters}")',
 }
+MOCK = '__import__("unittest.mock").mock.'
+# What the same check of a mock must refuse: one that nobody called, or awaited, or one that somebody did call.
+OTHERS = {
+    "uncalled": f"{MOCK}Mock()",
+    "unawaited": f"{MOCK}AsyncMock()",
+    "called": f"(lambda mock: (mock(), mock)[1])({MOCK}Mock())",
+}
 
 
 class Layout:
@@ -121,6 +128,8 @@ def literal_kind(node: ast.expr) -> str:
 
 def rewritten(kind: str, text: str, random: Random) -> str:
     """Return what stands in the place of `text`. Raises: KeyError for a kind or a name that is unknown."""
+    if kind in OTHERS:
+        return OTHERS[kind]
     if kind in AROUND:
         return AROUND[kind].format(text, number=_large(random), letters=_letters(random))
     if kind in ("text", "bytes"):

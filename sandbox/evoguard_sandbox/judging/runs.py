@@ -8,7 +8,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Ask:
     """For a split run: the top-level names that live in the other process."""
     questions: int = 0
     """In a split run: how many a test may ask the other process; 0 for any number."""
+    kinds: Mapping[str, int] | None = None
+    """In a split run: what kind of answer each use of the code gets at most; None for any, as on the base."""
     without: Sequence[str] = ()
     """The ids of tests that are not run."""
     far: Tree = field(default_factory=dict)
@@ -150,6 +152,7 @@ class Runs:
             "seed": secrets.randbelow(1 << 32) if ask.shuffled else None,
             "split": list(ask.packages),
             "questions": ask.questions,
+            "kinds": None if ask.kinds is None else dict(ask.kinds),
             "without": list(ask.without),
             "plugins": list(self.suite.plugins),
         }

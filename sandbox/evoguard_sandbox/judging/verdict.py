@@ -12,10 +12,12 @@ from evoguard_sandbox.judging.evidence import (
     OWN_LAYERS,
     QUIET,
     RED,
+    Base,
     Evidence,
     allowed,
     functions,
     green,
+    told_well,
 )
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outcome, TestResult, Verdict
@@ -148,6 +150,8 @@ def plugged(e: Evidence) -> Iterable[Finding]:
     """What a plugin of the base's puts into the test runner is what it puts there on the base, name by name."""
     own = e.base.plain.plugged
     for what, run in once(e, lambda run: run.end_status is not None and run.plugged != own):
+        if what == OWN_LAYERS:
+            continue  # it has a plugin of its own, and proves nothing but what it fails
         name = next(iter({*run.plugged.split()} ^ {*own.split()}), "").partition("=")[0]
         text = f"while running {what}, what a plugin replaces in the test runner is not what it replaces on the base"
         yield Finding("tests.runner_patched", f"{text}: {name}", term=name)
@@ -266,10 +270,23 @@ def held_out(e: Evidence) -> Iterable[Finding]:
     """The tests that no agent can read pass. Nothing of them is told but that."""
     if e.held is None:
         return
-    if e.held.outcome == "void":
+    if any(run.outcome == "void" for run in e.held.runs):
         yield Finding("sandbox.void", "the room failed while running the held-out tests, so nothing is proved")
-    elif not green(e.held) or e.held.patched or e.held.plugged != e.base.plain.plugged:
+    elif e.held_lost or not _held_green(e) or any(_replaced(run, e.base) for run in e.held.runs):
         yield Finding("tests.held_out_failed", "the held-out tests do not pass on the candidate")
+
+
+def _held_green(e: Evidence) -> bool:
+    """Tell whether nothing is red in the run that has all of them; in the other some fail on the base, too."""
+    runs = e.held.runs if e.held is not None else ()
+    return bool(runs) and green(runs[-1]) and all(told_well(run) for run in runs)
+
+
+def _replaced(run: RunFacts, base: Base) -> bool:
+    """Tell whether such a run changed the test runner, or tried a way out that the base does not."""
+    known = [c for seen in (base.plain, *base.held.runs) for c in seen.behaviour.connects]
+    out = any(network_findings(run.behaviour, tuple(known)))
+    return bool(run.patched) or run.plugged != base.plain.plugged or out
 
 
 def skips(e: Evidence) -> Iterable[Finding]:
@@ -348,7 +365,7 @@ def assurance(e: Evidence) -> Assurance:
     Tests apart from the code count only when every test that passes on the base is among them: what is left stands on
     mutants alone, and code that knows the tests can tell a mutant.
     """
-    if e.held is not None and green(e.held) and e.base.held_apart:
+    if e.held is not None and e.held.beside is None and _held_green(e) and not e.held_lost:
         return "held-out"
     return "split" if e.apart and e.apart >= e.base.passing else "visible-only"
 

@@ -22,7 +22,8 @@ from typing import Any
 GUEST = Path(__file__).resolve().parents[3] / "sandbox" / "evoguard_sandbox" / "guest"
 sys.path.append(str(GUEST))
 
-import split_link  # noqa: E402 (a guest program, imported by its own name as it is in the guest)
+import split_kinds  # noqa: E402, F401 (a guest program, imported by its own name as it is in the guest)
+import split_link  # noqa: E402
 import split_values  # noqa: E402
 import split_wire  # noqa: E402
 

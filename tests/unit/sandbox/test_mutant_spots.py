@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from evoguard_sandbox.judging.mutants import sites
+from evoguard_sandbox.judging.mutants import mutated, sites
 
 
 def kinds_in(body: str) -> list[str]:
@@ -122,3 +124,71 @@ BODY = "    assert f()\n"
 )  # fmt: skip
 def test_only_tests_that_stand_alone_have_sites(text, names):
     assert names_in(text) == names
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        ("who.hear.assert_called_once_with('news')", "text"),
+        ("who.assert_called_with(x)", "wrapped"),
+        ("who.assert_any_call(ANY, 3)", "number"),
+        ("who.assert_called_with(key=3)", "number"),
+        ("who.assert_called_with(*given)", "uncalled"),
+        ("who.assert_called_with(mock.ANY)", "uncalled"),
+        ("who.assert_called_once_with()", "uncalled"),
+        ("f().assert_called()", "uncalled"),
+        ("who.assert_not_called()", "called"),
+        ("who.assert_awaited_once()", "unawaited"),
+        ("who.assert_awaited_with(3)", "number"),
+        ("who.assert_has_calls([call(1), call(2)])", "list"),
+        ("who.assert_has_calls(wanted, any_order=True)", "list"),
+    ],
+)
+def test_a_check_of_a_mock_is_told_something_else_or_asked_of_another_mock(check, kind):
+    assert kinds_in(check) == [kind]
+    assert kinds_in(f"try:\n    {check}\nexcept AssertionError:\n    pass") == []
+
+
+MOCK_TESTS = """
+import asyncio
+from unittest import mock
+from unittest.mock import ANY, AsyncMock, Mock, call
+
+def heard(*words, **more):
+    who = Mock()
+    who(*words, **more)
+    return who
+
+def test_a(): heard('news').assert_called_once_with('news')
+def test_b(): heard(1, 2).assert_called_with(ANY, 2)
+def test_c(): heard(key=3).assert_any_call(key=3)
+def test_d(): heard().assert_called_once_with()
+def test_e(): heard().assert_called()
+def test_f(): heard().assert_called_once()
+def test_g(): Mock().assert_not_called()
+def test_h(): heard(1).assert_has_calls([call(1)])
+def test_i():
+    who = AsyncMock()
+    asyncio.run(who(1))
+    who.assert_awaited_once_with(1)
+def test_j():
+    who = AsyncMock()
+    asyncio.run(who())
+    who.assert_awaited()
+"""
+
+
+def test_each_of_those_mutants_fails_where_the_check_itself_passes():
+    source = MOCK_TESTS.encode()
+    found = {site.test: site for site in sites("t.py", source)}
+    assert sorted(found) == [f"test_{letter}" for letter in "abcdefghij"]
+    for name, site in found.items():
+        for text, fails in ((source, False), (mutated(source, [site], Random(7)), True)):  # noqa: S311
+            space: dict[str, object] = {}
+            exec(compile(text, "t.py", "exec"), space)  # noqa: S102 (the text is above)
+            try:
+                space[name]()
+                failed = False
+            except AssertionError:
+                failed = True
+            assert failed is fails, (name, text)

@@ -34,7 +34,8 @@ def klass(number=5, **over):
 class Liar:
     """The other side: after each question it sends what it was told to, whatever was asked."""
 
-    def __init__(self, *answers, wait_ms=5000):
+    def __init__(self, *answers, wait_ms=5000, ends=False):
+        self.ends = ends
         asked, ask = os.pipe()
         answered, answer = os.pipe()
         self.fds = [ask, answered]
@@ -50,9 +51,10 @@ class Liar:
                 view = memoryview(data)
                 while view:
                     view = view[os.write(answer, view) :]
-            while answers:
+            while answers and not self.ends:
                 pipe.get()
-            pipe.get()
+            if not self.ends:
+                pipe.get()
         os.close(asked)
         os.close(answer)
 
@@ -113,7 +115,6 @@ LIES = {
     "too deep": reply(json.loads("[" * 300 + "]" * 300)),
     "too long": (1 << 30).to_bytes(4, "big"),
     "no JSON": b"\0\0\0\x02zz",
-    "half a frame": b"\0\0\0\x20[1",
     "a callback into nothing": framed(["c", 1, [], "du", 0, "__call__", [], []]),
 }  # fmt: skip
 
@@ -152,19 +153,35 @@ def test_an_argument_cannot_change_twice_nor_one_that_was_not_given():
                 link.ask("import", given)
 
 
-@pytest.mark.parametrize(("answers", "says"), [([b""], "silent"), ([], "ended")])
-def test_silence_and_the_end_are_tamper(answers, says):
-    with Liar(*answers, wait_ms=200) as link:
+HALF = b"\0\0\0\x20[1"
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends", "says"), [([b""], False, "silent"), ([], False, "ended"), ([HALF], True, "ended")]
+)
+def test_silence_and_the_end_are_no_forgery_but_nothing_that_asks_ran_split_any_more(answers, ends, says):
+    with Liar(*answers, wait_ms=200, ends=ends) as link:
+        for times in (1, 2):
+            with pytest.raises(TamperError):  # which is no Exception: no test can catch it by the way
+                _ = link.module("cand").thing
+            assert (link.tamper, link.unsplit, says in link.gone) == ("", times, True)
+
+
+def test_one_that_ends_between_two_questions_has_not_answered_unasked():
+    with Liar(reply(1), ends=True) as link:
+        assert link.module("cand").thing == 1
+        assert link.pipe.readable.poll(5000)  # it is closed
         with pytest.raises(TamperError):
             _ = link.module("cand").thing
-        assert says in link.tamper
+        assert (link.tamper, link.gone) == ("", "the other side has ended")
 
 
-def test_a_question_that_nobody_reads_is_tamper():
+def test_a_question_that_nobody_reads_ends_the_split_run_and_accuses_nobody():
     read_fd, write_fd = os.pipe()
     link = split_link.Link(split_wire.Pipe(read_fd, write_fd, 100), ["cand"])
     with pytest.raises(TamperError):
         link.ask("import", "x" * 1_000_000)
+    assert (link.tamper, link.gone) == ("", "the other side stopped reading")
     os.close(read_fd)
     os.close(write_fd)
 

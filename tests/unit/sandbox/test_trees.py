@@ -213,3 +213,16 @@ def test_new_tests_are_the_candidates_own_and_never_configuration():
 )
 def test_the_configuration_is_the_one_pytest_would_take(names, config):
     assert changes.config_of({name: Entry("file", text.encode()) for name, text in names.items()}) == config
+
+
+def test_a_tree_deeper_than_any_project_is_refused():
+    read_tree({"a/" * 63 + "x.py": (0o100644, b"")}, Limits())
+    with pytest.raises(TreeError, match="64 folders deep"):
+        read_tree({"a/" * 64 + "x.py": (0o100644, b"")}, Limits())
+
+
+def test_a_compiled_module_of_the_candidates_is_not_laid_out():
+    stale = "tests/__pycache__/helpers.cpython-311.pyc"
+    candidate = {stale: Entry("file", b"x"), "src/__pycache__": Entry("file", b""), "src/a.py": Entry("file", b"")}
+    tree, _ = overlay({"tests/helpers.py": Entry("file", b"")}, candidate, lambda path: path.endswith("helpers.py"))
+    assert sorted(tree) == ["src/__pycache__", "src/a.py", "tests/helpers.py"]

@@ -6,31 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from evoguard_sandbox.judging.evidence import Base, Evidence
+from evoguard_sandbox.judging.evidence import Base, Evidence, Held
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import Site
 from evoguard_sandbox.judging.verdict import RULES, assurance, judge, verdict
-from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits, TestResult
-
-
-def a_run(*outcomes: str, **more) -> RunFacts:
-    tests = tuple(TestResult(f"t.py::t{n}", outcome, 1, "why") for n, outcome in enumerate(outcomes))
-    red = any(o in ("failed", "error") for o in outcomes)
-    plain = RunFacts("finished", found=len(tests), tests=tests, end_status=int(red), exit_status=int(red))
-    return replace(plain, **more)
-
-
-GREEN = a_run("passed", "skipped", "xfailed")
-CANARY = RunFacts(
-    "finished",
-    tests=(TestResult("test_canary.py::test_good", "passed", 1), TestResult("test_canary.py::test_bad", "failed", 1)),
-    end_status=1,
-    exit_status=1,
-)
-
-
-def evidence(candidate: RunFacts = GREEN, base: RunFacts = GREEN, **more) -> Evidence:
-    return Evidence(Base(base), (candidate, candidate), **{"canary": CANARY, **more})
+from evoguard_sandbox.types import Behaviour, Connect, Finding, Limits
+from unit.sandbox.seen_runs import CANARY, GREEN, TWO, a_run, evidence
 
 
 def codes(candidate: RunFacts, base: RunFacts = GREEN, **more) -> list[str]:
@@ -101,7 +82,6 @@ def test_an_early_end_says_how_many_of_how_many_and_how():
 
 SITE = {"t.py": [Site("t.py", "t0", "value", (1, 0), (1, 1))]}
 HALF_RED = a_run("failed", "passed")
-TWO = a_run("passed", "passed")
 
 
 def mutated(first: RunFacts, second: RunFacts = TWO) -> Evidence:
@@ -219,16 +199,6 @@ def test_a_test_that_ran_apart_from_the_code_on_the_base_must_do_so_on_the_candi
 
 
 @pytest.mark.parametrize(
-    "held", [a_run("failed"), a_run(), replace(TWO, outcome="wall"), replace(TWO, end_status=None), a_run("skipped")]
-)
-def test_held_out_tests_tell_one_bit(held):
-    (finding,) = judge(evidence(held=held))
-    assert (finding.code, finding.path, finding.term) == ("tests.held_out_failed", "", "")
-    assert "t.py" not in finding.msg
-    assert "why" not in finding.msg
-
-
-@pytest.mark.parametrize(
     "canary",
     [
         TWO,
@@ -270,10 +240,12 @@ def test_the_assurance_is_that_of_the_strongest_layer_which_judged():
     assert assurance(evidence()) == "visible-only"
     assert assurance(Evidence(both, (TWO, TWO), CANARY, split=TWO)) == "split"
     assert assurance(Evidence(both, (TWO, TWO), CANARY)) == "visible-only"
-    apart = Base(GREEN, held_apart=True)
-    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=TWO)) == "held-out"
-    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=a_run("failed"))) == "visible-only"
-    assert assurance(evidence(held=TWO)) == "visible-only"  # beside the code they prove too little
+    apart = Base(GREEN, held=Held(TWO))
+    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=Held(TWO))) == "held-out"
+    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=Held(a_run("failed")))) == "visible-only"
+    # Beside the code they prove too little.
+    assert assurance(evidence(held=Held(None, TWO))) == "visible-only"
+    assert assurance(Evidence(apart, (GREEN, GREEN), CANARY, held=Held(TWO, TWO))) == "visible-only"
 
 
 @pytest.mark.parametrize(

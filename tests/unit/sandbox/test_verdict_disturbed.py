@@ -10,22 +10,7 @@ from evoguard_sandbox.judging.evidence import Base, Evidence
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import Site
 from evoguard_sandbox.judging.verdict import judge
-from evoguard_sandbox.types import TestResult
-
-
-def a_run(*outcomes: str, **more) -> RunFacts:
-    tests = tuple(TestResult(f"t.py::t{n}", outcome, 1, "why") for n, outcome in enumerate(outcomes))
-    red = any(o in ("failed", "error") for o in outcomes)
-    plain = RunFacts("finished", found=len(tests), tests=tests, end_status=int(red), exit_status=int(red))
-    return replace(plain, **more)
-
-
-CANARY = RunFacts(
-    "finished",
-    tests=(TestResult("test_canary.py::test_good", "passed", 1), TestResult("test_canary.py::test_bad", "failed", 1)),
-    end_status=1,
-    exit_status=1,
-)
+from unit.sandbox.seen_runs import CANARY, a_run
 
 
 def disturbed(

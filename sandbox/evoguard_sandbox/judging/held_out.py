@@ -1,0 +1,56 @@
+"""The tests that no agent can read: run on the base and on a candidate, apart from the code as far as they can be.
+
+One bit leaves: they pass as on the base, or not. Source: docs/adr/0005-the-verdict.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from evoguard_sandbox.judging.asks import held_ask
+from evoguard_sandbox.judging.evidence import GOOD, Held, green, told_well
+from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.trees import Tree
+
+LEAST_S = 0.25
+
+
+async def on_base(runs: Runs, tree: Tree, apart: Ask, held: Tree) -> Held:
+    """Run them on the base: apart from the code, and beside it as well where not all of them pass so."""
+    if not held:
+        return Held()
+    split = apart.packages and runs.room.backend.pairs
+    first = await runs.on(held_ask(tree, apart, held)) if split else None
+    if first is not None and (first.outcome == "void" or green(first)):
+        return Held(first)
+    beside = await runs.on(held_ask(tree, apart, held, beside=True))
+    use = first is not None and told_well(first) and any(test.outcome in GOOD for test in first.tests)
+    return Held(first if use else None, beside)
+
+
+async def on_candidate(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Held) -> Held | None:
+    """Run them as they ran on the base; None when there are none.
+
+    What the run takes is the candidate's to choose, and it has seen what the tests ask: the answer comes after the
+    time of the base's run, or twice that, or four times, so that the clock says next to nothing.
+    """
+    if not held:
+        return None
+    return await _rounded(_as_on_base(runs, tree, apart, held, base), max(LEAST_S, base.wall_ms / 1000))
+
+
+async def _as_on_base(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Held) -> Held:
+    first = await runs.on(held_ask(tree, apart, held)) if base.apart is not None else None
+    beside = await runs.on(held_ask(tree, apart, held, beside=True)) if base.beside is not None or not first else None
+    return Held(first, beside)
+
+
+async def _rounded(run: Awaitable[Held], step_s: float) -> Held:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    found = await run
+    while loop.time() - began > step_s:
+        step_s *= 2
+    await asyncio.sleep(step_s - (loop.time() - began))
+    return found

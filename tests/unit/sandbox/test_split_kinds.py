@@ -1,0 +1,67 @@
+"""What an object of the code's can do, and what the base's answers allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from evoguard_sandbox.guest.split_kinds import CALLED, DECIDES, PLAIN
+from unit.sandbox.splitting import split_kinds
+
+FUNCTION = ["__call__", "__get__", "__repr__"]
+
+
+@pytest.mark.parametrize(
+    ("special", "methods", "over", "valued", "level"),
+    [
+        (FUNCTION, [], [], False, CALLED),
+        (FUNCTION, ["cache_info"], [], False, CALLED),
+        (["__iter__", "__next__"], ["send", "throw", "close"], [], False, PLAIN),
+        (["__iter__", "__next__"], ["difference"], [], False, DECIDES),
+        (["__iter__"], [], [], False, DECIDES),
+        (["__eq__", "__call__"], [], [], False, DECIDES),
+        ([], [], [], False, DECIDES),
+        (["__abs__"], [], [], False, DECIDES),
+        (["__repr__", "__str__"], [], [], True, PLAIN),
+        (["__repr__"], ["_asdict"], [], True, PLAIN),
+        (["__eq__"], [], [], True, DECIDES),
+        (["__repr__"], ["startswith"], ["startswith"], True, DECIDES),
+    ],
+)
+def test_the_level_of_a_class(special, methods, over, valued, level):
+    assert split_kinds.level(special, methods, over, valued=valued) == level
+
+
+def test_an_answer_may_be_what_it_was_on_the_base_or_less():
+    base = split_kinds.Kinds()
+    for key, level in (("call m.f", PLAIN), ("call m.g", DECIDES), ("call m.g", PLAIN), ("get m.f", CALLED)):
+        assert base.allows([key], level)
+    candidate = split_kinds.Kinds()
+    candidate.known = base.seen
+    assert candidate.known == {"call m.f": PLAIN, "call m.g": DECIDES, "get m.f": CALLED}
+    assert [candidate.allows(["call m.f"], level) for level in (PLAIN, CALLED, DECIDES)] == [True, False, False]
+    assert [candidate.allows(["call m.g"], level) for level in (PLAIN, CALLED, DECIDES)] == [True, True, True]
+    assert candidate.allows(["get m.new"], DECIDES)  # its name came from the code
+
+
+def test_something_of_two_names_may_be_no_more_than_either_was():
+    kinds = split_kinds.Kinds()
+    kinds.known = {"call m.f": PLAIN, "call m.g": DECIDES}
+    kinds.name(5, "m.g", is_class=False)
+    kinds.name(5, "m.f", is_class=False)
+    keys = kinds.keys("call", "", 5, is_class=False)
+    assert keys == ["call m.f", "call m.g"]
+    assert not kinds.allows(keys, DECIDES)
+    assert kinds.keys("call", "", 5, is_class=True) == ["call "]
+
+
+def test_what_was_learnt_is_told_once_and_bounded(monkeypatch):
+    kinds = split_kinds.Kinds()
+    kinds.allows(["a"], PLAIN)
+    kinds.allows(["a"], DECIDES)
+    assert kinds.take() == {"a": DECIDES}
+    kinds.allows(["a"], CALLED)
+    assert kinds.take() == {}
+    monkeypatch.setattr(split_kinds, "MOST_KEYS", 3)
+    for n in range(10):
+        kinds.allows([f"b{n}"], PLAIN)
+    assert len(kinds.seen) == 3
