@@ -19,7 +19,7 @@ from evoguard_sandbox.judging.evidence import Base, Evidence
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.flaky import mutate, only_false
 from evoguard_sandbox.judging.measure import MORE_QUESTIONS, MOST_QUESTIONS, Trusted, measure
-from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.judging.runs import Ask, Runs, drawn_seed
 from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.judging.verdict import assurance, counts, judge, verdict
 from evoguard_sandbox.rooms.pool import Pool
@@ -131,13 +131,18 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         base, both, seen.result(), new.result(), split.result(), hidden, again, laid.told, most, notes,
         unmutated=third.result(), own_layers=own.result(),
     )  # fmt: skip
-    return await _accused(runs, found, asks)
+    found = await _accused(runs, found, asks)
+    if found.unmutated is None and found.moved:
+        # In file order and with nothing false; what is red so as well is the candidate's.
+        found = replace(found, unmutated=await runs.on(replace(asks[0], tree=laid.tree, shuffled=False)))
+    return found
 
 
 def _halves(laid: Laid, base: Base) -> tuple[Ask, Ask]:
     """Return the runs of the base's tests on the candidate, each with the other half of them made false."""
     first, second = (
-        Ask(mutate(laid.tree, half), laid.kept, shuffled=base.shuffled, ignored=laid.aside) for half in base.halves
+        Ask(mutate(laid.tree, half), laid.kept, shuffled=base.shuffled, seed=drawn_seed(), ignored=laid.aside)
+        for half in base.halves
     )
     return first, second
 
@@ -151,20 +156,24 @@ def _bounded(apart: Ask, base: Base) -> Ask:
 async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Evidence:
     """Run the very same false tests on the base where something is unclear: only what fails there accuses anyone.
 
+    In the same order: a test that fails on the base in it says nothing of the candidate.
+
     Where they disturb others the suspects are false alone: a test may fail on the base for another's sake.
     """
     shuffled, disturbing = found.base.shuffled, bool(found.base.disturbed)
+    unclear = [suspects | red for suspects, red in zip(found.suspects, found.red, strict=True)]
 
     def on_base(n: int, ids: frozenset[str], *, alone: bool) -> Awaitable[RunFacts] | None:
         false = {path: asks[n].tree[path] for path in found.base.halves[n]}
         if alone:
             false = only_false(runs.base, false, found.base.halves[n], ids)
-        return runs.on(Ask({**runs.base, **false}, asks[n].kept, shuffled=shuffled)) if ids else None
+        ask = Ask({**runs.base, **false}, asks[n].kept, shuffled=shuffled, seed=asks[n].seed)
+        return runs.on(ask) if ids else None
 
     async with Together() as group:
         again = [
             group.start(_maybe(on_base(n, ids, alone=False)))
-            for n, ids in enumerate(found.doubtful if disturbing else found.suspects)
+            for n, ids in enumerate(found.doubtful if disturbing else unclear)
         ]
         alone = [
             group.start(_maybe(on_base(n, ids if disturbing else frozenset(), alone=True)))

@@ -209,6 +209,8 @@ class SuiteReport:
     """The highest of all runs; processor time is their sum."""
     early: bool = False
     """Whether it is a first answer, from the tests that the change reaches; always a no, and never remembered."""
+    compared: tuple[int, ...] = (0, 0)
+    """How many calls, to how many functions, were made on base and candidate for `review`."""
 
     @property
     def ran(self) -> bool:

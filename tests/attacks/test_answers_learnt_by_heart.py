@@ -55,7 +55,15 @@ def a_tree(code: str) -> Tree:
 
 async def compared(room: Room, candidate: str) -> tuple[Finding, ...]:
     trusted = matcher(DEFAULT_TEST_PATHS)
-    return await differential.compare(room, None, Limits(), a_tree(CODE), a_tree(candidate), trusted=trusted)
+    seen = await differential.compare(room, None, Limits(), a_tree(CODE), a_tree(candidate), trusted=trusted)
+    assert (seen.calls > 10 and seen.functions > 1) or not seen.findings
+    return seen.findings
+
+
+async def test_a_branch_at_a_value_that_the_change_writes_is_always_found(room: Room):
+    for _ in range(3):
+        found = await compared(room, CODE.replace("return a * b\n", "return a * b if b < 7001 else 0\n"))
+        assert [(f.code, f.term) for f in found] == [("review.differs", "pkg.calc.area")]
 
 
 async def test_answers_learnt_by_heart_are_listed(room: Room):

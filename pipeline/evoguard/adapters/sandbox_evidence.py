@@ -48,6 +48,7 @@ def evidence_of(tree: str, report: SuiteReport, limits: Limits | None = None, im
         unproven=report.unproven,
         notes=report.notes,
         review=_findings(report.review, MAX_REVIEW),
+        compared=report.compared,
         unstable=_unstable(report.unstable),
         usage=_usage(report),
         limits=_limits(limits) if limits is not None else Usage(),

@@ -76,6 +76,8 @@ class Evidence:
     wall_ms: int = 0
     review: tuple[Finding, ...] = ()
     """What no layer can prove and people should look at; no reason for a no by itself."""
+    compared: tuple[int, ...] = (0, 0)
+    """How many calls, to how many functions, were made on base and candidate for that."""
     unstable: tuple[str, ...] = ()
     """The base's tests that do not come out the same each time, as the runs showed; they judge nothing."""
     usage: Usage = field(default_factory=Usage)
@@ -125,6 +127,7 @@ class Evidence:
             "split": self.split,
             "unproven": self.unproven,
             "review": findings_json(self.review),
+            "compared": list(self.compared),
             "unstable": list(self.unstable),
             "usage": self.usage.as_json(),
             "limits": self.limits.as_json(),

@@ -107,12 +107,22 @@ def _layers(doc: Mapping[str, Json], findings: Sequence[Mapping[str, Json]]) -> 
         "mutants": f"{max(0, expected - unproven)} of {expected} tests seen to fail when made false",
         "apart from the code": f"{split} of {expected} tests",
         "held-out tests": "passed" if doc.get("assurance") == "held-out" else "none, or not passed",
-        "same calls on base and candidate": "" if "review" in doc else "not told by the version that ran it",
+        "same calls on base and candidate": _compared(doc),
     }
     return [
         {"layer": name, "reach": reach.get(name, ""), "caught": [*dict.fromkeys(codes)], "findings": len(codes)}
         for name, codes in caught.items()
     ]
+
+
+def _compared(doc: Mapping[str, Json]) -> str:
+    told = doc.get("compared")
+    if not isinstance(told, list) or len(told) != 2:
+        return "not told by the version that ran it"
+    calls, functions = map(whole, told)
+    if calls:
+        return f"{calls} calls of {functions} function{'s' if functions != 1 else ''}"
+    return "none: no such call in the tests, or no pass" if doc.get("passed") else "not made: it did not pass"
 
 
 def _unstable(doc: Mapping[str, Json], quarantine: Sequence[Mapping[str, Json]], at_s: int) -> list[Json]:

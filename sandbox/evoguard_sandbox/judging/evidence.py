@@ -150,6 +150,25 @@ class Evidence:
         return first, second
 
     @cached_property
+    def red(self) -> tuple[frozenset[str], frozenset[str]]:
+        """For each half: the ids that are red in it, where the base's tests are shuffled and only some are red.
+
+        The order may be why: then the base fails them as well, with the same tests false in the same order.
+        """
+        first, second = (
+            frozenset(t.id for t in self._untouched(run, picked) if t.outcome in RED) & self.base.passing
+            for run, picked in zip(self.halves, self.base.halves, strict=True)
+        )
+        few = self.base.shuffled and len(first | second) <= allowed(len(self.expected))
+        return (first, second) if few else (frozenset(), frozenset())
+
+    @property
+    def moved(self) -> bool:
+        """Tell whether some of the red are so on the base, too."""
+        pairs = zip(self.red, self.again, strict=True)
+        return any(again is not None and red & {t.id for t in again.tests if t.outcome in RED} for red, again in pairs)
+
+    @cached_property
     def suspects(self) -> tuple[frozenset[str], frozenset[str]]:
         """For each half: the ids that pass, and that did not fail either when they had been made false."""
         first, second = (

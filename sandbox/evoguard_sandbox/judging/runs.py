@@ -48,6 +48,8 @@ class Ask:
     kept: frozenset[str]
     targets: Sequence[str] = ()
     shuffled: bool = False
+    seed: int | None = None
+    """The order of the shuffled tests; None for one that is drawn for this run."""
     packages: Sequence[str] = ()
     """For a split run: the top-level names that live in the other process."""
     questions: int = 0
@@ -63,6 +65,11 @@ class Ask:
     """Dependencies in place of the suite's own."""
     at_once: bool = False
     """Whether it does not wait for a place behind what the suite has already asked for."""
+
+
+def drawn_seed() -> int:
+    """Return a seed that nobody can foresee."""
+    return secrets.randbelow(1 << 32)
 
 
 class Runs:
@@ -149,7 +156,7 @@ class Runs:
             "args": [*self._args(ask), *(["--continue-on-collection-errors"] if ask.packages else [])],
             "tests": self.limits.tests,
             "own": [] if ask.packages else self.own,
-            "seed": secrets.randbelow(1 << 32) if ask.shuffled else None,
+            "seed": (drawn_seed() if ask.seed is None else ask.seed) if ask.shuffled else None,
             "split": list(ask.packages),
             "questions": ask.questions,
             "kinds": None if ask.kinds is None else dict(ask.kinds),

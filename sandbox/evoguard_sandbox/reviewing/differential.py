@@ -17,6 +17,7 @@ from pathlib import Path
 from evoguard_sandbox.job import execute
 from evoguard_sandbox.judging import changes
 from evoguard_sandbox.reviewing.differential_calls import Call, calls_of, varied
+from evoguard_sandbox.reviewing.edges import at_edges, edges
 from evoguard_sandbox.rooms.pool import Pool
 from evoguard_sandbox.rooms.room import Room
 from evoguard_sandbox.rooms.spec import GUEST
@@ -24,13 +25,22 @@ from evoguard_sandbox.shown import shown
 from evoguard_sandbox.trees import LINK_MODE, Tree, overlay
 from evoguard_sandbox.types import Files, Finding, Job, JobReport, Limits, SandboxError
 
-MOST_CALLS, WALL_S, MOST_FINDINGS = 200, 10.0, 20
+MOST_CALLS, MOST_AT_EDGES, WALL_S, MOST_FINDINGS = 200, 80, 10.0, 20
 OUTPUT_BYTES = 1 << 20
 CALLS_FILE = ".evoguard-calls"
 DIFFERS, NOT_COMPARED = "review.differs", "review.not_compared"
 ANSWERED = ("value", "raised")
 Result = tuple[str, str]
 """A kind (`value`, `raised`, `hung`, `died`, `unrun`) and its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs, and how far it was looked: so many calls, to so many functions."""
+
+    findings: tuple[Finding, ...] = ()
+    calls: int = 0
+    functions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +60,31 @@ async def compare(  # noqa: PLR0913  (a room, and what is compared in it)
     *,
     trusted: Callable[[str], bool],
     layer_dirs: tuple[Path, ...] = (),
-) -> tuple[Finding, ...]:
+) -> Compared:
     """Make the same calls on base and candidate, in a sandbox each; return what differs, one finding a function.
+
+    Besides the tests' calls and varied ones there are some with the values that the change itself writes.
 
     Calls whose answer is not the same in two runs of the base say nothing. No calls in the base's tests, or code that
     did not change: nothing to tell. A run that gave no answers is a finding, too; no exception for what code does.
     """
     tree, _ = overlay(base, candidate, trusted)
     if {p: e for p, e in tree.items() if not trusted(p)} == {p: e for p, e in base.items() if not trusted(p)}:
-        return ()
+        return Compared()
     tree |= changes.sources(base, candidate, trusted)
     draw = random.Random(secrets.token_bytes(16))  # noqa: S311 (seeded from the system's own randomness)
     known = calls_of(base, trusted, changes.packages(base, trusted))
-    calls = varied(known, draw, MOST_CALLS)
+    edged = at_edges(known, edges(base, tree, trusted), MOST_AT_EDGES)
+    made = {call.text(): call for call in (*edged, *varied(known, draw, MOST_CALLS))}
+    calls = list(made.values())[:MOST_CALLS]
     if not calls:
-        return ()
+        return Compared()
     within = replace(limits, wall_s=min(WALL_S, limits.wall_s), output_bytes=min(OUTPUT_BYTES, limits.output_bytes))
     first, second, seen = await asyncio.gather(
         *(_answers(files, calls, layer_dirs, within, room, pool) for files in (base, base, tree))
     )
-    return differences(calls, first, second, seen, candidate)
+    found = differences(calls, first, second, seen, candidate)
+    return Compared(found, len(calls), len({call.what for call in calls}))
 
 
 async def _answers(
