@@ -93,8 +93,11 @@ class Builder:
             if texts["severity"] not in SEVERITIES or not about.get("description"):
                 raise SystemExit(f"{path}: METADATA needs a description and one of {sorted(SEVERITIES)}")
             codes[code] = {key: str(value) for key, value in texts.items()}
-        if sorted(codes) != json.loads((self.policies / "data.json").read_text())["rules"]:
-            raise SystemExit(f"data.json: `rules` must be {json.dumps(sorted(codes))}")
+        listed = json.loads((self.policies / "data.json").read_text())["rules"]
+        if sorted(codes) != listed:
+            wrong = [*(f"add {code}" for code in sorted(codes.keys() - {*listed}))]
+            wrong += [f"take out {code}, which has no file" for code in sorted({*listed} - codes.keys())]
+            raise SystemExit(f"data.json: `rules` lists every code, sorted, each once: {'; '.join(wrong) or 'sort it'}")
         return codes
 
     def tests(self) -> list[str]:
@@ -102,7 +105,9 @@ class Builder:
         found: list[str] = []
         for path in self.sources(tests=True):
             if path.endswith("_test.rego"):
-                package, names, _ = self.packages(path)
+                package, names, about = self.packages(path)
+                if about.get("custom", {}).get("code"):
+                    raise SystemExit(f"{path}: a rule whose file is called like a test's; rename {path} and its code")
                 found += [f"{package.replace('.', '/')}/{name}" for name in names if name.startswith("test_")]
         if len(set(found)) != len(found):
             raise SystemExit(f"two tests of one name: {sorted(name for name in found if found.count(name) > 1)[0]}")

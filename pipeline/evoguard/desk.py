@@ -51,6 +51,8 @@ class Submitted:
     proposal: Proposal
     repeated: bool
     stored: bool
+    standing: str = ""
+    """Where one that had been submitted before stands."""
 
 
 async def submit(  # noqa: PLR0913  (each is one flag of the command)
@@ -85,8 +87,8 @@ async def submit(  # noqa: PLR0913  (each is one flag of the command)
         brought.repo, brought.base, brought.head, brought.tree, text, Author(identity.name, identity.kind)
     )
     change = change_id(proposal.repo, proposal.base, proposal.head, author)
-    if await parts.queries.change(change) is not None:
-        return Submitted(change, proposal, repeated=True, stored=True)
+    if (row := await parts.queries.change(change)) is not None:
+        return Submitted(change, proposal, repeated=True, stored=True, standing=row.status)
     if dry_run:
         return Submitted(change, proposal, repeated=False, stored=False)
     await parts.mirror.pin(proposal.repo, change, proposal.base, proposal.head)

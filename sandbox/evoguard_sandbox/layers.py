@@ -23,7 +23,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from evoguard_sandbox.installing.locks import DEFAULT_LOCK, LOOSE_LOCK, Pin, lock_changed, lock_of, normal, parse
+from evoguard_sandbox.installing.locks import (
+    DEFAULT_LOCK,
+    HASHED,
+    LOOSE_LOCK,
+    Pin,
+    lock_changed,
+    lock_of,
+    normal,
+    parse,
+)
 from evoguard_sandbox.installing.metadata import check_project, check_together, same_version
 from evoguard_sandbox.installing.pip import NO_WHEEL, pip
 from evoguard_sandbox.installing.wheels import Caps, Unpacked, add_wheel
@@ -53,6 +62,8 @@ from evoguard_sandbox.types import LayerError
 DEFAULT_LOCKS = (DEFAULT_LOCK, LOOSE_LOCK)
 __all__ = [
     "DEFAULT_LOCKS",
+    "HASHED",
+    "LOOSE_LOCK",
     "Caps",
     "Garbage",
     "Layer",

@@ -163,6 +163,14 @@ def test_nobody_submits_in_another_name(installed: Installed, author, key, name)
     assert nothing_stored(installed)
 
 
+def test_a_public_key_does_not_sign(installed: Installed):
+    public = Path(installed.key("coder")).with_suffix(".pub")
+    public.write_bytes(b"-----BEGIN PUBLIC KEY-----\n")
+    answer = submit(installed, "--sign-with", str(public))
+    one_line(answer, 1, "key.public")
+    assert "chmod" not in answer.out
+
+
 def test_a_key_that_others_can_read_is_not_used(installed: Installed):
     Path(installed.key("coder")).chmod(0o640)
     one_line(submit(installed), 1, "key.exposed")
@@ -177,6 +185,8 @@ def test_a_dry_run_stores_nothing_and_the_same_head_again_is_the_same_change(ins
     assert (first.doc["repeated"], again.doc["repeated"]) == (False, True)
     assert first.doc["change"] == again.doc["change"] == dry.doc["change"]
     assert installed.inbox(str(first.doc["change"])) == ["submit"]
+    shown = installed.json("diff", str(first.doc["change"])).doc
+    assert (shown["base"], shown["cut_off"], "x.py" in str(shown["patch"])) == (first.doc["base"], False, True)
 
 
 def test_a_patch_is_a_change_of_its_own_and_the_same_patch_is_the_same_change(installed: Installed):

@@ -91,3 +91,12 @@ def test_a_request_that_is_not_allowed_is_shown_and_no_success(tmp_path: Path) -
     assert (code, doc["stdout"]) == (3, "HTTP Error 403: refused by the sandbox\n")
     assert [(e["host"], e["port"], e["allowed"]) for e in doc["egress"]] == [("denied.invalid", 80, False)]
     assert [finding["code"] for finding in doc["findings"]] == ["sandbox.network_attempt"]
+
+
+def test_a_command_is_found_by_its_name_and_one_that_is_not_there_says_how_to_bring_it(tmp_path: Path) -> None:
+    code, doc = sandbox(tmp_path, "--", "ls", "/room")
+    assert (code, doc["exit_status"], doc["stdout"]) == (0, 0, "tree\n")
+    command = [sys.executable, "-m", "evoguard", "--state", str(tmp_path / "s"), "sandbox", "run", "--", "cargo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3
+    assert "bring it by --put" in done.stderr

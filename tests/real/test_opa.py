@@ -277,3 +277,21 @@ def _rest(question: dict[str, Any], dice: random.Random) -> None:
     question["secrets"] = dice.choice([[], [], [{"rule": "r", "path": dice.choice(NAMES), "line": 7}]])
     question["component"] |= {"flag": dice.choice(["f", "f", ""]), "kpis": dice.choice([["errors"], ["errors"], []])}
     question["policy"]["bundle"] = dice.choice(["sha256:bundle", "sha256:bundle", "sha256:other"])
+
+
+def test_a_rule_whose_file_is_called_like_a_tests_is_named_and_not_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    text = (folder / "author" / "held.rego").read_text().replace("author.held", "author.needs_test")
+    (folder / "author" / "needs_test.rego").write_text(text)
+    with pytest.raises(SystemExit, match=r"needs_test\.rego: a rule whose file"):
+        builder().Builder(OPA, folder).tests()
+
+
+def test_a_rule_that_the_data_does_not_list_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(POLICIES, folder)
+    text = (folder / "author" / "held.rego").read_text().replace("author.held", "author.more")
+    (folder / "author" / "more.rego").write_text(text)
+    with pytest.raises(SystemExit, match=r"add author\.more$"):
+        builder().Builder(OPA, folder).codes()

@@ -108,6 +108,9 @@ def _private_bytes(path: Path) -> bytes:
             code="key.missing",
             fix="name an existing key file, or make one: `evoguard key new FILE`",
         ) from err
+    if b"PUBLIC KEY" in raw:
+        fix = f"name the private one, most likely {path.with_suffix('')}"
+        raise ConfigError(f"{path} is the public half of a key", code="key.public", fix=fix)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
             f"{path} can be read by others than its owner",

@@ -157,7 +157,8 @@ class GvisorSandbox:
 
 def _with(evidence: Evidence, found: Dependencies) -> Evidence:
     """Return evidence with the dependencies that judged; a changed lock that cannot be installed is a no."""
-    named = replace(evidence, layer=found.base.digest if found.base is not None else "")
+    notes = (*evidence.notes, *([found.note] if found.note else []))
+    named = replace(evidence, layer=found.base.digest if found.base is not None else "", notes=notes)
     if found.refused is None:
         return named
     verdict = "fail" if named.verdict == "pass" else named.verdict

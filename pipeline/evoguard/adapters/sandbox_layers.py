@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from evoguard_sandbox.workshop import Workshop
 TRY_AGAIN = frozenset({"layer.fetch_failed", "layer.no_pip", "layer.no_python", "layer.gone", "layer.folder_open",
                        "layer.folder_mixed"})  # fmt: skip
 """What is wrong here and not with the lock: no answer, so the change waits."""
-PROJECT = "pyproject.toml"
+PROJECT, MOST_PROJECT_BYTES = "pyproject.toml", 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Dependencies:
     changed: bool = False
     candidate: layers.Layer | None = None
     refused: Finding | None = None
+    note: str = ""
+    """What people should know where nothing was installed although the project asks for something."""
 
 
 def dependencies(
@@ -45,7 +48,7 @@ def dependencies(
     try:
         new = _lock(candidate, lock, limits)
         if new == old:
-            return Dependencies(built)
+            return Dependencies(built, note=unlocked(base) if old is None else "")
         made = None
         if new is not None:
             made = layers.build_apart(new, folder=state / "layers-apart", python=room.python, workshop=workshop)
@@ -55,6 +58,20 @@ def dependencies(
             raise
         text = f"the candidate's own dependencies cannot be installed: {err.message} ({err.fix})"
         return Dependencies(built, changed=True, refused=Finding(err.code, text, lock))
+
+
+def unlocked(base: Mapping[str, Blob]) -> str:
+    """Return what a project without a lock asks for in vain, or nothing."""
+    asks = [layers.LOOSE_LOCK] if layers.LOOSE_LOCK in base else []
+    if (project := base.get(PROJECT)) is not None and len(project.data) <= MOST_PROJECT_BYTES:
+        try:
+            table = tomllib.loads(project.data.decode()).get("project", {})
+        except (ValueError, RecursionError):
+            table = {}
+        asks += [PROJECT] if isinstance(table, dict) and table.get("dependencies") else []
+    if not asks:
+        return ""
+    return f"no dependency was installed: {' and '.join(asks)} pins none by hash ({layers.HASHED})"
 
 
 def _lock(tree: Mapping[str, Blob], lock: str, limits: Limits) -> bytes | None:

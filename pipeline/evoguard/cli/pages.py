@@ -65,6 +65,7 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
     pairs += [(f"file {n}", _file(file)) for n, file in enumerate(docs_of(doc["files"])[:SHOWN_FILES], start=1)]
     pairs += [
         ("totals", inline(doc["totals"])),
+        ("line by line", f"evoguard diff {doc['change']}"),
         ("component", component.get("name") or "(none)"),
         ("flag", component.get("flag") or "(none)"),
         ("branch", component.get("release_branch")),

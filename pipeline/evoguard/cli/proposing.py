@@ -114,6 +114,7 @@ def _doc(done: Submitted) -> dict[str, object]:
         "change": done.change,
         "stored": done.stored,
         "repeated": done.repeated,
+        "standing": done.standing,
         **done.proposal.as_json(),
     }
 
@@ -131,8 +132,8 @@ def _told(done: Submitted) -> None:
         note("dry run: nothing was stored")
         return
     line(done.change)
-    note(
-        "submitted before; nothing new"
-        if done.repeated
-        else f"submitted; follow it with `evoguard watch {done.change}`"
-    )
+    if not done.repeated:
+        note(f"submitted; follow it with `evoguard watch {done.change}`")
+        return
+    standing = f": it is {done.standing}" if done.standing else ""
+    note(f"submitted before, nothing new{standing}; see `evoguard show {done.change}`, or commit a new head")

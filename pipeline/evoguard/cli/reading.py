@@ -1,4 +1,4 @@
-"""Verbs that only look: status, list, show, evidence, watch."""
+"""Verbs that only look: status, list, show, diff, evidence, watch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typer
 
 from evoguard.cli import exit_codes
 from evoguard.cli.session import Session, emit, run, verb
-from evoguard.cli.text import line, table
+from evoguard.cli.text import line, note, shown, table
 
+PATCH_BYTES = 4 << 20
 ChangeArgument = Annotated[str, typer.Argument(metavar="ID", help="The change's id.")]
 
 
@@ -19,6 +20,7 @@ def attach(app: typer.Typer) -> None:
     verb(app, "status", example="evoguard status\nevoguard status ch-0123456789ab; echo $?")(status)
     verb(app, "list", example="evoguard list --open\nevoguard list --json")(list_)
     verb(app, "show", example="evoguard show ch-0123456789ab")(show)
+    verb(app, "diff", example="evoguard diff ch-0123456789ab | less")(diff)
     verb(app, "evidence", example="evoguard evidence ch-0123456789ab")(evidence)
     verb(app, "watch", example="evoguard watch ch-0123456789ab --until paused --timeout 120 --json")(watch)
 
@@ -64,6 +66,26 @@ def show(session: Session, change: ChangeArgument) -> int:
     with session.opened() as opened:
         doc = run(story(Reading(opened), change))
     session.answer(doc, lambda: story_page(doc))
+    return exit_codes.DONE
+
+
+def diff(session: Session, change: ChangeArgument) -> int:
+    """Show what a change changes, as the guard has it: the very commits whose digest people sign."""
+    from evoguard.views.changes import found
+    from evoguard.wiring.reading import Reading, patch_of
+
+    with session.opened() as opened:
+        row = run(found(Reading(opened), change))
+        text, cut = run(patch_of(opened, row, most_bytes=PATCH_BYTES))
+
+    def tell() -> None:
+        for one in text.split("\n")[:-1]:
+            # A return inside a line would write over what stands there; tabs are what they are.
+            print("\t".join(map(shown, one.split("\t"))))
+        if cut:
+            note(f"cut off after {PATCH_BYTES >> 20} MiB")
+
+    session.answer({"change": change, "base": row.base, "head": row.head, "patch": text, "cut_off": cut}, tell)
     return exit_codes.DONE
 
 

@@ -10,10 +10,11 @@ import typer
 
 from evoguard.cli import exit_codes
 from evoguard.cli.session import Session, run, verb
-from evoguard.cli.text import facts, line
+from evoguard.cli.text import facts, line, note
 
 FILE_BYTES = 64 << 20
 BAR_CELLS = 20
+NOT_STARTED = 126
 
 sandbox = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Run a command in gVisor and see what it does, from outside."
@@ -62,6 +63,8 @@ def run_command(  # noqa: PLR0913  (each is one bound or one wish)
 ) -> int:
     """Run one command in gVisor: no network, no secrets, no files but those you put there. Shows what it tried.
 
+    The room holds Python, the system's own commands and what you put there; no pip, no compiler, no network.
+
     With --allow it reaches those hosts and ports, by http_proxy and https_proxy alone; every request is shown.
 
     Exit code 0 when it ended with status 0 and nothing was found, 3 when it did not.
@@ -84,6 +87,10 @@ def run_command(  # noqa: PLR0913  (each is one bound or one wish)
         room.save(report, out)
     doc = room.as_json(report, wanted.limits)
     session.answer(doc, lambda: _page(doc))
+    if report.exit_status == NOT_STARTED and b"did not start" in report.stderr:
+        note(f"{command[0]} is not in the room, or cannot be run there: bring it by --put, --tree or --layer")
+    if report.limits_mode == "guest-only":
+        note("memory and tasks were not held from outside: that takes root and cgroups (see `evoguard doctor`)")
     good = report.outcome == "finished" and report.exit_status == 0 and not report.findings
     return exit_codes.DONE if good else exit_codes.DENIED
 

@@ -106,13 +106,19 @@ def _layers(doc: Mapping[str, Json], findings: Sequence[Mapping[str, Json]]) -> 
     reach = {
         "mutants": f"{max(0, expected - unproven)} of {expected} tests seen to fail when made false",
         "apart from the code": f"{split} of {expected} tests",
-        "held-out tests": "passed" if doc.get("assurance") == "held-out" else "none, or not passed",
+        "held-out tests": _held_out(doc, caught["held-out tests"]),
         "same calls on base and candidate": _compared(doc),
     }
     return [
         {"layer": name, "reach": reach.get(name, ""), "caught": [*dict.fromkeys(codes)], "findings": len(codes)}
         for name, codes in caught.items()
     ]
+
+
+def _held_out(doc: Mapping[str, Json], caught: Sequence[str]) -> str:
+    if caught:
+        return "not passed"
+    return "passed, apart from the code" if doc.get("assurance") == "held-out" else "none, or none apart from the code"
 
 
 def _compared(doc: Mapping[str, Json]) -> str:

@@ -75,6 +75,20 @@ async def examine(settings: Settings, *, start: bool = True) -> dict[str, Json]:
     }
 
 
+def _of_the_state(settings: Settings, *looks: Callable[[Settings], Iterable[Part]]) -> Iterator[Part]:
+    """Look at the parts of a state folder; without one there is a single thing to say of them all."""
+    if not (settings.state / "VERSION").exists():
+        detail = f"{settings.state} is no state folder yet"
+        yield Part("state folder", ok=False, detail=detail, mend=f"evoguard init --state {settings.state}")
+        return
+    for look in looks:
+        yield from _safely(look, settings)
+
+
+def _state(settings: Settings) -> Iterator[Part]:
+    yield from _of_the_state(settings, _state_folder, _service_key, _database, _kill_folder)
+
+
 def _safely(look: Callable[[Settings], Iterable[Part]], settings: Settings) -> list[Part]:
     name = look.__name__.strip("_").replace("_", " ")
     try:
@@ -284,6 +298,5 @@ def _private(name: str, path: Path) -> Part:
 
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
-    _python, _evoguard, _git, _host_limits, _runner_layer, _policies, _state_folder, _service_key, _database,
-    _kill_folder, _flag_server, _worker,
+    _python, _evoguard, _git, _host_limits, _runner_layer, _policies, _state, _flag_server, _worker,
 )  # fmt: skip

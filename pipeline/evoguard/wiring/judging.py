@@ -41,7 +41,7 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
     Raises: InputError as `submit`; ConfigError; UnavailableError when no isolated run took place.
     """
     if bool(wanted.head) == (wanted.patch is not None):
-        raise InputError("judge takes a head or a patch", code="usage", fix="pass --head or --patch")
+        raise InputError("judge takes a head or a patch, one of them", code="usage", fix="pass --head or --patch")
     folder = _own(tool_cache.cache() / FOLDER)
     mirror, sources = Mirror(folder / "repos"), GitSources(folder / "repos")
     if wanted.patch is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.sqlite.queries import SqliteWaker
 from evoguard.domain.canonical import Digest
+from evoguard.domain.change import CommitId
 from evoguard.domain.events import StoredEvent
 from evoguard.ports.inbox import Message
 from evoguard.ports.queries import ChangeRow
@@ -41,6 +43,12 @@ class Reading:
     async def _unfiled(self, change: str) -> ChangeRow | None:
         pending = await self._opened.inbox.pending(change)
         return next((_row(message) for message in pending if message.kind == "submit"), None)
+
+
+async def patch_of(opened: Opened, row: ChangeRow, *, most_bytes: int) -> tuple[str, bool]:
+    """Return a change's patch from the guard's own repository, and whether it was cut off. Raises: InputError."""
+    sources = GitSources(opened.settings.repos_dir)
+    return await sources.patch(row.repo, CommitId(row.base), CommitId(row.head), most_bytes=most_bytes)
 
 
 def _row(message: Message) -> ChangeRow:

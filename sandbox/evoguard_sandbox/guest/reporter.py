@@ -80,6 +80,7 @@ class Reporter:
         self.link: Any = None
         """The way to the code's process, in a split run."""
         self.unsplit = 0
+        self.next = ""
 
     def compare(self) -> None:
         """Tell when the test runner itself is no longer what it was before the first candidate import."""
@@ -134,7 +135,8 @@ class Reporter:
     def pytest_collection_finish(self, session: Any) -> None:  # noqa: ANN401 (pytest's own object)
         """Tell how many tests were found."""
         self.compare()
-        self.tell({"k": "found", "count": len(session.items)})
+        first = session.items[0].nodeid[:ID_CHARS] if session.items else ""
+        self.tell({"k": "found", "count": len(session.items), "next": first})
         if len(session.items) > self.most:
             session.shouldstop = "too many tests"
             session.items.clear()
@@ -149,6 +151,10 @@ class Reporter:
         crash = getattr(excrepr, "reprcrash", None)
         lines = str(excrepr).strip().splitlines() or [""]
         self.tell({"k": "broke", "why": str(crash.message if crash else lines[-1])[:WHY_CHARS]})
+
+    def pytest_runtest_protocol(self, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own object)
+        """Remember which test comes after this one: the host names it if it does not end."""
+        self.next = nextitem.nodeid[:ID_CHARS] if nextitem is not None else ""
 
     def pytest_runtest_logstart(self) -> None:
         """Remember how often something could not be done apart from the code so far."""
@@ -184,7 +190,8 @@ class Reporter:
                 test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
             self.tell_kinds()
             short = nodeid[:ID_CHARS]
-            self.tell({"k": "test", "id": short, "o": test["o"], "ms": int(test["ms"]), "why": test["why"]})
+            told = {"k": "test", "id": short, "o": test["o"], "ms": int(test["ms"]), "why": test["why"]}
+            self.tell({**told, "next": self.next})
 
 
 def _why(report: Any) -> str:  # noqa: ANN401

@@ -122,7 +122,7 @@ def start(setup: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
         os.closerange(3 if setup["mode"] == "job" else setup["keep"] + 1, 1024)
         become(setup["rlimits"])
         os.chdir(TREE)
-        os.execve(setup["argv"][0], setup["argv"], setup["env"])  # noqa: S606 (a shell is what this must not be)
+        os.execvpe(setup["argv"][0], setup["argv"], setup["env"])  # noqa: S606 (a shell is what this must not be)
     except BaseException as err:  # noqa: BLE001 (a forked copy of the supervisor must never run on)
         os.write(2, f"sandbox: the command did not start: {err}\n".encode())
     os._exit(126)

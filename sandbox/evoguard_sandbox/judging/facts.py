@@ -31,6 +31,8 @@ class RunFacts:
     plugged: str = ""
     """What a plugin that the base names put into `unittest.mock`: `name=function` each."""
     broke: str = ""
+    running: str = ""
+    """The test that had been begun when the last report came; nothing where all had ended."""
     calls: int = 0
     """How many calls went to the candidate's process, in a split run."""
     kinds: Mapping[str, int] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class _Reading:
         self.end: int | None = None
         self.forged = self.patched = self.plugged = self.broke = ""
         self.calls = 0
+        self.running = ""
         self.kinds: dict[str, int] = {}
 
     def take(self, payload: bytes) -> None:
@@ -97,8 +100,10 @@ class _Reading:
             if test.id in self.tests:
                 raise ValueError(f"two reports of one test, {test.id}")
             self.tests[test.id] = test
+            self.running = shown(str(report.get("next", "")), ID_CHARS)
         elif kind in ("found", "calls"):
             setattr(self, kind, int(report["count"]))
+            self.running = shown(str(report.get("next", self.running)), ID_CHARS)
         elif kind == "kinds" and len(self.kinds) < MOST_KINDS:
             self.kinds |= {str(key): int(level) for key, level in report["seen"].items()}
         elif kind == "uncollected":
@@ -138,6 +143,7 @@ def read(seen: Seen, token: str) -> RunFacts:
         plugged=reading.plugged,
         broke=reading.broke,
         calls=reading.calls,
+        running=reading.running,
         kinds=reading.kinds,
         behaviour=seen.behaviour,
         kernel=seen.kernel,

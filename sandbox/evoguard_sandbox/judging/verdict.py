@@ -35,8 +35,9 @@ VOID = frozenset({"sandbox.void", "sandbox.canary"})
 Rule = Callable[[Evidence], Iterable[Finding]]
 
 
-def room_finding(outcome: Outcome, why: str, what: str) -> list[Finding]:
-    """Return the finding for a run that did not come to its own end."""
+def room_finding(outcome: Outcome, why: str, what: str, running: str = "") -> list[Finding]:
+    """Return the finding for a run that did not come to its own end; `running` is the test that had been begun."""
+    why = f"{why}, while {running} was running" if running else why
     if outcome == "finished":
         return []
     if outcome == "void":
@@ -51,7 +52,7 @@ def room(e: Evidence) -> Iterable[Finding]:
     """Every sandbox came to its own end by the host's facts."""
     on_base = [(FALSE_ON_BASE, run) for run in (*e.again, *e.alone) if run is not None]
     for what, run in [("the base's tests on the base", e.base.plain), *e.runs, *on_base]:
-        yield from room_finding(run.outcome, run.why, what)
+        yield from room_finding(run.outcome, run.why, what, run.running)
         if run.found is not None and run.found > e.most_tests:
             yield Finding(
                 "sandbox.limit_tests", f"{what} are {run.found}, more than the {e.most_tests} allowed", term="tests"
@@ -73,12 +74,9 @@ def base_green(e: Evidence) -> Iterable[Finding]:
     steady = [t for t in base.tests if t.id not in e.base.unstable]
     names = [t.id for t in steady if t.outcome not in GOOD | QUIET] + [path for path, _ in base.uncollected]
     if names or base.ended_early or not any(t.outcome in GOOD for t in steady):
-        told = ", ".join(names[:3]) or (base.output.splitlines() or ["no test passed"])[-1]
-        yield Finding(
-            "tests.base_not_green",
-            f"the base fails its own tests, so they prove nothing: {told}",
-            term=(names or [""])[0],
-        )
+        told = ", ".join(names[:3]) or (base.output.splitlines() or ["it said nothing"])[-1]
+        why = "fails its own tests, so they prove nothing" if names else "has no test that passes: add some first"
+        yield Finding("tests.base_not_green", f"the base {why}: {told}", term=(names or [""])[0])
     elif e.base.untrusted:
         some = ", ".join(sorted(e.base.untrusted)[:3])
         yield Finding(

@@ -183,5 +183,7 @@ def test_doctor_of_no_state_says_init(installed: Installed, tmp_path: Path):
     parts = {part["name"]: part for part in answer.doc["parts"]}
     assert answer.code == 1
     assert "evoguard init" in parts["state folder"]["mend"]
+    assert not {"service key", "database", "kill folder"} & set(parts)
+    assert not any("FileNotFoundError" in part["detail"] for part in answer.doc["parts"])
     assert not (tmp_path / "none").exists()
     assert os.access(tmp_path, os.W_OK)

@@ -147,3 +147,18 @@ async def test_an_unsafe_name_is_not_even_shown_as_deleted(tmp_path: Path) -> No
     with pytest.raises(InputError) as caught:
         await GitSources(tmp_path / "repos").file(fetched.repo, fetched.base, "new\nline")
     assert caught.value.code == "path.control"
+
+
+async def test_a_patch_is_what_people_read_and_bounded(tmp_path: Path) -> None:
+    fetched = await fetched_of(tmp_path, {"app.py": "x = 2\n", "b.bin": "a\0b"})
+    sources = GitSources(tmp_path / "repos")
+    text, cut = await sources.patch(fetched.repo, fetched.base, fetched.head, most_bytes=1 << 20)
+    assert not cut
+    assert "-x = 1\n+x = 2\n" in text
+    assert " app.py |" in text
+    assert "Binary files" in text
+    part, cut = await sources.patch(fetched.repo, fetched.base, fetched.head, most_bytes=40)
+    assert (cut, len(part)) == (True, 40)
+    with pytest.raises(InputError) as caught:
+        await sources.patch(fetched.repo, fetched.base, CommitId("f" * 40), most_bytes=100)
+    assert caught.value.code == "ref.missing"

@@ -55,6 +55,14 @@ def test_true_reports_are_read_and_the_run_came_to_its_end():
     assert seen.outcome_of() == {"t.py::a": "passed"}
 
 
+def test_the_test_that_had_been_begun_is_known_without_a_report_of_its_own():
+    begun = {"k": "found", "count": 2, "next": "t.py::a"}
+    assert facts(reports(begun)).running == "t.py::a"
+    assert facts(reports(begun, {**TEST, "next": "t.py::b"})).running == "t.py::b"
+    assert facts(reports(begun, {**TEST, "next": ""}, END)).running == ""
+    assert facts(reports({**TEST, "next": "\x1b[2J"})).running.isprintable()
+
+
 @pytest.mark.parametrize(
     ("payloads", "says"),
     [

@@ -59,6 +59,18 @@ class GitSources:
         secrets = await asyncio.to_thread(_secrets, patch, listed, cut=cut)
         return Diff(files, sum(f.added for f in files), sum(f.deleted for f in files), omitted, secrets)
 
+    async def patch(self, repo: str, base: CommitId, head: CommitId, *, most_bytes: int) -> tuple[str, bool]:
+        """Return what `head` changes against `base` as a patch, and whether it goes on beyond `most_bytes`.
+
+        Raises: InputError `ref.missing`, `repo.unknown`; UnavailableError when git gives no answer.
+        """
+        git = self._git(repo, base, head)
+        shown = [flag for flag in _DIFF if flag != "-z"]
+        said = await git.run(*shown, "-p", "--stat", base, head, limit_bytes=most_bytes)
+        if said.code and not said.truncated:
+            raise InputError(f"the commits cannot be compared: {said.why}", code="ref.missing", fix="submit it again")
+        return said.out.decode("utf-8", "backslashreplace"), said.truncated
+
     async def file(self, repo: str, commit: CommitId, path: str) -> bytes | None:
         """Return one file's bytes, or None when the commit has no such file.
 
