@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evoguard import bundle
+from evoguard.domain import exceptions
 from evoguard.domain.canonical import digest_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +99,9 @@ class Builder:
             wrong = [*(f"add {code}" for code in sorted(codes.keys() - {*listed}))]
             wrong += [f"take out {code}, which has no file" for code in sorted({*listed} - codes.keys())]
             raise SystemExit(f"data.json: `rules` lists every code, sorted, each once: {'; '.join(wrong) or 'sort it'}")
+        data = json.loads((self.policies / "data.json").read_text())
+        if why := exceptions.wrong(data, codes):
+            raise SystemExit("data.json: " + "; ".join(why))
         return codes
 
     def tests(self) -> list[str]:

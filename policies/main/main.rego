@@ -6,6 +6,7 @@
 # authors: [evoguard]
 package evoguard
 
+import data.evoguard.exceptions
 import data.evoguard.lib
 
 # METADATA
@@ -19,9 +20,9 @@ admit := decision("admit")
 decision(stage) := {
 	"allow": allowed(stage),
 	"deny": denied(stage),
-	"escalate": {finding | some finding in data.evoguard.rules[_][_].escalate},
+	"escalate": escalations - exceptions.set_aside,
 	"quorum": lib.quorum,
-	"notes": {finding | some finding in data.evoguard.rules[_][_].notes},
+	"notes": (rule_notes | exceptions.notes),
 	"rules_seen": rules_seen,
 }
 
@@ -34,9 +35,13 @@ allowed(stage) if {
 	count(rules_seen) > 0
 }
 
-denied(stage) := rule_denials | wrong_stage(stage)
+denied(stage) := (rule_denials - exceptions.set_aside) | wrong_stage(stage)
 
 rule_denials contains finding if some finding in data.evoguard.rules[_][_].deny
+
+escalations contains finding if some finding in data.evoguard.rules[_][_].escalate
+
+rule_notes contains finding if some finding in data.evoguard.rules[_][_].notes
 
 default wrong_stage(_) := {{
 	"code": "input.incomplete",

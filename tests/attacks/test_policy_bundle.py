@@ -12,6 +12,7 @@ from contract.policies_suite import a_question
 from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies, run_rule_tests
 from evoguard.adapters.opa_wasm_host import Program
+from evoguard.domain import exceptions
 from evoguard.domain.canonical import digest_of
 from evoguard.errors import IntegrityError, UnavailableError
 
@@ -33,6 +34,12 @@ def forge(folder: Path, **changes: object) -> None:
     doc |= {key: digest_of((folder / name).read_bytes()) for name, key in PARTS.items()} | changes
     doc["digest"] = bundle.identity(doc)
     (folder / bundle.MANIFEST).write_text(json.dumps(doc))
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the look at the data away that comes first, so that the rules' own answer to it is seen."""
+    monkeypatch.setattr(exceptions, "wrong", lambda *_: [])
 
 
 @pytest.mark.parametrize("name", [*PARTS, bundle.MANIFEST])
@@ -70,10 +77,36 @@ def test_raised_limits_give_the_bundle_another_name(folder: Path) -> None:
         b'{"evoguard": {"review": {"allow": true}, "rules": {}}}',
     ],
 )  # fmt: skip
-async def test_data_without_its_lists_never_allows(folder: Path, data: bytes) -> None:
+async def test_data_without_its_lists_is_not_loaded_and_never_allows(
+    folder: Path, data: bytes, request: pytest.FixtureRequest
+) -> None:
     (folder / bundle.DATA).write_bytes(data)
     forge(folder)
-    assert not await allowed(OpaWasmPolicies(folder=folder))
+    with pytest.raises(IntegrityError):
+        OpaWasmPolicies(folder=folder)
+    if data != b"not json":
+        request.getfixturevalue("unread")
+        assert not await allowed(OpaWasmPolicies(folder=folder))
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize("said", [None, [], "author.held", ["author.held"], 5])
+async def test_an_exemption_from_the_constitution_lifts_nothing_though_the_data_were_believed(
+    folder: Path, said: object
+) -> None:
+    data = json.loads((folder / bundle.DATA).read_text())
+    data["exemptions"] = [
+        {"id": "X", "code": "author.held", "scope": {"repo": "lending", "component": "", "path": ""}, "reason": "r",
+         "owner": "ada", "approved_by": ["ada", "bob"], "until": "2026-10-01"}
+    ]  # fmt: skip
+    data["shadow"] = [{"code": "author.held", "effective_on": "2026-10-01"}]
+    data["constitution"] = said
+    (folder / bundle.DATA).write_text(json.dumps(data))
+    forge(folder)
+    decision = await OpaWasmPolicies(folder=folder).decide("review", a_question(author={"held": True}))
+    # A list that names other codes only is a bundle that says the rule is none of the constitution; it is not loaded.
+    assert not decision.allow
+    assert "author.held" in {finding.code for finding in decision.deny}
 
 
 @pytest.mark.parametrize("part", ["limits", "guard", "evidence", "modes", "rules"])
@@ -85,6 +118,7 @@ async def test_half_of_the_data_never_allows(folder: Path, part: str) -> None:
     assert not await allowed(OpaWasmPolicies(folder=folder))
 
 
+@pytest.mark.usefixtures("unread")
 @pytest.mark.parametrize("change", ["one rule more", "one rule less"])
 async def test_a_rule_that_the_manifest_knows_and_the_engine_does_not_is_no_verdict(folder: Path, change: str) -> None:
     rules = list(bundle.load().manifest.rules)
@@ -128,6 +162,7 @@ def test_a_lost_test_is_not_a_pass(folder: Path) -> None:
         run_rule_tests(folder)
 
 
+@pytest.mark.usefixtures("unread")
 def test_tests_run_on_damaged_data_fail(folder: Path) -> None:
     (folder / bundle.DATA).write_text("{}")
     forge(folder)

@@ -14,6 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from evoguard.domain import exceptions
 from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.errors import IntegrityError
 
@@ -57,7 +58,10 @@ def load(folder: Path | None = None) -> Bundle:
     for name, key in ((WASM, "wasm"), (TESTS, "tests_wasm"), (DATA, "data")):
         if digest_of(parts[name]) != doc[key]:
             raise _broken(f"{name} is not the file that the manifest names")
-    return Bundle(_manifest(doc), parts[WASM], parts[TESTS], parts[DATA])
+    manifest = _manifest(doc)
+    if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
+        raise _broken(f"{DATA}: {why[0]}")
+    return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA])
 
 
 def identity(doc: Mapping[str, Json]) -> Digest:
@@ -93,6 +97,14 @@ def _read(home: Traversable, name: str) -> bytes:
         return home.joinpath(name).read_bytes()
     except OSError as err:
         raise _broken(f"{name} is missing") from err
+
+
+def _data(raw: bytes) -> dict[str, Json]:
+    try:
+        doc = json.loads(raw)
+    except (ValueError, RecursionError) as err:
+        raise _broken(f"{DATA} cannot be read") from err
+    return doc if isinstance(doc, dict) else {}
 
 
 def _manifest_doc(raw: bytes) -> dict[str, Json]:

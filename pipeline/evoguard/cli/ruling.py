@@ -24,7 +24,7 @@ Row = Mapping[str, object]
 
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    verb(policy, "test", example="evoguard policy test")(policy_test)
+    verb(policy, "test", example="evoguard policy test\nevoguard policy test --bundle /tmp/rules")(policy_test)
     verb(policy, "show", example="evoguard policy show --json")(policy_show)
     example = "evoguard policy backtest\nevoguard policy backtest --bundle /tmp/rules --since 2026-11-01 --check"
     verb(policy, "backtest", example=example)(policy_backtest)
@@ -33,36 +33,37 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(policy, name="policy")
 
 
-def policy_test(session: Session) -> int:
-    """Run the rules' own tests, from the compiled bundle that ships."""
+def policy_test(session: Session, bundle: Bundle = None) -> int:
+    """Run the rules' own tests, from the compiled bundle that ships or from your own."""
     from evoguard.cli.progress import progress
     from evoguard.wiring import proofs
 
     with progress("compiling and running the rule tests"):
-        results = proofs.rule_tests(session.settings())
+        results = proofs.rule_tests(session.settings(), bundle)
     failed = [name for name, passed in results if not passed]
     doc = {
         "ok": bool(results) and not failed,
         "passed": len(results) - len(failed),
         "failed": len(failed),
-        "bundle": proofs.rules()["digest"],
+        "bundle": proofs.rules(bundle)["digest"],
         "tests": [{"name": name, "passed": passed} for name, passed in results],
     }
     session.answer(doc, lambda: _tests_page(doc, failed))
     return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
 
 
-def policy_show(session: Session) -> int:
-    """Show the policy bundle: its digest, and every rule with code, severity and source."""
+def policy_show(session: Session, bundle: Bundle = None) -> int:
+    """Show a policy bundle: its digest, every rule with code, severity and source, and what is excepted till when."""
     from evoguard.wiring import proofs
 
-    doc = proofs.rules()
+    doc = proofs.rules(bundle, now_s=int(datetime.now(UTC).timestamp()))
     rows = cast("list[Row]", doc["rules"])
     names = ("code", "severity", "title", "source")
 
     def page() -> None:
         facts([("digest", doc["digest"]), ("opa", doc["opa"]), ("tests", doc["tests"])])
         table(names, ([row.get(name, "") for name in names] for row in rows))
+        _exceptions_page(doc)
 
     session.answer(doc, page)
     return exit_codes.DONE
@@ -117,6 +118,20 @@ def _tests_page(doc: Row, failed: list[str]) -> None:
     line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
     for name in failed:
         line(f"  FAILED {name}")
+
+
+def _exceptions_page(doc: Row) -> None:
+    if exempt := cast("list[Row]", doc["exemptions"]):
+        names = ("exemption", "code", "scope", "until", "standing", "owner", "reason")
+        scopes = [" ".join(f"{k}={v}" for k, v in cast("Row", row["scope"]).items() if v) for row in exempt]
+        rows = [(row["id"], row["code"], scope) for row, scope in zip(exempt, scopes, strict=True)]
+        more = ([row[name] for name in names[3:]] for row in exempt)
+        table(names, ([*one, *two] for one, two in zip(rows, more, strict=True)))
+    if shadow := cast("list[Row]", doc["shadow"]):
+        table(("in shadow", "effective on", "standing"),
+              ([row["code"], row["effective_on"], row["standing"]] for row in shadow))  # fmt: skip
+    if not exempt and not shadow:
+        line("nothing is exempt, and no rule is in shadow")
 
 
 def _backtest_page(doc: Row) -> None:

@@ -176,25 +176,33 @@ async def audit_log(settings: Settings, public_pem: bytes, root: bytes | None = 
     }
 
 
-def rule_tests(settings: Settings) -> list[tuple[str, bool]]:
-    """Run the shipped rules' own tests. Raises: IntegrityError."""
+def rule_tests(settings: Settings, folder: Path | None = None) -> list[tuple[str, bool]]:
+    """Run the own tests of the rules that ship, or of a bundle in a folder. Raises: IntegrityError."""
     from evoguard.adapters.opa_wasm import run_rule_tests
 
     cache = settings.state / "policy-cache" if settings.state.is_dir() else None
-    return run_rule_tests(cache_dir=cache)
+    return run_rule_tests(cache_dir=cache, folder=folder)
 
 
-def rules() -> dict[str, Json]:
-    """Return the shipped bundle: digest, rules, sources. Raises: IntegrityError when a file does not match."""
+def rules(folder: Path | None = None, *, now_s: int = 0) -> dict[str, Json]:
+    """Return a bundle, by default the one that ships: digest, rules, sources, what is excepted and whether it holds.
+
+    Raises: IntegrityError when a file does not match.
+    """
     from evoguard import bundle
+    from evoguard.domain import exceptions
 
-    manifest = bundle.load().manifest
+    loaded = bundle.load(folder)
+    manifest = loaded.manifest
+    exempt, shadow = exceptions.listed(json.loads(loaded.data), now_s)
     return {
         "digest": manifest.digest,
         "opa": manifest.opa_version,
         "rules": [{"code": code, **manifest.codes[code]} for code in manifest.rules],
         "tests": len(manifest.tests),
         "sources": dict(manifest.sources),
+        "exemptions": exempt,
+        "shadow": shadow,
     }
 
 

@@ -27,11 +27,12 @@ def rules() -> OpaWasmPolicies:
     return OpaWasmPolicies()
 
 
-def edited(folder: Path, **limits: int) -> Path:
-    """Make a bundle of the shipped rules with other numbers; nothing of it needs OPA."""
+def edited(folder: Path, parts: dict[str, object] | None = None, **limits: int) -> Path:
+    """Make a bundle of the shipped rules with other numbers and other `parts` of data; nothing of it needs OPA."""
     shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     data = json.loads((folder / bundle.DATA).read_bytes())
     data["limits"] |= limits
+    data |= parts or {}
     (folder / bundle.DATA).write_bytes(canonical(data))
     doc = json.loads((folder / bundle.MANIFEST).read_bytes())
     doc["data"] = digest_of(canonical(data))
@@ -162,3 +163,64 @@ def test_a_bundle_that_was_edited_by_hand_is_refused(past: Installed, tmp_path: 
 
 def test_without_any_decision_nothing_was_tried(installed: Installed):
     assert installed.json("policy", "backtest").error["code"] == "policy.no_decisions"
+
+
+EXEMPT = {
+    "id": "EX-1", "code": "change.unbounded", "scope": {"repo": "lending", "component": "", "path": ""},
+    "reason": "one large move", "owner": "ada", "approved_by": ["ada", "bob"], "until": "2026-10-01",
+}  # fmt: skip
+
+
+def codes(decision: object) -> set[str]:
+    assert isinstance(decision, list)
+    return {str(row["code"]) for row in decision}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"exemptions": [EXEMPT]},
+        {"shadow": [{"code": "change.unbounded", "effective_on": "2026-10-01"}]},
+    ],
+)
+def test_what_is_excepted_is_told_by_the_compiled_rules_and_counts_as_loosening(
+    past: Installed, tmp_path: Path, parts: dict[str, object]
+):
+    tight, open_ = edited(tmp_path / "tight", max_files=10), edited(tmp_path / "open", parts, max_files=10)
+    denied, lifted = (past.json("policy", "simulate", WIDE, "--bundle", str(b)).doc for b in (tight, open_))
+    assert codes(denied["stages"][0]["now"]["deny"]) == {"change.unbounded"}
+    now = lifted["stages"][0]["now"]
+    assert (now["allow"], now["deny"]) == (True, [])
+    (note,) = [row for row in now["notes"] if row["code"] == "change.unbounded"]
+    assert note["msg"].startswith(("exempt until 2026-10-01 (EX-1): ", "in shadow until 2026-10-01: "))
+    told = past.json("policy", "show", "--bundle", str(open_)).doc
+    assert [row["code"] for row in (*told["exemptions"], *told["shadow"])] == ["change.unbounded"]
+    assert all(row["standing"] in ("holds", "run out") for row in (*told["exemptions"], *told["shadow"]))
+    page = past.run("policy", "show", "--bundle", str(open_)).out
+    assert "change.unbounded" in page.split("standing")[1]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"exemptions": [{**EXEMPT, "code": "author.held"}]}, "is no rule that may be excepted"),
+        ({"constitution": []}, "`constitution` must be"),
+        ({"constitution": [], "exemptions": [{**EXEMPT, "code": "author.held"}]}, "`constitution` must be"),
+        ({"exemptions": [{**EXEMPT, "approved_by": ["ada", "Ada"]}]}, "2 different people"),
+        ({"exemptions": [{**EXEMPT, "until": ""}]}, "until is a day"),
+        ({"exemptions": {}}, "`exemptions` must be a list"),
+        ({"shadow": [{"code": "author.held", "effective_on": "2026-10-01"}]}, "is no rule that may be excepted"),
+    ],
+)
+def test_a_bundle_that_excepts_what_it_may_not_is_not_loaded(
+    past: Installed, tmp_path: Path, parts: dict[str, object], says: str
+):
+    answer = past.json("policy", "simulate", WIDE, "--bundle", str(edited(tmp_path / "b", parts)))
+    assert answer.error["code"] == "integrity.policies"
+    assert says in str(answer.error["message"])
+
+
+def test_the_tests_of_another_bundle_are_its_own(past: Installed, tmp_path: Path):
+    answer = past.json("policy", "test", "--bundle", str(edited(tmp_path / "tight", max_files=10)))
+    assert (answer.code, answer.doc["failed"] > 0) == (1, True)
+    assert answer.doc["bundle"] != bundle.load().manifest.digest
