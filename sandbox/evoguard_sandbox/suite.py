@@ -135,6 +135,7 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
     if found.unmutated is None and found.moved:
         # In file order and with nothing false; what is red so as well is the candidate's.
         found = replace(found, unmutated=await runs.on(replace(asks[0], tree=laid.tree, shuffled=False)))
+        found = await _accused(runs, found, asks)  # what passes now may have passed as well when it was false
     return found
 
 
@@ -161,14 +162,18 @@ async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Eviden
     Where they disturb others the suspects are false alone: a test may fail on the base for another's sake.
     """
     shuffled, disturbing = found.base.shuffled, bool(found.base.disturbed)
-    unclear = [suspects | red for suspects, red in zip(found.suspects, found.red, strict=True)]
+    # What is refused for another reason is refused in any order.
+    ordered = {finding.code for finding in judge(found)} - {"tests.mutant_passed"} == {"tests.failed"}
+    red = found.red if ordered else (frozenset[str](), frozenset[str]())
+    unclear = [suspects | reds for suspects, reds in zip(found.suspects, red, strict=True)]
 
     def on_base(n: int, ids: frozenset[str], *, alone: bool) -> Awaitable[RunFacts] | None:
+        if not ids or (found.alone if alone else found.again)[n] is not None:
+            return None
         false = {path: asks[n].tree[path] for path in found.base.halves[n]}
         if alone:
             false = only_false(runs.base, false, found.base.halves[n], ids)
-        ask = Ask({**runs.base, **false}, asks[n].kept, shuffled=shuffled, seed=asks[n].seed)
-        return runs.on(ask) if ids else None
+        return runs.on(Ask({**runs.base, **false}, asks[n].kept, shuffled=shuffled, seed=asks[n].seed))
 
     async with Together() as group:
         again = [
@@ -181,8 +186,8 @@ async def _accused(runs: Runs, found: Evidence, asks: tuple[Ask, Ask]) -> Eviden
         ]
     return replace(
         found,
-        again=(again[0].result(), again[1].result()),
-        alone=(alone[0].result(), alone[1].result()),
+        again=(again[0].result() or found.again[0], again[1].result() or found.again[1]),
+        alone=(alone[0].result() or found.alone[0], alone[1].result() or found.alone[1]),
     )
 
 

@@ -153,13 +153,15 @@ class Evidence:
     def red(self) -> tuple[frozenset[str], frozenset[str]]:
         """For each half: the ids that are red in it, where the base's tests are shuffled and only some are red.
 
-        The order may be why: then the base fails them as well, with the same tests false in the same order.
+        The order may be why: then the base fails them as well, with the same tests false in the same order. None where
+        one of them is red apart from the code, too: there all run in file order and nothing is false.
         """
         first, second = (
             frozenset(t.id for t in self._untouched(run, picked) if t.outcome in RED) & self.base.passing
             for run, picked in zip(self.halves, self.base.halves, strict=True)
         )
-        few = self.base.shuffled and len(first | second) <= allowed(len(self.expected))
+        apart = frozenset(t.id for t in self.split.tests if t.outcome in RED) if self.split is not None else frozenset()
+        few = self.base.shuffled and len(first | second) <= allowed(len(self.expected)) and not (first | second) & apart
         return (first, second) if few else (frozenset(), frozenset())
 
     @property
