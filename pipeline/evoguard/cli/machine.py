@@ -16,7 +16,7 @@ from evoguard.cli.text import line, note, table
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     verb(app, "doctor", example="evoguard doctor\nevoguard doctor --json --no-start")(doctor)
-    verb(app, "bench", example="evoguard bench guard --quick\nevoguard bench crash --json --check")(bench)
+    verb(app, "bench", example="\n".join(f"evoguard bench {one:<11}# {what}" for one, what in BENCHES.items()))(bench)
     verb(app, "demo", example="evoguard demo")(demo)
 
 
@@ -41,9 +41,21 @@ def doctor(
     return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
 
 
+BENCHES = {
+    "guard": "what the guard itself costs a change, from submission to the first stage",
+    "kpis": "a look at a rollout after a day of KPI batches",
+    "crash": "kill -9 of worker, flag server and router in a rollout",
+    "sandbox": "one sandbox: from the pool, cold, its memory, its end",
+    "suite": "a whole verdict beside the plain suite",
+    "suites": "real packages' own suites: the same outcomes, the price (an hour)",
+    "forgeries": "wrong programs that try to look green (half an hour)",
+    "escapes": "probes that try to get out or to use up the host",
+}
+
+
 def bench(
     session: Session,
-    name: Annotated[str, typer.Argument(help="guard, kpis, crash, forgeries, escapes, sandbox, suite or suites.")],
+    name: Annotated[str, typer.Argument(help="One of those below.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when a bar is missed.")] = False,
 ) -> int:

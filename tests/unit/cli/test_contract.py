@@ -183,3 +183,12 @@ def test_the_version_is_the_packages(capsys):
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"evoguard {__version__}"
+
+
+def test_help_of_bench_says_what_each_one_is(capsys):
+    from evoguard.bench import NAMES
+
+    assert main(["bench", "--help"]) == 0
+    said = capsys.readouterr().out
+    for name in NAMES:
+        assert f"evoguard bench {name} " in said
