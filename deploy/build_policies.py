@@ -94,12 +94,12 @@ class Builder:
             if texts["severity"] not in SEVERITIES or not about.get("description"):
                 raise SystemExit(f"{path}: METADATA needs a description and one of {sorted(SEVERITIES)}")
             codes[code] = {key: str(value) for key, value in texts.items()}
-        listed = json.loads((self.policies / "data.json").read_text())["rules"]
+        data = json.loads((self.policies / "data.json").read_text())
+        listed = data["rules"]
         if sorted(codes) != listed:
-            wrong = [*(f"add {code}" for code in sorted(codes.keys() - {*listed}))]
+            wrong = [f"add {code}" for code in sorted(codes.keys() - {*listed})]
             wrong += [f"take out {code}, which has no file" for code in sorted({*listed} - codes.keys())]
             raise SystemExit(f"data.json: `rules` lists every code, sorted, each once: {'; '.join(wrong) or 'sort it'}")
-        data = json.loads((self.policies / "data.json").read_text())
         if why := exceptions.wrong(data, codes):
             raise SystemExit("data.json: " + "; ".join(why))
         return codes

@@ -121,9 +121,10 @@ async def evidence_of(runs: Runs, candidate: Tree, held: Tree, laid: Laid | None
         own = later.start(_maybe(_with_own_layers(runs, laid, base)))
     # Alone and last: what runs beside it is told in full, and could listen.
     hidden = await held_out.on_candidate(runs, laid.tree, replace(apart, kinds=base.kinds), held, base.held)
-    lost = hidden is not None and base.held.lost(hidden)
-    on_base = split_ask(runs.base, laid.kept, base.packages, laid.readable)
-    again = await held_out.on_base(runs, runs.base, on_base, held) if lost else None
+    again = None
+    if hidden is not None and base.held.lost(hidden):
+        of_base = split_ask(runs.base, laid.kept, base.packages, laid.readable)
+        again = await held_out.on_base(runs, of_base, held)
     notes = tuple(f.msg for f in lock_changed(runs.base, candidate, runs.suite.lock))
     most = runs.limits.tests
     both = (first.result(), second.result() or first.result())

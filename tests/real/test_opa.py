@@ -279,19 +279,20 @@ def _rest(question: dict[str, Any], dice: random.Random) -> None:
     question["policy"]["bundle"] = dice.choice(["sha256:bundle", "sha256:bundle", "sha256:other"])
 
 
-def test_a_rule_whose_file_is_called_like_a_tests_is_named_and_not_left_out(tmp_path: Path) -> None:
+def with_a_rule(tmp_path: Path, name: str) -> Path:
+    """Return a copy of the policies with one rule more, that nothing lists."""
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
-    text = (folder / "author" / "held.rego").read_text().replace("author.held", "author.needs_test")
-    (folder / "author" / "needs_test.rego").write_text(text)
+    text = (folder / "author" / "held.rego").read_text().replace("author.held", f"author.{name}")
+    (folder / "author" / f"{name}.rego").write_text(text)
+    return folder
+
+
+def test_a_rule_whose_file_is_called_like_a_tests_is_named_and_not_left_out(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"needs_test\.rego: a rule whose file"):
-        builder().Builder(OPA, folder).tests()
+        builder().Builder(OPA, with_a_rule(tmp_path, "needs_test")).tests()
 
 
 def test_a_rule_that_the_data_does_not_list_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "policies"
-    shutil.copytree(POLICIES, folder)
-    text = (folder / "author" / "held.rego").read_text().replace("author.held", "author.more")
-    (folder / "author" / "more.rego").write_text(text)
     with pytest.raises(SystemExit, match=r"add author\.more$"):
-        builder().Builder(OPA, folder).codes()
+        builder().Builder(OPA, with_a_rule(tmp_path, "more")).codes()

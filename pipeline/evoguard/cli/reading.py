@@ -11,7 +11,7 @@ from evoguard.cli import exit_codes
 from evoguard.cli.session import Session, emit, run, verb
 from evoguard.cli.text import line, note, shown, table
 
-PATCH_BYTES = 4 << 20
+SHOWN_BYTES = 4 << 20
 ChangeArgument = Annotated[str, typer.Argument(metavar="ID", help="The change's id.")]
 
 
@@ -76,14 +76,14 @@ def diff(session: Session, change: ChangeArgument) -> int:
 
     with session.opened() as opened:
         row = run(found(Reading(opened), change))
-        text, cut = run(patch_of(opened, row, most_bytes=PATCH_BYTES))
+        text, cut = run(patch_of(opened, row, most_bytes=SHOWN_BYTES))
 
     def tell() -> None:
         for one in text.split("\n")[:-1]:
             # A return inside a line would write over what stands there; tabs are what they are.
             print("\t".join(map(shown, one.split("\t"))))
         if cut:
-            note(f"cut off after {PATCH_BYTES >> 20} MiB")
+            note(f"cut off after {SHOWN_BYTES >> 20} MiB")
 
     session.answer({"change": change, "base": row.base, "head": row.head, "patch": text, "cut_off": cut}, tell)
     return exit_codes.DONE

@@ -75,18 +75,14 @@ async def examine(settings: Settings, *, start: bool = True) -> dict[str, Json]:
     }
 
 
-def _of_the_state(settings: Settings, *looks: Callable[[Settings], Iterable[Part]]) -> Iterator[Part]:
+def _state(settings: Settings) -> Iterator[Part]:
     """Look at the parts of a state folder; without one there is a single thing to say of them all."""
     if not (settings.state / "VERSION").exists():
         detail = f"{settings.state} is no state folder yet"
         yield Part("state folder", ok=False, detail=detail, mend=f"evoguard init --state {settings.state}")
         return
-    for look in looks:
+    for look in (_state_folder, _service_key, _database, _kill_folder):
         yield from _safely(look, settings)
-
-
-def _state(settings: Settings) -> Iterator[Part]:
-    yield from _of_the_state(settings, _state_folder, _service_key, _database, _kill_folder)
 
 
 def _safely(look: Callable[[Settings], Iterable[Part]], settings: Settings) -> list[Part]:

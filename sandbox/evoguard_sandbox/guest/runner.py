@@ -61,7 +61,9 @@ class TestWarm(unittest.TestCase):
 
 def read_order() -> dict[str, Any]:
     """Read the order from stdin and put nothing in its place."""
-    data = b"".join(iter(lambda: os.read(0, 1 << 16), b""))
+    data = b""
+    while chunk := os.read(0, 1 << 16):
+        data += chunk
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)

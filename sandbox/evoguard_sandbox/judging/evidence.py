@@ -36,14 +36,20 @@ class Held:
         """Return what they took, one after the other."""
         return sum(run.wall_ms for run in self.runs)
 
+    @property
+    def green(self) -> bool:
+        """Tell whether nothing is red in the run that has all of them; in the other some fail on the base, too."""
+        return bool(self.runs) and green(self.runs[-1]) and all(told_well(run) for run in self.runs)
+
     def lost(self, now: Held) -> frozenset[str]:
         """Return the ids that came out well here, and `now` not: a test that is skipped or gone proves nothing."""
         found: set[str] = set()
         for was, seen in ((self.apart, now.apart), (self.beside, now.beside)):
             told = seen.outcome_of() if seen is not None else {}
             for test in was.tests if was is not None else ():
-                same = told.get(test.id) in GOOD or (test.outcome in QUIET and told.get(test.id) == test.outcome)
-                found |= set() if same or test.outcome not in GOOD | QUIET else {test.id}
+                quiet = test.outcome in QUIET and told.get(test.id) == test.outcome
+                if test.outcome in GOOD | QUIET and told.get(test.id) not in GOOD and not quiet:
+                    found.add(test.id)
         return frozenset(found)
 
 

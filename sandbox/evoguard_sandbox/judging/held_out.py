@@ -16,15 +16,15 @@ from evoguard_sandbox.trees import Tree
 LEAST_S = 0.25
 
 
-async def on_base(runs: Runs, tree: Tree, apart: Ask, held: Tree) -> Held:
+async def on_base(runs: Runs, apart: Ask, held: Tree) -> Held:
     """Run them on the base: apart from the code, and beside it as well where not all of them pass so."""
     if not held:
         return Held()
     split = apart.packages and runs.room.backend.pairs
-    first = await runs.on(held_ask(tree, apart, held)) if split else None
+    first = await runs.on(held_ask(runs.base, apart, held)) if split else None
     if first is not None and (first.outcome == "void" or green(first)):
         return Held(first)
-    beside = await runs.on(held_ask(tree, apart, held, beside=True))
+    beside = await runs.on(held_ask(runs.base, apart, held, beside=True))
     use = first is not None and told_well(first) and any(test.outcome in GOOD for test in first.tests)
     return Held(first if use else None, beside)
 
@@ -42,7 +42,9 @@ async def on_candidate(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Hel
 
 async def _as_on_base(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Held) -> Held:
     first = await runs.on(held_ask(tree, apart, held)) if base.apart is not None else None
-    beside = await runs.on(held_ask(tree, apart, held, beside=True)) if base.beside is not None or not first else None
+    beside = (
+        await runs.on(held_ask(tree, apart, held, beside=True)) if base.beside is not None or first is None else None
+    )
     return Held(first, beside)
 
 

@@ -54,7 +54,7 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     async with Together() as group:
         one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
         two = group.start(_apart(runs, replace(apart, questions=MOST_QUESTIONS)))
-        three = group.start(held_out.on_base(runs, runs.base, apart, held))
+        three = group.start(held_out.on_base(runs, apart, held))
     mutants, split, hidden = one.result(), two.result(), three.result()
     ran = (mutants.plain, split, hidden.apart, hidden.beside)
     lost = next((run for run in ran if run is not None and run.outcome == "void"), None)

@@ -16,8 +16,6 @@ from evoguard_sandbox.judging.evidence import (
     Evidence,
     allowed,
     functions,
-    green,
-    told_well,
 )
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outcome, TestResult, Verdict
@@ -147,9 +145,9 @@ def patched(e: Evidence) -> Iterable[Finding]:
 def plugged(e: Evidence) -> Iterable[Finding]:
     """What a plugin of the base's puts into the test runner is what it puts there on the base, name by name."""
     own = e.base.plain.plugged
-    for what, run in once(e, lambda run: run.end_status is not None and run.plugged != own):
-        if what == OWN_LAYERS:
-            continue  # it has a plugin of its own, and proves nothing but what it fails
+    # The run with the candidate's own dependencies has a plugin of its own, and proves nothing but what it fails.
+    other = once(e, lambda run: run is not e.own_layers and run.end_status is not None and run.plugged != own)
+    for what, run in other:
         name = next(iter({*run.plugged.split()} ^ {*own.split()}), "").partition("=")[0]
         text = f"while running {what}, what a plugin replaces in the test runner is not what it replaces on the base"
         yield Finding("tests.runner_patched", f"{text}: {name}", term=name)
@@ -270,14 +268,8 @@ def held_out(e: Evidence) -> Iterable[Finding]:
         return
     if any(run.outcome == "void" for run in e.held.runs):
         yield Finding("sandbox.void", "the room failed while running the held-out tests, so nothing is proved")
-    elif e.held_lost or not _held_green(e) or any(_replaced(run, e.base) for run in e.held.runs):
+    elif e.held_lost or not e.held.green or any(_replaced(run, e.base) for run in e.held.runs):
         yield Finding("tests.held_out_failed", "the held-out tests do not pass on the candidate")
-
-
-def _held_green(e: Evidence) -> bool:
-    """Tell whether nothing is red in the run that has all of them; in the other some fail on the base, too."""
-    runs = e.held.runs if e.held is not None else ()
-    return bool(runs) and green(runs[-1]) and all(told_well(run) for run in runs)
 
 
 def _replaced(run: RunFacts, base: Base) -> bool:
@@ -363,7 +355,7 @@ def assurance(e: Evidence) -> Assurance:
     Tests apart from the code count only when every test that passes on the base is among them: what is left stands on
     mutants alone, and code that knows the tests can tell a mutant.
     """
-    if e.held is not None and e.held.beside is None and _held_green(e) and not e.held_lost:
+    if e.held is not None and e.held.beside is None and e.held.green and not e.held_lost:
         return "held-out"
     return "split" if e.apart and e.apart >= e.base.passing else "visible-only"
 

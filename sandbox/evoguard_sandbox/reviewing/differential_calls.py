@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import itertools
 import random
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evoguard_sandbox.judging.mutant_words import parsed
 from evoguard_sandbox.trees import Tree
 
 MOST_TEST_BYTES, MOST_ROWS, MOST_ARGUMENTS, ARGUMENT_CHARS, DEEP = 512 * 1024, 20, 12, 2000, 6
@@ -55,10 +55,7 @@ def calls_of(base: Tree, trusted: Callable[[str], bool], packages: Sequence[str]
         if not trusted(path) or not path.endswith(".py") or len(entry.data) > MOST_TEST_BYTES:
             continue
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(entry.data)
-            for call in _File(tree, frozenset(packages)).calls():
+            for call in _File(parsed(entry.data), frozenset(packages)).calls():
                 found.setdefault(call.text(), call)
         except UNREADABLE:
             continue  # a test file that cannot be read gives no calls; the suite itself says what is wrong with it

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from evoguard_sandbox.judging.mutant_words import parsed
 from evoguard_sandbox.reviewing.differential_calls import UNREADABLE, Call
 from evoguard_sandbox.trees import Tree
 
@@ -35,9 +35,7 @@ def _constants(source: bytes) -> Counter[tuple[str, Any]]:
     if len(source) > MOST_SOURCE_BYTES:
         return Counter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nodes = list(ast.walk(ast.parse(source)))
+        nodes = list(ast.walk(parsed(source)))
     except UNREADABLE:
         return Counter()
     constants = [node.value for node in nodes if isinstance(node, ast.Constant)]

@@ -27,7 +27,8 @@ PATCH_BYTES = 8 * 1024 * 1024
 """So much of a patch is looked at for secrets; a file beyond it is reported as `unscanned`."""
 
 _ARGUMENT_BYTES = 512 * 1024
-_DIFF = ("diff-tree", "-r", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index")
+_READ = ("diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index")
+_DIFF = (*_READ, "-z")
 """Without renames a moved file is a removal and an addition: both names are touched, and no similarity can hide one."""
 
 
@@ -65,8 +66,7 @@ class GitSources:
         Raises: InputError `ref.missing`, `repo.unknown`; UnavailableError when git gives no answer.
         """
         git = self._git(repo, base, head)
-        shown = [flag for flag in _DIFF if flag != "-z"]
-        said = await git.run(*shown, "-p", "--stat", base, head, limit_bytes=most_bytes)
+        said = await git.run(*_READ, "-p", "--stat", base, head, limit_bytes=most_bytes)
         if said.code and not said.truncated:
             raise InputError(f"the commits cannot be compared: {said.why}", code="ref.missing", fix="submit it again")
         return said.out.decode("utf-8", "backslashreplace"), said.truncated
