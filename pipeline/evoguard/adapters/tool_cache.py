@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from evoguard.errors import ConfigError
@@ -27,10 +28,26 @@ def runsc_path(configured: str = "") -> Path:
 
 
 def layer_dir(configured: str = "") -> Path:
-    """Return the configured runner layer, else the newest. Raises: ConfigError when there is none."""
+    """Return the configured runner layer, else the one that set-up noted in this environment, else a fitting one.
+
+    The cache may hold layers of other checkouts and of other Pythons; a layer fits when it was made for this Python.
+    Raises: ConfigError when there is none.
+    """
     if configured:
         return Path(configured)
-    found = sorted((cache() / "layers").glob("runner-*"), key=lambda p: p.stat().st_mtime)
+    noted = _noted_layer(Path(sys.prefix) / "evoguard-runner-layer")
+    if noted is not None:
+        return noted
+    name = f"runner-{sys.version_info[0]}.{sys.version_info[1]}-*"
+    found = sorted((cache() / "layers").glob(name), key=lambda p: p.stat().st_mtime)
     if not found:
         raise ConfigError("the sandbox's runner layer is missing", code="sandbox.layer_missing", fix=MEND)
     return found[-1]
+
+
+def _noted_layer(note: Path) -> Path | None:
+    try:
+        layer = Path(note.read_text(encoding="utf-8").strip())
+    except OSError:
+        return None
+    return layer if layer.is_absolute() and layer.is_dir() else None
