@@ -16,7 +16,7 @@ if [ ! -d "$out" ]; then
     say "the sandbox's runner layer (pytest, wheels only)"
     T=$(mktemp -d "$CACHE/.runner.XXXXXX")
     $PY -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-compile --target "$T" -r deploy/requirements/runner.txt
-    rm -rf "$T/bin"
+    rm -rf "$T/bin"; sed -i '/^\.\.\/\.\.\/bin\//d' "$T"/*.dist-info/RECORD
     PYTHONHASHSEED=0 $PY -m compileall -q --invalidation-mode unchecked-hash -s "$T" -p /opt/layer "$T" >/dev/null
     chmod -R u=rwX,go=rX "$T"; mv "$T" "$out"
   fi
