@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import datetime
 import functools
 import importlib
 import sys
@@ -38,7 +39,7 @@ def _class(special: tuple[str, ...]) -> type:
     space: dict[str, Value] = {name: _special(name) for name in special}
     if "__eq__" in space and "__hash__" not in space:
         space["__hash__"] = object.__hash__
-    return type("object", (Borrowed,), space)
+    return type("object", (Borrowed, datetime.tzinfo) if "utcoffset" in special else (Borrowed,), space)
 
 
 def borrow(ask: Ask, at: int, special: tuple[str, ...]) -> Borrowed:

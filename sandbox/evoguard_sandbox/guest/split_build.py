@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import datetime
 import functools
 import numbers
 import os
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_names as words
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
+    from evoguard_sandbox.guest.split_fields import VALUE_KINDS
     from evoguard_sandbox.guest.split_probe import FORWARD
     from evoguard_sandbox.guest.split_proxy import Link, Method, Px, PxMeta, link_of
 else:
@@ -20,11 +22,12 @@ else:
     import split_names as words
     import split_stock as stock
     import split_wire as wire
+    from split_fields import VALUE_KINDS
     from split_probe import FORWARD
     from split_proxy import Link, Method, Px, PxMeta, link_of
 
 Value = Any  # a class built at run time
-VALUE_KINDS = wire.VALUE_KINDS
+_INHERITED = (*VALUE_KINDS, datetime.tzinfo)
 ABSTRACT: dict[str, Value] = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in (collections.abc, numbers)
@@ -58,6 +61,16 @@ def _forwarded(name: str) -> Value:
     return property(read, store)
 
 
+def _of_zone(name: str) -> Value:
+    """Return a method of a time zone, which the library calls with whatever is compared, printed or converted."""
+
+    def ask(self: Value, moment: Value) -> Value:
+        link_of(self).show(moment)
+        return link_of(self).ask("meth", self, name, moment)
+
+    return ask
+
+
 @functools.cache
 def container_class(kind: type) -> Value:
     """Return a class that is a `kind` for isinstance, and asks for everything a `kind` can do."""
@@ -79,7 +92,7 @@ def _bases(known: dict[int, Value], packed: Value) -> list[Value]:
         kind = stock.NAMED[base]
         if kind in stock.CONTAINERS:
             kind = container_class(kind)
-        elif not (isinstance(kind, type) and (issubclass(kind, BaseException) or kind in VALUE_KINDS)):
+        elif not (isinstance(kind, type) and (issubclass(kind, BaseException) or kind in _INHERITED)):
             raise wire.WireError("a base that cannot be inherited")
         found.append(kind)
     return found
@@ -105,6 +118,8 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
         "_split_asks": False,
     }
     parents = _bases(known, bases)
+    if any(issubclass(base, datetime.tzinfo) for base in parents):
+        space |= {n: _of_zone(n) for n in words.OF_ZONES if n in over}
     inherited = [getattr(base, "_split_methods", ()) for base in parents]
     space["_split_methods"] = frozenset(wire.names(methods)).union(*inherited)
     valued = any(kind in VALUE_KINDS for base in parents for kind in base.__mro__)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evoguard_sandbox.guest.split_fields import FIELDS, VALUE_KINDS
     from evoguard_sandbox.guest.split_proxy import PxMeta, link_of
     from evoguard_sandbox.guest.split_stock import CONTAINERS
-    from evoguard_sandbox.guest.split_wire import FIELDS, VALUE_KINDS
 else:
+    from split_fields import FIELDS, VALUE_KINDS
     from split_proxy import PxMeta, link_of
     from split_stock import CONTAINERS
-    from split_wire import FIELDS, VALUE_KINDS
 
 Value = Any  # a stand-in, or a plain value
 MOST_ITEMS = 10_000

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_borrow import Borrowed, borrow, borrow_error, library
+    from evoguard_sandbox.guest.split_fields import FIELDS
 else:
     import split_names as words
     import split_stock as stock
     import split_wire as wire
     from split_borrow import Borrowed, borrow, borrow_error, library
+    from split_fields import FIELDS
 
 Value = Any  # the code under test's own objects
 STOCK = sys.stdlib_module_names
@@ -31,7 +33,7 @@ VALUES: tuple[tuple[type, Callable[[Value], Value]], ...] = (
     (bytes, lambda value: b"".join([value, b""])),
     (tuple, lambda value: tuple(list(tuple.__iter__(value)))),
     (frozenset, lambda value: frozenset(list(frozenset.__iter__(value)))),
-    *((kind, lambda value, kind=kind: _base_moment(kind, value)) for kind in list(wire.FIELDS)[:4]),
+    *((kind, lambda value, kind=kind: _base_moment(kind, value)) for kind in list(FIELDS)[:4]),
 )
 VALUE_KINDS = [kind for kind, _ in VALUES]
 _STEPS: tuple[Value, ...] = ([], (), {}, set(), {}.values(), {}.items(), "a", range(1), b"")
@@ -52,7 +54,7 @@ def _base_moment(kind: Value, value: Value) -> Value:
 _DAY, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond", "tzinfo")
 _PARTS: dict[Value, tuple[tuple[str, ...], tuple[str, ...]]] = dict(
     zip(
-        list(wire.FIELDS)[:4],
+        list(FIELDS)[:4],
         (
             ((*_DAY, *_CLOCK), ("fold",)),
             (_DAY, ()),
@@ -75,7 +77,7 @@ def _is_stock(kind: type) -> bool:
 def _inheritable(kind: type) -> bool:
     """Tell whether the other side builds on this type itself."""
     named = id(kind) in stock.NAME_OF
-    return named and (kind in VALUE_KINDS or kind in stock.CONTAINERS or issubclass(kind, BaseException))
+    return named and (kind in VALUE_KINDS or kind in stock.STORAGES or issubclass(kind, BaseException))
 
 
 def record(hold: Hold, kind: type, number: int) -> list[Value]:

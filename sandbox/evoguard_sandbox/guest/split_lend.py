@@ -6,6 +6,7 @@ runner, modules and most objects of the standard library are never lent.
 
 from __future__ import annotations
 
+import datetime
 import io
 import sys
 import types
@@ -25,7 +26,10 @@ _KEPT = (
     "_pytest",
     "pluggy",
     "py",
-    *(f"split_{n}" for n in words.listed("near link values proxy build probe doubt data lend wire names")),
+    *(
+        f"split_{n}"
+        for n in words.listed("near link values proxy build probe doubt data fields kinds lend names stars stock wire")
+    ),
 )
 _OPEN_STOCK = (types.SimpleNamespace, unittest.mock.NonCallableMock)
 _ITERATOR = ("__iter__", "__next__", "__length_hint__")
@@ -103,7 +107,7 @@ def lend(value: Value) -> Lent | None:
         return Lent(value, "file", _FILE)
     if kind is not object and _top(kind.__module__) in STOCK and not isinstance(value, _OPEN_STOCK):
         return Lent(value, "iterator", _ITERATOR) if hasattr(kind, "__next__") else None
-    special = _special(kind)
+    special = (*_special(kind), *(words.OF_ZONES if isinstance(value, datetime.tzinfo) else ()))
     # Lent once, it could come back as the answer to every later question.
     return None if "__eq__" in special and value == object() else Lent(value, "object", special)
 

@@ -6,6 +6,7 @@ then on every question raises TamperError. What cannot cross raises UnsplitError
 
 from __future__ import annotations
 
+import datetime
 import os
 import threading
 import types
@@ -31,9 +32,18 @@ Value = Any  # whatever tests and the candidate exchange
 MOST_LOG = 2000
 MOST_LOG_BYTES = 2000
 MOST_NESTED = 60
+MOST_MOMENTS = 64
 MOST_CALLBACKS = 500_000
 _STEPS = ("__next__", "send", "throw")
 _getpid = os.getpid
+
+
+def _naive(moment: datetime.datetime) -> Value:
+    """Return what a moment holds beside zone and fold, whatever its class says of itself.
+
+    Comparing asks the zone for both folds.
+    """
+    return datetime.datetime.__reduce__(moment)[1][0]
 
 
 class Link(Values):
@@ -62,6 +72,8 @@ class Link(Values):
         self.kinds = Kinds()
         self.most = 0
         self.upto = 0
+        self.moments: set[bytes] = set()
+        """The first moments that the code answered with in this test."""
 
     # --- saying no
     def accuse(self, what: str) -> proxy.TamperError:
@@ -92,8 +104,17 @@ class Link(Values):
         """Note that no stand-in is left of an object; the next question says so."""
         self.dropped += (number, count)
 
+    def show(self, moment: Value) -> None:
+        """Note that the code's own time zone is asked about a moment, which may be the one that a test expects.
+
+        Its answer decides how aware moments compare. Only one that the code has just given tells it nothing new.
+        """
+        if isinstance(moment, datetime.datetime) and _naive(moment) not in self.moments:
+            self.lean(told=True)
+
     def begin(self) -> None:
         """Begin a test: what it may ask is counted from here."""
+        self.moments.clear()
         self.upto = self.calls + self.callbacks + self.most if self.most else 0
 
     def _spend(self) -> None:
@@ -187,6 +208,8 @@ class Link(Values):
         if kind == "r":
             if op == "get" and isinstance(args[0], types.ModuleType) and isinstance(value, proxy.Px):
                 self.where[proxy.handle_of(value).number] = (args[0].__name__, args[1])
+            if isinstance(value, datetime.datetime) and len(self.moments) < MOST_MOMENTS:
+                self.moments.add(_naive(value))
             return value
         if not isinstance(value, Exception) or isinstance(value, unittest.SkipTest):
             raise RuntimeError(f"the code under test raised {type(value).__name__}") from None
@@ -243,7 +266,7 @@ class Link(Values):
         thing = wire.pick(self.lent, at)
         self.callbacks += 1
         if self.callbacks > MOST_CALLBACKS:
-            raise wire.WireError("too many callbacks")
+            raise wire.GoneError("more callbacks than a run may have")
         if op not in ("get", "du") or type(name) is not str:
             raise wire.WireError("an unknown callback")
         into, self.level = wire.Unpack(self), PLAIN

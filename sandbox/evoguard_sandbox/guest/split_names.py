@@ -22,6 +22,8 @@ DUNDERS = (*COMPARING, *ARITHMETIC, *ASKED, "__exit__")
 DESCRIPTOR = ("__get__", "__set__")
 # Asked of a class, these go to its metaclass: members of an Enum, items of a generic.
 OF_CLASSES = ("__iter__", "__len__", "__getitem__", "__contains__", "__reversed__")
+# What the library asks of a time zone.
+OF_ZONES = ("utcoffset", "dst", "tzname", "fromutc")
 # The special names which are read as attributes; all others are answered on the spot with "no such attribute".
 READ = frozenset(
     listed(

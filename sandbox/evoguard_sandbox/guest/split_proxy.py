@@ -44,6 +44,9 @@ class Link(Protocol):
     def lean(self, *, told: bool) -> None:
         """Note that the code's own comparison decides something."""
 
+    def show(self, moment: Value) -> None:
+        """Note that the code's own time zone is asked about a moment, which may be the one that a test expects."""
+
     def let_go(self, number: int, count: int) -> None:
         """Say that nothing here stands for this object any more."""
 

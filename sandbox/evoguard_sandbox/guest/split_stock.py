@@ -38,7 +38,9 @@ NAMED |= {
     if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, _EXITS)
 }
 NAMED |= {f"types.{name}": getattr(types, name) for name in ("NoneType", "EllipsisType", "NotImplementedType")}
-NAMED |= {f"datetime.{n}": getattr(datetime, n) for n in ("date", "datetime", "time", "timedelta", "timezone")}
+NAMED |= {
+    f"datetime.{n}": getattr(datetime, n) for n in ("date", "datetime", "time", "timedelta", "timezone", "tzinfo")
+}
 NAMED |= {f"collections.{n}": getattr(collections, n) for n in ("OrderedDict", "defaultdict", "Counter", "deque")}
 NAMED |= {f"pathlib.{n}": getattr(pathlib, n) for n in ("PurePath", "PurePosixPath", "PureWindowsPath")}
 NAMED |= {f"hashlib.{n}": getattr(hashlib, n) for n in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")}
@@ -58,3 +60,5 @@ CONTAINERS: tuple[type, ...] = (
     set,
     bytearray,
 )
+STORAGES: tuple[type, ...] = (*CONTAINERS, datetime.tzinfo)
+"""Classes with a layout of their own: an object of one that inherits from them is made by them."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_stars as stars
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
-    from evoguard_sandbox.guest.split_build import VALUE_KINDS
+    from evoguard_sandbox.guest.split_fields import FIELDS, VALUE_KINDS
 else:
     import split_kinds as kinds
     import split_lend as lending
@@ -29,7 +29,7 @@ else:
     import split_stars as stars
     import split_stock as stock
     import split_wire as wire
-    from split_build import VALUE_KINDS
+    from split_fields import FIELDS, VALUE_KINDS
 
 Value = Any  # whatever tests and the candidate exchange
 MOST_PINNED = 20_000
@@ -144,8 +144,8 @@ class Values:
         base = next((b for b in VALUE_KINDS if b in kind.__mro__ and b not in (tuple, frozenset)), None)
         if base is None:
             return None
-        if base in wire.FIELDS:
-            tag, fields, _ = wire.FIELDS[base]
+        if base in FIELDS:
+            tag, fields, _ = FIELDS[base]
             return [tag, *out.values(fields(value))]
         return ["w", "call", out.value(base), out.value((base(value),)), out.value({})]
 
@@ -214,9 +214,9 @@ class Values:
         found = self._standing(number, kind)
         if found is not None:
             return found
-        base: Value = next((b for b in kind.__mro__ if b in stock.CONTAINERS), object)
+        base: Value = next((b for b in kind.__mro__ if b in stock.STORAGES), object)
         made = base.__new__(kind)
-        if base is not object:
+        if base in stock.CONTAINERS:
             self._spoil(made, base)
         return self._keep(number, made)
 
@@ -241,9 +241,9 @@ class Values:
         base: Value = next((b for b in VALUE_KINDS if b in kind.__mro__), None)
         if base is None or type(value) is not base:
             raise wire.WireError("a value of another kind")
-        if base not in wire.FIELDS:
+        if base not in FIELDS:
             return self._keep(number, base.__new__(kind, value))
-        fields = wire.FIELDS[base][1](value)
+        fields = FIELDS[base][1](value)
         more = {"fold": fields.pop()} if hasattr(base, "fold") else {}
         return self._keep(number, base.__new__(kind, *fields, **more))
 

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import base64
 import collections
-import datetime
-import decimal
-import fractions
 import json
-import pathlib
 import re
 import select
+import sys
 import types
-import uuid
 from collections.abc import Callable
 from os import read, set_blocking, write
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from evoguard_sandbox.guest.split_stock import NAMED as _NAMED
+    from evoguard_sandbox.guest.split_fields import FIELDS, zone_named
 else:
-    from split_stock import NAMED as _NAMED
+    from split_fields import FIELDS, zone_named
 
 Value = Any  # anything at all: tests hand over what they like
 MOST_BYTES = 1 << 24
@@ -145,7 +141,7 @@ class Pack:
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise DepthError("a value too deep to travel")
-        make = _PACKERS.get(kind)
+        make = _PACKERS.get(kind) or _late_packer(kind)
         made = make(self, value) if make else self.side.pack(self, value)
         self.depth -= 1
         return made
@@ -221,68 +217,6 @@ def names(packed: Value, most: int = 4000) -> list[str]:
 _NATIVE = frozenset({bool, float, str})
 
 
-# --- by value, with fields: type -> (tag, its fields, how to make it again)
-def _zone(offset: Value, name: Value) -> datetime.timezone:
-    made = datetime.timezone(offset) if name is None else datetime.timezone(offset, name)
-    return datetime.UTC if name is None and not offset else made
-
-
-def _zone_fields(zone: Value) -> list[Value]:
-    plain = datetime.timezone(zone.utcoffset(None))
-    return [zone.utcoffset(None), None if zone.tzname(None) == plain.tzname(None) else zone.tzname(None)]
-
-
-_FLAGS = int(re.A | re.I | re.L | re.M | re.S | re.U | re.X)
-
-
-def _pattern(source: Value, flags: Value) -> re.Pattern[Any]:
-    if type(source) not in (str, bytes) or len(source) > 20_000:
-        raise WireError("no pattern")
-    return re.compile(source, flags & _FLAGS)
-
-
-def _moment(*parts: Value) -> Value:
-    return _DATETIME(*parts[:8], fold=parts[8])
-
-
-def _hour(*parts: Value) -> Value:
-    return _TIME(*parts[:5], fold=parts[5])
-
-
-_DATETIME, _TIME = _NAMED["datetime.datetime"], _NAMED["datetime.time"]
-_HOUR = ("hour", "minute", "second", "microsecond", "tzinfo", "fold")
-
-
-def _of(*attributes: str) -> Callable[[Value], list[Value]]:
-    return lambda value: [getattr(value, name) for name in attributes]
-
-
-def _text(value: Value) -> list[Value]:
-    return [str(value)]
-
-
-# In this order: a datetime is a date too.
-FIELDS: dict[type, tuple[str, Callable[[Value], list[Value]], Callable[..., Value]]] = {
-    _DATETIME: ("dt", _of("year", "month", "day", *_HOUR), _moment),
-    datetime.date: ("da", _of("year", "month", "day"), datetime.date),
-    _TIME: ("ti", _of(*_HOUR), _hour),
-    datetime.timedelta: ("td", _of("days", "seconds", "microseconds"), datetime.timedelta),
-    datetime.timezone: ("tz", _zone_fields, _zone),
-    decimal.Decimal: ("de", _text, decimal.Decimal),
-    fractions.Fraction: ("fr", _of("numerator", "denominator"), fractions.Fraction),
-    uuid.UUID: ("uu", _text, uuid.UUID),
-    pathlib.PosixPath: ("pp", _text, pathlib.PosixPath),
-    pathlib.PurePosixPath: ("pq", _text, pathlib.PurePosixPath),
-    pathlib.PureWindowsPath: ("pw", _text, pathlib.PureWindowsPath),
-    complex: ("x", _of("real", "imag"), complex),
-    range: ("R", _of("start", "stop", "step"), range),
-    slice: ("S", _of("start", "stop", "step"), slice),
-    re.Pattern: ("re", _of("pattern", "flags"), _pattern),
-}
-# Kinds of which a subclass of the candidate travels with its value: the last four by their fields.
-VALUE_KINDS: tuple[type, ...] = (int, float, str, bytes, tuple, frozenset, *list(FIELDS)[:4])
-
-
 def contents(out: Pack, container: Value) -> Value:
     """Return the JSON of what a mutable container holds."""
     if isinstance(container, bytearray):
@@ -335,6 +269,22 @@ def _fielded(tag: str, fields: Callable[[Value], list[Value]]) -> Callable[[Pack
     return lambda out, value: [tag, *out.values(fields(value))]
 
 
+def _late_packer(kind: type) -> Callable[[Pack, Value], Value] | None:
+    """Return how a time zone by name travels; its module is not loaded for those who have none."""
+    if kind.__name__ != "ZoneInfo" or kind is not getattr(sys.modules.get("zoneinfo"), "ZoneInfo", None):
+        return None
+    return _PACKERS.setdefault(kind, _pack_zone)
+
+
+def _pack_zone(out: Pack, zone: Value) -> Value:
+    return ["zi", zone.key] if zone.key is not None else out.side.pack(out, zone)
+
+
+def _make_zone(_into: Unpack, packed: list[Value]) -> Value:
+    _, key = packed
+    return zone_named(key)
+
+
 def _make_container(into: Unpack, packed: list[Value]) -> Value:
     tag, more, content = packed
     made = into.keep(_MAKERS[tag](into.value(more)))
@@ -373,6 +323,7 @@ UNPACKERS: dict[str, Callable[[Unpack, list[Value]], Value]] = {
     "mp": lambda into, p: types.MappingProxyType(dict(into.value(p[1]))),
     "r": lambda into, p: pick(into.held, p[1]),
     "a": lambda into, p: pick(into.given, p[1]),
+    "zi": _make_zone,
     **{tag: _make_container for tag in _MAKERS},
     **{tag: _make_fielded(make) for tag, _, make in FIELDS.values()},
 }
