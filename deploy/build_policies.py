@@ -20,6 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from scan_rules import scan_rules
+
 from evoguard import bundle
 from evoguard.domain import exceptions
 from evoguard.domain.canonical import digest_of
@@ -126,6 +128,7 @@ class Builder:
             bundle.WASM: self.wasm(ENTRYPOINTS, tests=False),
             bundle.TESTS: self.wasm(tests, tests=True),
             bundle.DATA: (self.policies / "data.json").read_bytes(),
+            bundle.SCAN: scan_rules(self.policies / "semgrep"),
         }
         doc: dict[str, Any] = {
             "opa_version": version.group(1).decode() if version else "",
@@ -133,6 +136,7 @@ class Builder:
             "wasm": digest_of(parts[bundle.WASM]),
             "tests_wasm": digest_of(parts[bundle.TESTS]),
             "data": digest_of(parts[bundle.DATA]),
+            "scan": digest_of(parts[bundle.SCAN]),
             "rules": sorted(codes),
             "codes": codes,
             "entrypoints": list(ENTRYPOINTS),

@@ -25,3 +25,4 @@ fi
 
 deploy/tools/get-runsc.sh >/dev/null
 deploy/tools/runner-layer.sh >/dev/null
+deploy/tools/semgrep-layer.sh >/dev/null

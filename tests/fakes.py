@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
@@ -16,6 +16,7 @@ from evoguard.domain.fold import StageEntry, Tally, tally_of
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.domain.rollout import Plan
+from evoguard.domain.scan import Hit, Scan, Standing
 from evoguard.domain.verdict import Decision, Finding, PolicyStage
 from evoguard.errors import FencedError, InputError, IntegrityError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
@@ -108,6 +109,23 @@ class FakeSandbox:
             self.findings,
             assurance=self.assurance,
         )
+
+
+@dataclass
+class FakeScanner:
+    """A scanner that finds what a test tells it to find."""
+
+    status: Standing = "complete"
+    new: tuple[Hit, ...] = ()
+    unread: tuple[str, ...] = ()
+    seen: list[Sequence[tuple[str, str]]] = field(default_factory=list)
+
+    async def scan(
+        self, base: Mapping[str, Blob], candidate: Mapping[str, Blob], changed: Sequence[tuple[str, str]]
+    ) -> Scan:
+        self.seen.append(changed)
+        read = len(changed) - len(self.unread)
+        return Scan(self.status, "fake 1", digest_of(b"rules"), len(changed), read, self.new, 0, self.unread)
 
 
 @cache

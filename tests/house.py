@@ -37,6 +37,7 @@ from fakes import (
     FakeLatches,
     FakePolicies,
     FakeSandbox,
+    FakeScanner,
     FakeSources,
 )
 
@@ -59,6 +60,7 @@ class House:
     latches: FakeLatches = field(default_factory=FakeLatches)
     sources: FakeSources = field(default_factory=lambda: FakeSources(COMPONENT))
     sandbox: FakeSandbox = field(default_factory=FakeSandbox)
+    scanner: FakeScanner = field(default_factory=FakeScanner)
     policies: FakePolicies = field(default_factory=FakePolicies)
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     forge: FakeForge = field(default_factory=FakeForge)
@@ -93,7 +95,7 @@ class House:
         self.ports = Ports(
             artifacts=self.artifacts, clock=self.clock, effects=self.effects, flags=self.flags, forge=self.forge,
             sources=self.sources, inbox=self.inbox, kpis=self.kpis, lanes=SqliteLanes(self.con), latches=self.latches,
-            policies=self.policies, queries=self.queries, sandbox=self.sandbox,
+            policies=self.policies, queries=self.queries, sandbox=self.sandbox, scanner=self.scanner,
             signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1),
             verifier="evoguard:test",
         )  # fmt: skip

@@ -16,6 +16,14 @@ file := {
 	"size": 900,
 }
 
+hit := {
+	"rule": "python.decoded_code",
+	"severity": "error",
+	"path": "lending/scoring.py",
+	"line": 7,
+	"msg": "code is run that was decoded from data",
+}
+
 secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
 
 set_aside := {"test": "tests/test_a.py::test_a", "until": 1790086400, "reason": "reads the clock", "owner": "ada"}
@@ -67,6 +75,8 @@ review := {
 	},
 	"quarantine": [],
 	"secrets": [],
+	"scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
+	"hits": [],
 	"approvals": [],
 	"approval_digest": "",
 	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},
@@ -126,3 +136,5 @@ voted(changes) := admitted(with_approvals(changes))
 counted(changes) := reviewed({"totals": changes})
 
 proved(changes) := reviewed({"evidence": changes})
+
+scanned(changes) := reviewed({"scan": changes})

@@ -50,6 +50,11 @@ kinds := {
 	"evidence.review": "codes",
 	"quarantine": "list",
 	"secrets": "list",
+	"scan.digest": "text",
+	"scan.status": "scanned",
+	"scan.omitted": "count",
+	"scan.unread": "codes",
+	"hits": "list",
 	"approvals": "list",
 	"approval_digest": "at_admit",
 	"tighten.guard": "globs",
@@ -75,6 +80,7 @@ item_kinds := {
 		"size": "count",
 	},
 	"secrets": {"rule": "code", "path": "text", "line": "count"},
+	"hits": {"rule": "code", "severity": "hit", "path": "text", "line": "count", "msg": "text"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
@@ -94,6 +100,8 @@ words := {
 	"tighten_assurance": {"", "visible-only", "split", "held-out"},
 	"status": {"added", "modified", "deleted", "renamed", "typechange"},
 	"vote": {"approve", "reject"},
+	"scanned": {"complete", "incomplete", "not run"},
+	"hit": {"error", "warning", "info"},
 }
 
 unreadable contains field if {

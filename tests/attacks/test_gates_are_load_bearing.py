@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from evoguard.domain.scan import Hit
 from evoguard.domain.verdict import Finding
 from evoguard.errors import HaltedError
 from evoguard.flow import graph
@@ -34,6 +35,18 @@ async def tests_outside_gvisor(house: House) -> str:
 async def no_tests(house: House) -> str:
     """A suite in which nothing ran."""
     house.sandbox.tests = 0
+    return await submitted_and_approved(house)
+
+
+async def a_known_fault(house: House) -> str:
+    """A change that adds what the scanner knows to be malicious."""
+    house.scanner.new = (Hit("python.reverse_shell", "error", "lending/scoring.py", 3, "a shell", ""),)
+    return await submitted_and_approved(house)
+
+
+async def not_scanned(house: House) -> str:
+    """A change on which the scanner gave up."""
+    house.scanner.status = "incomplete"
     return await submitted_and_approved(house)
 
 
@@ -73,6 +86,8 @@ GATES: list[tuple[str, str, Attack]] = [
     ("check", "judge", red_tests),
     ("check", "judge", tests_outside_gvisor),
     ("check", "judge", no_tests),
+    ("judge", "approve", a_known_fault),
+    ("judge", "approve", not_scanned),
     ("judge", "approve", denied_by_policy),
     ("sign", "release", denied_at_admit),
 ]

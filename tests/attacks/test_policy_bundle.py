@@ -16,7 +16,7 @@ from evoguard.domain import exceptions
 from evoguard.domain.canonical import digest_of
 from evoguard.errors import IntegrityError, UnavailableError
 
-PARTS = {bundle.WASM: "wasm", bundle.TESTS: "tests_wasm", bundle.DATA: "data"}
+PARTS = {bundle.WASM: "wasm", bundle.TESTS: "tests_wasm", bundle.DATA: "data", bundle.SCAN: "scan"}
 NOTHING = wasmtime.wat2wasm("(module)")
 
 

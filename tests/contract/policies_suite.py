@@ -54,6 +54,8 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
             "expected": 12, "run": 12, "failed": 0, "split": 9, "unstable": [], "review": [],
         },
         "secrets": [],
+        "scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
+        "hits": [],
         "approvals": [dict(VOTE)] if admit else [],
         "approval_digest": "sha256:question" if admit else "",
         "quarantine": [dict(SET_ASIDE)],
@@ -83,9 +85,16 @@ def codes(decision: Decision) -> set[str]:
     return {finding.code for finding in decision.deny}
 
 
+FOUND: dict[str, Any] = {
+    "secrets": [{"rule": "aws-key", "path": "a.py", "line": 7}],
+    "hits": [{"rule": "python.eval", "severity": "info", "path": "a.py", "line": 7, "msg": "data is run as code"}],
+}
+"""What a question holds where something was found."""
+
+
 def fields() -> list[tuple[str | int, ...]]:
     """Return the way to every field of a question with one item in every list."""
-    full = {**a_question("admit"), "secrets": [{"rule": "aws-key", "path": "a.py", "line": 7}]}
+    full = a_question("admit", **FOUND)
     ways: list[tuple[str | int, ...]] = []
     for key, value in full.items():
         ways.append((key,))
@@ -98,7 +107,7 @@ def fields() -> list[tuple[str | int, ...]]:
 
 def without(way: tuple[str | int, ...]) -> dict[str, Any]:
     """Return the full question of `fields` with one of them lost."""
-    question = a_question("admit", secrets=[{"rule": "aws-key", "path": "a.py", "line": 7}])
+    question = a_question("admit", **FOUND)
     place: Any = question
     for step in way[:-1]:
         place = place[step]

@@ -17,7 +17,22 @@ from evoguard.domain.evidence import Evidence
 from evoguard.domain.verdict import Finding
 from evoguard.errors import ConfigError, UnavailableError
 from evoguard.ports.forge import Blob
-from evoguard_sandbox import Engine, Limits, Pool, Room, SandboxError, Suite, SuiteReport, layers, prove, run, sweep
+from evoguard_sandbox import (
+    Engine,
+    Job,
+    JobReport,
+    Limits,
+    Pool,
+    Room,
+    SandboxError,
+    Suite,
+    SuiteReport,
+    execute,
+    layers,
+    prove,
+    run,
+    sweep,
+)
 from evoguard_sandbox.judging.cached import key_of, may_be_kept
 from evoguard_sandbox.review import review
 
@@ -95,6 +110,15 @@ class GvisorSandbox:
             first = report.findings[0].msg if report.findings else "no reason was given"
             raise UnavailableError("sandbox", f"no isolated run took place: {first}", fix="see `evoguard doctor`")
         return _with(evidence_of(tree, report, self._limits, self._room.image), found)
+
+    async def execute(self, job: Job, limits: Limits) -> JobReport:
+        """Run one command of our own over untrusted files. Raises: UnavailableError when no isolated run took place."""
+        try:
+            async with self._slots:
+                await asyncio.to_thread(self._room.verify)
+                return await execute(job, limits=limits, room=self._room)
+        except SandboxError as err:
+            raise UnavailableError("sandbox", err.message, fix=err.fix) from err
 
     async def remembered(
         self, repo: str, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob], lock: str = ""

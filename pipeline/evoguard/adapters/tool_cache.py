@@ -1,14 +1,16 @@
-"""Where gVisor and the runner layer are found: settings, then PATH, then the cache that set-up fills."""
+"""Where gVisor, the runner layer and the scanner's engine are found: settings, PATH, then what set-up made."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
 
 from evoguard.errors import ConfigError
 
+SETUP = "run `make setup` in evoguard's checkout"
 MEND = "run `make setup` in evoguard's checkout, or install gVisor's runsc of 2024 or later"
 
 
@@ -35,14 +37,26 @@ def layer_dir(configured: str = "") -> Path:
     """
     if configured:
         return Path(configured)
-    noted = _noted_layer(Path(sys.prefix) / "evoguard-runner-layer")
+    found = _found("runner", f"{sys.version_info[0]}.{sys.version_info[1]}-")
+    if found is None:
+        raise ConfigError("the sandbox's runner layer is missing", code="sandbox.layer_missing", fix=MEND)
+    return found
+
+
+def semgrep_dir() -> Path:
+    """Return the folder of semgrep's engine; whoever uses it verifies it. Raises: ConfigError when there is none."""
+    found = _found("semgrep", f"{platform.machine()}-")
+    if found is None:
+        raise ConfigError("semgrep's engine is missing; no change can be scanned", code="scan.tool_missing", fix=SETUP)
+    return found
+
+
+def _found(kind: str, fits: str) -> Path | None:
+    noted = _noted_layer(Path(sys.prefix) / f"evoguard-{kind}-layer")
     if noted is not None:
         return noted
-    name = f"runner-{sys.version_info[0]}.{sys.version_info[1]}-*"
-    found = sorted((cache() / "layers").glob(name), key=lambda p: p.stat().st_mtime)
-    if not found:
-        raise ConfigError("the sandbox's runner layer is missing", code="sandbox.layer_missing", fix=MEND)
-    return found[-1]
+    there = sorted((cache() / "layers").glob(f"{kind}-{fits}*"), key=lambda p: p.stat().st_mtime)
+    return there[-1] if there else None
 
 
 def _noted_layer(note: Path) -> Path | None:

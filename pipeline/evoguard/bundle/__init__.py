@@ -1,4 +1,4 @@
-"""The policy bundle that ships with the guard: compiled rules, data, compiled tests, and a manifest of digests.
+"""The policy bundle that ships with the guard: compiled rules, data, tests, scan rules, and a manifest of digests.
 
 Built by deploy/build_policies.py, read here. Nothing in this package judges; it only tells whether the files are the
 ones that the manifest names, and whether the sources are the ones that the bundle was built from.
@@ -18,12 +18,12 @@ from evoguard.domain import exceptions
 from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.errors import IntegrityError
 
-MANIFEST, WASM, TESTS, DATA = "manifest.json", "policy.wasm", "tests.wasm", "data.json"
+MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
 MEND = "run deploy/build_policies.py"
 _KEYS = frozenset(
-    {"opa_version", "sources", "wasm", "tests_wasm", "data", "rules", "codes", "entrypoints", "tests", "digest"}
+    {"opa_version", "sources", "wasm", "tests_wasm", "data", "scan", "rules", "codes", "entrypoints", "tests", "digest"}
 )
-_SOURCES = ("*.rego", "data.json", "capabilities.json", "schema/input.json")
+_SOURCES = ("*.rego", "data.json", "capabilities.json", "schema/input.json", "semgrep/*/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,22 @@ class Bundle:
     wasm: bytes
     tests_wasm: bytes
     data: bytes
+    scan: bytes
+    """The scanner's rules, as semgrep's configuration in JSON."""
 
 
 def load(folder: Path | None = None) -> Bundle:
     """Return the bundle in `folder`, by default the one shipped. Raises: IntegrityError when a file does not match."""
     home: Traversable = folder or files(__name__)
     doc = _manifest_doc(_read(home, MANIFEST))
-    parts = {name: _read(home, name) for name in (WASM, TESTS, DATA)}
-    for name, key in ((WASM, "wasm"), (TESTS, "tests_wasm"), (DATA, "data")):
+    parts = {name: _read(home, name) for name in (WASM, TESTS, DATA, SCAN)}
+    for name, key in ((WASM, "wasm"), (TESTS, "tests_wasm"), (DATA, "data"), (SCAN, "scan")):
         if digest_of(parts[name]) != doc[key]:
             raise _broken(f"{name} is not the file that the manifest names")
     manifest = _manifest(doc)
     if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
         raise _broken(f"{DATA}: {why[0]}")
-    return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA])
+    return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN])
 
 
 def identity(doc: Mapping[str, Json]) -> Digest:

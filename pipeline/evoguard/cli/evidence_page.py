@@ -26,6 +26,7 @@ def evidence_page(doc: Doc) -> None:
     line()
     _against_base(doc)
     _layers(docs_of(doc["layers"]))
+    _scan(doc.get("scan"))
     _tests(docs_of(doc["tests"]))
     _used(docs_of(doc["used"]))
     _network(docs_of(doc["network"]))
@@ -70,6 +71,22 @@ def _tests(tests: Sequence[Doc]) -> None:
     if len(tests) > SHOWN_TESTS:
         line(f"... and {len(tests) - SHOWN_TESTS} more tests; --json lists them")
         line()
+
+
+def _scan(scan: object) -> None:
+    """Print what the scanner found that is new, and what it could not read; a run without a scan has none."""
+    if not isinstance(scan, dict) or not scan:
+        return
+    told = f"{scan['read']} of {scan['asked']} changed files read by {scan['tool'] or 'no scanner'}"
+    line(f"scan: {scan['status']}; {told}, {scan['known']} old findings{'; ' + scan['why'] if scan['why'] else ''}")
+    hits = docs_of(scan["new"])
+    rows = ([h["severity"], f"{h['path']}:{h['line']}", h["rule"], h["msg"]] for h in hits[:SHOWN_LINES])
+    if hits:
+        table(("severity", "new at", "rule", "what"), rows)
+        _more(len(hits) + _number(scan["omitted"]), "new findings")
+    for path in rows_of(scan["unread"]):
+        line(f"  not read: {path}")
+    line()
 
 
 def _used(used: Sequence[Doc]) -> None:

@@ -15,7 +15,8 @@ FORMAT = 1
 KNOWN = frozenset(
     {
         "change.submitted", "change.refused", "change.superseded", "change.withdrawn", "change.mapped",
-        "candidate.checked", "change.judged", "approval.requested", "approval.recorded", "approval.ignored",
+        "candidate.scanned", "candidate.checked", "change.judged",
+        "approval.requested", "approval.recorded", "approval.ignored",
         "change.approved", "change.rejected", "change.admitted", "change.attested", "release.published",
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
         "release.reverted", "author.held", "change.killed", "change.known_good", "change.reverted",

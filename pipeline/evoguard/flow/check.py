@@ -1,10 +1,10 @@
-"""STEP. Run the candidate's tests in the sandbox; what was seen becomes an event."""
+"""STEP. Scan the change, run the candidate's tests, both in the sandbox; what was seen becomes events."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evoguard.domain.canonical import canonical
+from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
 from evoguard.domain.headline import headline
@@ -13,6 +13,7 @@ from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
+from evoguard.ports.forge import Blob
 
 SHOWN_FINDINGS = 50
 DAY_MS = 24 * 3_600_000
@@ -25,7 +26,9 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
         return StepResult(await refusal("check", [over], ports), ())
     base = await ports.sources.files(proposal.repo, proposal.base)
     candidate = await ports.sources.files(proposal.repo, proposal.head)
-    component = (await load(ports, state["impact"])).get("component")
+    impact = await load(ports, state["impact"])
+    scan, scanned = await _scan(impact, base, candidate, ports)
+    component = impact.get("component")
     lock = str(component.get("lock", "")) if isinstance(component, Mapping) else ""
     evidence = await ports.sandbox.run(proposal.repo, proposal.tree, base, candidate, lock)
     stored = await ports.artifacts.put(canonical(evidence.as_json()))
@@ -40,10 +43,35 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
          "findings": findings_json(evidence.findings[:SHOWN_FINDINGS])},
         reason=headline([finding.as_json() for finding in evidence.findings]),
     )  # fmt: skip
-    facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored}
+    facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored, "scan": scan}
     if not passed:
         facts |= await refusal("check", evidence.findings[:SHOWN_FINDINGS], ports)
-    return StepResult(facts, (seen,))
+    return StepResult(facts, (scanned, seen))
+
+
+async def _scan(
+    impact: Mapping[str, Json], base: Mapping[str, Blob], candidate: Mapping[str, Blob], ports: Ports
+) -> tuple[Digest, Event]:
+    """Scan what the change adds; whether that is a no is the policies' word."""
+    scan = await ports.scanner.scan(base, candidate, _changed(impact.get("files")))
+    stored = await ports.artifacts.put(canonical(scan.as_json()))
+    said = [Finding(hit.rule, f"{hit.path}:{hit.line}: {hit.msg}") for hit in scan.new]
+    return stored, Event(
+        "candidate.scanned",
+        {"scan": stored, "status": scan.status, "tool": scan.tool, "rules": scan.rules, "asked": scan.asked,
+         "read": scan.read, "new": len(scan.new), "known": scan.known},
+        reason=scan.why or headline([finding.as_json() for finding in said]),
+    )  # fmt: skip
+
+
+def _changed(files: Json) -> list[tuple[str, str]]:
+    """Return (path at the base or empty, path now) of every file that is still there."""
+    rows = [row for row in files if isinstance(row, Mapping)] if isinstance(files, list) else []
+    return [
+        ("" if row["status"] == "added" else str(row["old_path"] or row["path"]), str(row["path"]))
+        for row in rows
+        if row["status"] != "deleted"
+    ]
 
 
 async def _over_budget(proposal: Proposal, ports: Ports) -> Finding | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.evidence import review_codes
+from evoguard.domain.scan import NOT_RUN
 from evoguard.domain.verdict import Decision, PolicyStage
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
@@ -38,6 +39,7 @@ async def _question(
     proposal = proposal_of(state)
     impact = await load(ports, state["impact"])
     evidence = await load(ports, state["evidence"])
+    scan = await load(ports, state["scan"]) if "scan" in state else NOT_RUN
     component = impact["component"]
     assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
     kpis = component["kpis"]
@@ -52,6 +54,8 @@ async def _question(
         "files": impact["files"],
         "totals": impact["totals"],
         "secrets": impact["secrets"],
+        "scan": {"digest": state.get("scan", ""), **{k: scan[k] for k in ("status", "omitted", "unread")}},
+        "hits": scan["new"],
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "author": {

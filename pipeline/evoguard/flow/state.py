@@ -51,6 +51,8 @@ class FlowState(TypedDict, total=False):
     """No known-good is there yet: the base that the author named would become it."""
     passed: bool
     evidence: str
+    scan: str
+    """Digest of what the scanner said."""
     allow: bool
     quorum: int
     decision: str

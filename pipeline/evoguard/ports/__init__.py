@@ -16,6 +16,7 @@ from evoguard.ports.latches import Latches
 from evoguard.ports.policies import Policies
 from evoguard.ports.queries import Queries
 from evoguard.ports.sandbox import Sandbox
+from evoguard.ports.scanner import Scanner
 from evoguard.ports.signer import Signer
 
 
@@ -51,6 +52,7 @@ class Ports:
     policies: Policies
     queries: Queries
     sandbox: Sandbox
+    scanner: Scanner
     signer: Signer
     pace: Pace
     verifier: str = "evoguard:local"

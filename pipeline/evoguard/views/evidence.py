@@ -45,10 +45,16 @@ async def evidence(reader: Reader, change: str) -> Doc:
     if not digest:
         raise InputError(f"{change} has no evidence yet", code="evidence.none", fix=f"see `evoguard show {change}`")
     doc, impact = await load(reader, digest), newest(stored, "change.mapped", "impact")
+    scan = newest(stored, "candidate.scanned", "scan")
     quarantine = _docs((await load(reader, impact)).get("quarantine")) if impact else []
     at_s = next(i.at for i in reversed(stored) if i.event.type == "candidate.checked") // 1000
     held_out = newest(stored, "candidate.checked", "held_out")
-    return {"change": change, "evidence": digest, **laid_out(doc, held_out, quarantine=quarantine, at_s=at_s)}
+    return {
+        "change": change,
+        "evidence": digest,
+        **laid_out(doc, held_out, quarantine=quarantine, at_s=at_s),
+        "scan": {**await load(reader, scan), "digest": scan} if scan else {},
+    }
 
 
 def laid_out(

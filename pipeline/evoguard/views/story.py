@@ -14,6 +14,7 @@ from evoguard.views.reader import Doc, Reader, moment
 STEP: Mapping[str, str] = {
     "change.submitted": "intake",
     "change.mapped": "impact",
+    "candidate.scanned": "check",
     "candidate.checked": "check",
     "change.judged": "judge",
     "approval.requested": "approve",

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from evoguard import __version__, bundle
 from evoguard.adapters import keys, state_folder, tool_cache
+from evoguard.adapters.scanners import engine
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import db, event_log, roots
 from evoguard.domain.canonical import Digest, Json, digest_of
@@ -164,6 +165,11 @@ def _runner_layer(settings: Settings) -> Iterator[Part]:
     )
 
 
+def _scanner(_: Settings) -> Iterator[Part]:
+    layer = tool_cache.semgrep_dir()
+    yield Part("scanner", ok=True, version=engine.NAME, digest=engine.verify(layer), detail=str(layer))
+
+
 def _policies(_: Settings) -> Iterator[Part]:
     manifest = bundle.load().manifest
     detail = f"{len(manifest.rules)} rules, {len(manifest.tests)} tests"
@@ -294,5 +300,5 @@ def _private(name: str, path: Path) -> Part:
 
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
-    _python, _evoguard, _git, _host_limits, _runner_layer, _policies, _state, _flag_server, _worker,
+    _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _state, _flag_server, _worker,
 )  # fmt: skip

@@ -14,12 +14,14 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is 
 
 from langgraph.graph.state import CompiledStateGraph
 
+from evoguard import bundle
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
+from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import roots
 from evoguard.adapters.sqlite.effects import SqliteEffects
@@ -27,7 +29,7 @@ from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.sqlite.kpis import SqliteKpis
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteWaker
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
-from evoguard.adapters.tool_cache import layer_dir, runsc_path
+from evoguard.adapters.tool_cache import layer_dir, runsc_path, semgrep_dir
 from evoguard.errors import ConfigError
 from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 def ports(opened: Opened) -> Ports:
     """Return the assembled parts of the embedded mode. Raises: ConfigError when gVisor or a key is missing."""
     settings = opened.settings
+    box = sandbox(settings)
     return Ports(
         artifacts=opened.artifacts,
         clock=opened.clock,
@@ -57,7 +60,8 @@ def ports(opened: Opened) -> Ports:
         latches=opened.latches,
         policies=OpaWasmPolicies(settings.state / "policy-cache"),
         queries=opened.queries,
-        sandbox=sandbox(settings),
+        sandbox=box,
+        scanner=scanner(box),
         signer=signer(settings),
         pace=settings.pace,
         verifier=verifier(opened),
@@ -78,6 +82,11 @@ def sandbox(settings: Settings) -> GvisorSandbox:
         engine=Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None,
         cache=VerdictCache(settings.state / "verdicts", runner_key(settings.state / "keys")),
     )
+
+
+def scanner(box: GvisorSandbox) -> Semgrep:
+    """Return the scanner, with the bundle's rules. Raises: ConfigError when its engine is missing."""
+    return Semgrep(box.execute, semgrep_dir(), bundle.load().scan)
 
 
 def signer(settings: Settings) -> LocalSigner:

@@ -9,6 +9,7 @@ import pytest
 from evoguard.cli.evidence_page import BAR, bar
 from evoguard.domain.canonical import Json
 from evoguard.domain.events import Event
+from evoguard.domain.scan import Scan
 from evoguard.views.assurance import NONE_HELD_OUT, assurance_words, percent
 from unit.cli.installed import CHANGE, FINDING, Installed, an_evidence
 
@@ -178,3 +179,35 @@ def test_an_approver_is_told_what_no_test_proves_and_that_no_test_was_held_out(i
     assert NONE_HELD_OUT in said
     assert "LOOK AT review.time_bomb: a.py:3: compares" in said
     assert CLOCK in said
+
+
+def scanned(installed: Installed, **changes: Json) -> None:
+    hit = {"rule": "python.eval", "severity": "warning", "path": "a.py", "line": 7, "msg": "data is run as code"}
+    scan = {**Scan("complete", "semgrep 1", "sha256:r", 3, 2, known=4).as_json(), "new": [hit], "unread": ["b.py"]}
+    installed.append(Event("candidate.scanned", {"scan": installed.put({**scan, **changes})}))
+
+
+def test_the_page_tells_what_the_scan_found_and_could_not_read(installed: Installed):
+    installed.waiting()
+    scanned(installed)
+    doc = installed.json("evidence", CHANGE).doc
+    assert (doc["scan"]["status"], doc["scan"]["new"][0]["rule"]) == ("complete", "python.eval")
+    assert doc["scan"]["digest"].startswith("sha256:")
+    said = installed.run("evidence", CHANGE).out
+    assert "scan: complete; 2 of 3 changed files read by semgrep 1, 4 old findings" in said
+    assert "a.py:7" in said
+    assert "not read: b.py" in said
+
+
+def test_the_page_tells_why_there_was_no_whole_scan(installed: Installed):
+    installed.waiting()
+    scanned(installed, status="incomplete", why="the engine killed", new=[])
+    said = installed.run("evidence", CHANGE).out
+    assert "scan: incomplete; " in said
+    assert "; the engine killed" in said
+
+
+def test_a_run_without_a_scan_has_no_line_of_it(installed: Installed):
+    installed.waiting()
+    assert installed.json("evidence", CHANGE).doc["scan"] == {}
+    assert "scan:" not in installed.run("evidence", CHANGE).out

@@ -155,9 +155,9 @@ def test_doctor_names_every_part_with_ok_or_the_mend(installed: Installed):
     doc = installed.json("doctor", "--no-start").doc
     parts = {part["name"]: part for part in doc["parts"]}
     wanted = {
-        "python", "evoguard", "git", "runsc", "host limits", "runner layer", "policy bundle", "state folder", "tokens",
-        "service key", "service public key", "database", "clock", "event log", "kill folder", "kills", "flag server",
-        "worker",
+        "python", "evoguard", "git", "runsc", "host limits", "runner layer", "scanner", "policy bundle",
+        "state folder", "tokens", "service key", "service public key", "database", "clock", "event log",
+        "kill folder", "kills", "flag server", "worker",
     }  # fmt: skip
     assert wanted <= set(parts)
     assert all(part["ok"] or part["mend"] for part in doc["parts"])

@@ -11,7 +11,14 @@ from evoguard.domain.flag import FlagState
 from evoguard.domain.verdict import Finding
 from house import COMPONENT, House
 
-TO_APPROVAL = ["change.submitted", "change.mapped", "candidate.checked", "change.judged", "approval.requested"]
+TO_APPROVAL = [
+    "change.submitted",
+    "change.mapped",
+    "candidate.scanned",
+    "candidate.checked",
+    "change.judged",
+    "approval.requested",
+]
 
 
 async def test_a_good_change_becomes_known_good(house: House) -> None:

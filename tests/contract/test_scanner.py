@@ -1,0 +1,108 @@
+"""The real engine in real gVisor: every rule finds what its tests mark and nothing else, and nothing hides from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scan_rules import expected, marked_files, scan_rules
+
+from evoguard.adapters import tool_cache
+from evoguard.adapters.scanners import engine
+from evoguard.adapters.scanners.semgrep import Semgrep
+from evoguard.domain.scan import Scan
+from evoguard.ports.forge import Blob
+from evoguard_sandbox import Job, JobReport, Limits, Room, execute
+
+pytestmark = pytest.mark.needs_gvisor
+FOLDER = Path(__file__).parents[2] / "policies" / "semgrep"
+RULES = scan_rules(FOLDER)
+TESTS = {f"{path.parent.name}/{path.name}": path for path in marked_files(FOLDER)}
+EVAL = "def f(x):\n    return eval(x)\n"
+
+
+async def scan(room: Room, head: dict[str, str], base: dict[str, str] | None = None, *pairs: tuple[str, str]) -> Scan:
+    async def run(job: Job, limits: Limits) -> JobReport:
+        return await execute(job, limits=limits, room=room)
+
+    files, old = ({path: Blob("100644", text.encode()) for path, text in tree.items()} for tree in (head, base or {}))
+    changed = list(pairs) or [(path if path in old else "", path) for path in files]
+    return await Semgrep(run, tool_cache.semgrep_dir(), RULES).scan(old, files, changed)
+
+
+async def test_every_rule_finds_what_its_tests_mark_and_nothing_else(room):
+    seen = await scan(room, {name: path.read_text() for name, path in TESTS.items()})
+    assert (seen.status, seen.unread, seen.isolation) == ("complete", (), "gvisor")
+    assert engine.NAME.startswith("semgrep ")
+    found = {name: {(hit.line, hit.rule) for hit in seen.new if hit.path == name} for name in TESTS}
+    assert found == {name: expected(path) for name, path in TESTS.items()}
+
+
+HIDING = {
+    "a comment on the line": "def f(x):\n    return eval(x)  # nosemgrep\n",
+    "a comment above": "def f(x):\n    # nosemgrep: python.eval\n    return eval(x)\n",
+    "a comment of another tool": "def f(x):\n    return eval(x)  # noqa: S307 nosec\n",
+    "a very long file": "x = 1\n" * 200_000 + EVAL,
+    "a very long line": f"x = '{'a' * 2_000_000}'\n" + EVAL,
+    "a byte order mark": "\ufeff" + EVAL,
+    "a form feed": "\x0c" + EVAL,
+    "an alias": "import builtins as b\ndef f(x):\n    return b.eval(x)\n",
+    "two lines": "def f(x):\n    return eval(\n        x,\n    )\n",
+    "a lambda": "f = lambda x: eval(x)\n",
+    "generated, do not edit": "# @generated\n# DO NOT EDIT\n" + EVAL,
+    "minified": "def f(x):return eval(x);" + "y=1;" * 5_000 + "\n",
+}
+
+
+async def test_no_text_of_a_file_hides_a_fault_in_it(room):
+    tree = {f"f{n}.py": text for n, text in enumerate(HIDING.values())}
+    seen = await scan(room, tree)
+    found = {hit.path for hit in seen.new if hit.rule == "python.eval"} | {*seen.unread}
+    missed = [name for name, path in zip(HIDING, tree, strict=True) if path not in found]
+    assert missed == ["an alias"]  # known: it does not follow another name of Python's own functions
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tests/test_a.py", ".hidden/a.py", "node_modules/a.py", "vendor/a.py", "build/a.min.py", "a b.py", "a\nb.py",
+     "-o.py", "\u202ea.py", "x/" * 60 + "a.py", "setup.PY", "a.b.pyw"],
+)  # fmt: skip
+async def test_no_place_or_name_hides_a_file(room, path):
+    seen = await scan(room, {path: EVAL})
+    assert [(hit.path, hit.rule, hit.line) for hit in seen.new] == [(path, "python.eval", 2)]
+
+
+async def test_a_script_is_known_by_its_first_line(room):
+    seen = await scan(room, {"bin/run": "#!/usr/bin/env python3\n" + EVAL, "bin/go": '#!/bin/sh\neval "$1"\n'})
+    assert {(hit.path, hit.rule) for hit in seen.new} == {("bin/run", "python.eval"), ("bin/go", "shell.eval")}
+
+
+async def test_no_file_of_the_change_tells_the_engine_what_to_leave_out(room):
+    off = {
+        ".semgrepignore": "*\n",
+        ".gitignore": "*\n",
+        ".semgrep.yml": "rules: []\n",
+        "semgrep.toml": "",
+        "a.py": EVAL,
+    }
+    seen = await scan(room, off)
+    assert [hit.path for hit in seen.new] == ["a.py"]
+
+
+async def test_a_fault_that_moved_is_old_and_a_copy_of_it_is_new(room):
+    base = {"a.py": EVAL}
+    assert (await scan(room, {"a.py": "# moved\n\n" + EVAL}, base)).new == ()
+    assert (await scan(room, {"b.py": "# moved\n" + EVAL}, base, ("a.py", "b.py"))).new == ()
+    (copy,) = (await scan(room, {"a.py": EVAL + "\n\n" + EVAL.replace("def f", "def g")}, base)).new
+    assert (copy.path, copy.line) == ("a.py", 6)
+
+
+async def test_a_file_with_an_error_in_it_is_said_not_to_be_read(room):
+    seen = await scan(room, {"a.py": "def f(:\n    return eval(\n", "b.py": EVAL})
+    assert (seen.status, seen.unread, [hit.path for hit in seen.new]) == ("complete", ("a.py",), ["b.py"])
+
+
+async def test_hundreds_of_files_in_one_scan(room):
+    tree = {f"pkg/m{n}.py": EVAL.replace("def f", f"def f{n}") for n in range(300)}
+    seen = await scan(room, tree)
+    assert (seen.status, seen.asked, seen.read, len(seen.new)) == ("complete", 300, 300, 300)
