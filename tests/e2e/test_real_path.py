@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from evoguard.domain.latch import Latch
 from evoguard.errors import InputError
 from evoguard.flow.runs import advance
 from evoguard.wiring import flow
+from evoguard.wiring.capsule import capsule
 from evoguard.wiring.kill import run_kill, run_lift
 from evoguard.wiring.state import open_state
 from real_house import RealHouse
 
+VERIFY = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 pytestmark = pytest.mark.needs_gvisor
 
 
@@ -77,6 +80,10 @@ async def test_a_good_change_goes_from_proposal_to_known_good_and_a_stranger_can
         check_vsa(statement, tree=str(by_type["change.submitted"]["tree"]), policy=policy, verifier=verifier, now_s=now)
         == []
     )
+    (real.settings.state.parent / "c").write_bytes(await capsule(real.settings, change))
+    tool = [sys.executable, "-I", str(VERIFY), str(real.settings.state.parent / "c"), "--key"]
+    again = subprocess.run([*tool, str(real.settings.service_pub)], capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == "same"
     assert check_vsa(statement, tree="0" * 40, policy=policy, verifier=verifier, now_s=now)
     report = await audit.verify(real.opened.con, stranger)
     assert report.problems == ()

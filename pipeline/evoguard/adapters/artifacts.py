@@ -19,13 +19,14 @@ class FileArtifacts:
 
     async def put(self, raw: bytes) -> Digest:
         """Store bytes durably and return their digest. Raises: UnavailableError when the disk refuses."""
-        return await asyncio.to_thread(self._put, raw)
+        return await asyncio.to_thread(self.keep, raw)
 
     async def get(self, digest: Digest) -> bytes:
         """Return the bytes, proved against the digest. Raises: IntegrityError when missing or changed."""
         return await asyncio.to_thread(self._get, digest)
 
-    def _put(self, raw: bytes) -> Digest:
+    def keep(self, raw: bytes) -> Digest:
+        """Do what `put` does, here and now."""
         digest = digest_of(raw)
         path = self._path(digest)
         try:

@@ -54,7 +54,7 @@ def unseal(envelope: object, kind: str, key: ec.EllipticCurvePublicKey) -> bytes
     only = signatures[0]
     if not isinstance(only, Mapping) or not {"sig"} <= set(only) <= {"sig", "keyid"}:
         raise InputError("not a DSSE signature", code="dsse.shape")
-    body, signature = _unb64(envelope["payload"]), _unb64(only["sig"])
+    body, signature = unb64(envelope["payload"]), unb64(only["sig"])
     try:
         key.verify(signature, pae(kind, body), ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as err:
@@ -103,7 +103,7 @@ def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
 
 
-def _unb64(text: object) -> bytes:
+def unb64(text: object) -> bytes:
     """Decode the one base64 spelling; decoders that skip foreign characters accept many spellings of one envelope."""
     if not isinstance(text, str):
         raise InputError("not base64", code="dsse.base64")

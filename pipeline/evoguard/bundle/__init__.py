@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from evoguard.domain import exceptions
-from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
+from evoguard.domain.canonical import Digest, Json, as_digest, canonical, digest_of
 from evoguard.errors import IntegrityError
 
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
@@ -50,6 +50,13 @@ class Bundle:
     data: bytes
     scan: bytes
     """The scanner's rules, as semgrep's configuration in JSON."""
+    named: bytes
+    """The canonical manifest without its own digest: the digest of these bytes is the bundle's name."""
+
+    @property
+    def to_decide_again(self) -> tuple[bytes, ...]:
+        """Return what a stranger needs to put a recorded question before these rules: manifest, rules, data."""
+        return (self.named, self.wasm, self.data)
 
 
 def load(folder: Path | None = None) -> Bundle:
@@ -63,12 +70,16 @@ def load(folder: Path | None = None) -> Bundle:
     manifest = _manifest(doc)
     if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
         raise _broken(f"{DATA}: {why[0]}")
-    return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN])
+    return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN], _named(doc))
 
 
 def identity(doc: Mapping[str, Json]) -> Digest:
     """Return the digest that names a bundle: of the canonical manifest without its own digest."""
-    return digest_of({key: value for key, value in doc.items() if key != "digest"})
+    return digest_of(_named(doc))
+
+
+def _named(doc: Mapping[str, Json]) -> bytes:
+    return canonical({key: value for key, value in doc.items() if key != "digest"})
 
 
 def source_digests(policies: Path) -> dict[str, str]:

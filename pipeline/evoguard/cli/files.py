@@ -31,6 +31,17 @@ def contents(path: Path, what: str, limit: int, *, stdin: bool = False) -> bytes
         ) from err
 
 
+def new_file(path: Path, raw: bytes) -> None:
+    """Write a file that was not there. Raises: InputError; nothing that exists is touched."""
+    try:
+        with open(path, "xb") as file:
+            file.write(raw)
+    except OSError as err:
+        raise InputError(
+            f"{path} cannot be made: {err.strerror}", code="file.new", fix="name a file that is not there yet"
+        ) from err
+
+
 def _bounded(raw: bytes, what: str, limit: int) -> bytes:
     if len(raw) > limit:
         raise InputError(f"{what} is larger than {limit >> 10} KiB", code="file.too_big", fix="name the right file")

@@ -1,4 +1,4 @@
-"""Verbs of strangers and auditors: verify, audit. The key is always theirs, never silently the state's own."""
+"""Verbs of strangers and auditors: verify, capsule, audit. The key is always theirs, never silently the state's own."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     example = "evoguard verify ch-0123456789ab --key service.pub\nevoguard verify bundle.json --key service.pub"
     verb(app, "verify", example=example)(verify)
+    example = (
+        "evoguard capsule ch-0123456789ab --out ch-0123456789ab.capsule\n"
+        "python deploy/tools/verify_capsule.py ch-0123456789ab.capsule --key service.pub   # anywhere, offline"
+    )
+    verb(app, "capsule", example=example)(capsule)
     verb(audit, "root", example="evoguard audit root > root-today.json")(audit_root)
     example = "evoguard audit verify --key service.pub\nevoguard audit verify --key service.pub --root root-today.json"
     verb(audit, "verify", example=example)(audit_verify)
@@ -97,6 +102,28 @@ def audit_verify(
         note("this key lies in the state that is audited: whoever can rewrite the log can replace it, too")
     session.answer(doc, lambda: _audit_page(doc))
     return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def capsule(
+    session: Session,
+    change: Annotated[str, typer.Argument(metavar="CHANGE", help="A change that was attested, good or bad.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A new file; else the capsule goes to stdout.")
+    ] = None,
+) -> int:
+    """Pack what a stranger needs to make a change's decisions again: questions, rules, evidence, the signed summary."""
+    from evoguard.cli.files import new_file
+    from evoguard.domain.canonical import digest_of
+    from evoguard.wiring.capsule import capsule as packed
+
+    raw = run(packed(session.settings(), change))
+    if out is None:
+        print(raw.decode())
+        return exit_codes.DONE
+    new_file(out, raw)
+    doc = {"change": change, "file": str(out), "bytes": len(raw), "digest": digest_of(raw)}
+    session.answer(doc, lambda: facts(doc.items()))
+    return exit_codes.DONE
 
 
 def _claim(session: Session, what: str) -> Claim:

@@ -38,7 +38,9 @@ async def attest(state: FlowState, ports: Ports, result: str, admit: Digest | No
     """Sign a verification summary, good or bad, store it, and return its digest."""
     proposal = proposal_of(state)
     inputs = {
-        name: as_digest(state[name]) for name in ("evidence", "decision", "approvals", "refusal") if state.get(name)
+        name: as_digest(state[name])
+        for name in ("evidence", "scan", "decision", "approvals", "refusal")
+        if state.get(name)
     }
     if admit is not None:
         inputs["admit"] = admit

@@ -125,6 +125,8 @@ def worker(settings: Settings) -> Iterator[Worker]:
         raise ConfigError("another worker runs on this state", code="worker.running", fix="stop it first") from err
     try:
         graph, house = app(opened), ports(opened)
+        for part in bundle.load().to_decide_again:  # so that each decision can be made again when rules have changed
+            opened.artifacts.keep(part)
 
         async def drive(change: str) -> Advance:
             return await advance(graph, house, change)

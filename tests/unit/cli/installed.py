@@ -84,9 +84,13 @@ class Installed:
 
     def put(self, doc: Json) -> str:
         """Store an artifact."""
+        return self.put_raw(canonical(doc))
+
+    def put_raw(self, raw: bytes) -> str:
+        """Store an artifact of exact bytes."""
         opened = open_state(self.settings)
         try:
-            return asyncio.run(opened.artifacts.put(canonical(doc)))
+            return asyncio.run(opened.artifacts.put(raw))
         finally:
             opened.close()
 

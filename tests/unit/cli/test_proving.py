@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 from pathlib import Path
@@ -187,3 +188,35 @@ def test_doctor_of_no_state_says_init(installed: Installed, tmp_path: Path):
     assert not any("FileNotFoundError" in part["detail"] for part in answer.doc["parts"])
     assert not (tmp_path / "none").exists()
     assert os.access(tmp_path, os.W_OK)
+
+
+def attested(installed: Installed) -> None:
+    """Write an attestation into the log, with the evidence that it names."""
+    raw = an_attestation(installed)
+    installed.put_raw(b"e")
+    installed.append(Event("change.attested", {"attestation": installed.put_raw(raw), "result": "PASSED"}))
+
+
+def test_a_capsule_of_what_was_never_attested_is_refused(installed: Installed):
+    installed.submitted()
+    assert installed.json("capsule", CHANGE).error["code"] == "verify.none"
+
+
+def test_a_capsule_whose_rules_are_kept_nowhere_says_so(installed: Installed):
+    attested(installed)
+    error = installed.json("capsule", CHANGE).error
+    assert (error["code"], "restore the artifacts folder" in error["fix"]) == ("capsule.rules_gone", True)
+
+
+def test_a_capsule_goes_to_stdout_or_into_a_new_file(installed: Installed, tmp_path: Path, monkeypatch):
+    async def packed(_settings: object, change: str) -> bytes:
+        return json.dumps({"change": change}).encode()
+
+    monkeypatch.setattr("evoguard.wiring.capsule.capsule", packed)
+    assert json.loads(installed.run("capsule", CHANGE).out) == {"change": CHANGE}
+    out = tmp_path / "one.capsule"
+    doc = installed.json("capsule", CHANGE, "--out", str(out)).doc
+    assert (doc["bytes"], doc["digest"]) == (len(out.read_bytes()), digest_of(out.read_bytes()))
+    before = out.read_bytes()
+    assert installed.json("capsule", "ch-ffffffffffff", "--out", str(out)).error["code"] == "file.new"
+    assert out.read_bytes() == before
