@@ -31,6 +31,8 @@ POLICIES = ROOT / "policies"
 SHIPPED = ROOT / "pipeline" / "evoguard" / "bundle"
 ENTRYPOINTS = ("evoguard/admit", "evoguard/review")
 RULES = "evoguard.rules."
+AT, NAME = re.compile(r"lib\.at\(\[([^\]]*)\]\)"), r'"([^"]+)"'
+"""How a rule reads a field that may be missing; OPA does not follow such a path by itself."""
 SEVERITIES = frozenset({"constitution", "deny", "escalate", "note"})
 
 
@@ -91,10 +93,11 @@ class Builder:
                 continue
             code, custom = package.removeprefix(RULES), about.get("custom", {})
             texts = {"title": about.get("title"), "severity": custom.get("severity"), "source": custom.get("source")}
+            texts["description"] = " ".join(str(about.get("description") or "").split())
             if custom.get("code") != code or path != f"{code.replace('.', '/')}.rego" or not all(texts.values()):
-                raise SystemExit(f"{path}: METADATA needs title, custom.code {code}, severity and source")
-            if texts["severity"] not in SEVERITIES or not about.get("description"):
-                raise SystemExit(f"{path}: METADATA needs a description and one of {sorted(SEVERITIES)}")
+                raise SystemExit(f"{path}: METADATA needs title, description, custom.code {code}, severity, source")
+            if texts["severity"] not in SEVERITIES:
+                raise SystemExit(f"{path}: METADATA needs one of {sorted(SEVERITIES)}")
             codes[code] = {key: str(value) for key, value in texts.items()}
         data = json.loads((self.policies / "data.json").read_text())
         listed = data["rules"]
@@ -105,6 +108,15 @@ class Builder:
         if why := exceptions.wrong(data, codes):
             raise SystemExit("data.json: " + "; ".join(why))
         return codes
+
+    def reads(self, code: str) -> list[str]:
+        """Return what of question and data a rule looks at, by itself or through what it calls, as OPA tells it."""
+        rules = [flag for path in self.sources(tests=False) for flag in ("-d", path)]
+        told = json.loads(self.run("deps", *rules, "-f", "json", f"data.{RULES}{code}"))
+        found = {".".join(str(part["value"]) for part in ref) for ref in told["base"]}
+        text = (self.policies / f"{code.replace('.', '/')}.rego").read_text()
+        found |= {f"input.{'.'.join(re.findall(NAME, path))}" for path in AT.findall(text)}
+        return sorted(found - {"input", "data"})
 
     def tests(self) -> list[str]:
         """Return the entry point of every test rule; refuse two of one name in a file, for one would hide the other."""
@@ -139,6 +151,7 @@ class Builder:
             "scan": digest_of(parts[bundle.SCAN]),
             "rules": sorted(codes),
             "codes": codes,
+            "reads": {code: self.reads(code) for code in sorted(codes)},
             "entrypoints": list(ENTRYPOINTS),
             "tests": tests,
         }

@@ -21,7 +21,20 @@ from evoguard.errors import IntegrityError
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
 MEND = "run deploy/build_policies.py"
 _KEYS = frozenset(
-    {"opa_version", "sources", "wasm", "tests_wasm", "data", "scan", "rules", "codes", "entrypoints", "tests", "digest"}
+    {
+        "opa_version",
+        "sources",
+        "wasm",
+        "tests_wasm",
+        "data",
+        "scan",
+        "rules",
+        "codes",
+        "reads",
+        "entrypoints",
+        "tests",
+        "digest",
+    }
 )
 _SOURCES = ("*.rego", "data.json", "capabilities.json", "schema/input.json", "semgrep/*/*")
 
@@ -34,7 +47,9 @@ class Manifest:
     sources: Mapping[str, str]
     rules: tuple[str, ...]
     codes: Mapping[str, Mapping[str, str]]
-    """Code → title, severity and source of the rule, for people who read a finding."""
+    """Code → title, description, severity and source of the rule, for people who read a finding."""
+    reads: Mapping[str, tuple[str, ...]]
+    """Code → what of question and data the rule looks at, as `input.scan.status`."""
     entrypoints: tuple[str, ...]
     tests: tuple[str, ...]
     opa_version: str
@@ -136,6 +151,7 @@ def _manifest(doc: Mapping[str, Json]) -> Manifest:
         sources={path: str(digest) for path, digest in _table(doc["sources"]).items()},
         rules=_texts(doc["rules"]),
         codes={code: {k: str(v) for k, v in _table(about).items()} for code, about in _table(doc["codes"]).items()},
+        reads={code: _texts(places) for code, places in _table(doc["reads"]).items()},
         entrypoints=_texts(doc["entrypoints"]),
         tests=_texts(doc["tests"]),
         opa_version=str(doc["opa_version"]),

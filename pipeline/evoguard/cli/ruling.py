@@ -10,8 +10,9 @@ from typing import Annotated, cast
 import typer
 
 from evoguard.cli import exit_codes
+from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page, tests_page
 from evoguard.cli.session import Session, run, verb
-from evoguard.cli.text import facts, line, table
+from evoguard.cli.text import facts, table
 
 policy = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Show and test the rules that judge changes, and try others."
@@ -30,6 +31,8 @@ def attach(app: typer.Typer) -> None:
     verb(policy, "backtest", example=example)(policy_backtest)
     example = "evoguard policy simulate ch-0123456789ab\nevoguard policy simulate ch-0123456789ab --bundle /tmp/rules"
     verb(policy, "simulate", example=example)(policy_simulate)
+    example = "evoguard policy explain ch-0123456789ab\nevoguard policy explain ch-0123456789ab change.unbounded"
+    verb(policy, "explain", example=example)(policy_explain)
     app.add_typer(policy, name="policy")
 
 
@@ -48,7 +51,7 @@ def policy_test(session: Session, bundle: Bundle = None) -> int:
         "bundle": proofs.rules(bundle)["digest"],
         "tests": [{"name": name, "passed": passed} for name, passed in results],
     }
-    session.answer(doc, lambda: _tests_page(doc, failed))
+    session.answer(doc, lambda: tests_page(doc, failed))
     return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
 
 
@@ -63,7 +66,7 @@ def policy_show(session: Session, bundle: Bundle = None) -> int:
     def page() -> None:
         facts([("digest", doc["digest"]), ("opa", doc["opa"]), ("tests", doc["tests"])])
         table(names, ([row.get(name, "") for name in names] for row in rows))
-        _exceptions_page(doc)
+        exceptions_page(doc)
 
     session.answer(doc, page)
     return exit_codes.DONE
@@ -85,7 +88,7 @@ def policy_backtest(
     settings, since_ms = session.settings(), _moment(since)
     with progress("asking the recorded questions again"):
         doc = run(backtest.backtest(settings, bundle=bundle, since_ms=since_ms))
-    session.answer(doc, lambda: _backtest_page(doc))
+    session.answer(doc, lambda: backtest_page(doc))
     return exit_codes.ERROR if check and doc["loosens"] else exit_codes.DONE
 
 
@@ -98,7 +101,21 @@ def policy_simulate(
     from evoguard.wiring import backtest
 
     doc = run(backtest.simulate(session.settings(), change, bundle=bundle))
-    session.answer(doc, lambda: _simulated_page(doc))
+    session.answer(doc, lambda: simulated_page(doc))
+    return exit_codes.DONE
+
+
+def policy_explain(
+    session: Session,
+    change: Annotated[str, typer.Argument(metavar="CHANGE", help="A change that was decided on.")],
+    rule: Annotated[str, typer.Argument(metavar="[RULE]", help="One rule's code; else all, in a line each.")] = "",
+    bundle: Bundle = None,
+) -> int:
+    """Say of a change why each rule spoke or was silent: what it found, and the values that it looked at."""
+    from evoguard.wiring import explaining
+
+    doc = run(explaining.explain(session.settings(), change, rule, bundle=bundle))
+    session.answer(doc, lambda: explained_page(doc, one=bool(rule)))
     return exit_codes.DONE
 
 
@@ -112,59 +129,3 @@ def _moment(since: str) -> int:
     except ValueError as err:
         raise InputError(f"--since: {since[:40]!r} is no date", code="usage", fix="write it as 2026-11-01") from err
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _tests_page(doc: Row, failed: list[str]) -> None:
-    line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
-    for name in failed:
-        line(f"  FAILED {name}")
-
-
-def _exceptions_page(doc: Row) -> None:
-    if exempt := cast("list[Row]", doc["exemptions"]):
-        names = ("exemption", "code", "scope", "until", "standing", "owner", "reason")
-        scopes = [" ".join(f"{k}={v}" for k, v in cast("Row", row["scope"]).items() if v) for row in exempt]
-        rows = [(row["id"], row["code"], scope) for row, scope in zip(exempt, scopes, strict=True)]
-        more = ([row[name] for name in names[3:]] for row in exempt)
-        table(names, ([*one, *two] for one, two in zip(rows, more, strict=True)))
-    if shadow := cast("list[Row]", doc["shadow"]):
-        table(("in shadow", "effective on", "standing"),
-              ([row["code"], row["effective_on"], row["standing"]] for row in shadow))  # fmt: skip
-    if not exempt and not shadow:
-        line("nothing is exempt, and no rule is in shadow")
-
-
-def _backtest_page(doc: Row) -> None:
-    facts([("bundle", doc["bundle"]), ("decisions", doc["decisions"])])
-    facts(cast("Mapping[str, int]", doc["turns"]).items())
-    line()
-    if rules := cast("list[Row]", doc["rules"]):
-        table(("rule", "denies now", "did then"), ([row["code"], row["fires"], row["silent"]] for row in rules))
-    if examples := cast("list[Row]", doc["examples"]):
-        rows = ([row["change"], row["stage"], row["turn"], _reasons(row)] for row in examples[:20])
-        table(("change", "stage", "turn", "why"), rows)
-    if more := len(examples) - 20 + cast("int", doc["omitted"]) if len(examples) > 20 else 0:
-        line(f"and {more} more; --json has {len(examples)}")
-
-
-def _simulated_page(doc: Row) -> None:
-    facts([("change", doc["change"]), ("bundle", doc["bundle"])])
-    for stage in cast("list[Row]", doc["stages"]):
-        then, now = cast("Row", stage["then"]), cast("Row", stage["now"])
-        line(f"{stage['stage']}: {stage['turn']}")
-        facts([("  then", f"{_word(then)} under {then['bundle']}"), ("  now", _word(now) if now else stage["why"])])
-        for kind in ("deny", "escalate", "notes"):
-            for finding in cast("list[Row]", now.get(kind, [])):
-                line(f"    {kind} {finding['code']}: {finding['msg']} {finding['path']}".rstrip())
-
-
-def _word(decision: Row) -> str:
-    found = cast("list[object]", decision["deny"])
-    codes = {str(one["code"] if isinstance(one, Mapping) else one) for one in found}
-    return "allowed" if decision["allow"] else f"denied by {', '.join(sorted(codes))}"
-
-
-def _reasons(row: Row) -> str:
-    told = [f"denies now: {', '.join(cast('list[str]', row['fires']))}"] if row["fires"] else []
-    told += [f"did then: {', '.join(cast('list[str]', row['silent']))}"] if row["silent"] else []
-    return "; ".join(told) or str(row["why"])

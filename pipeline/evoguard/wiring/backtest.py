@@ -25,11 +25,11 @@ async def backtest(
 
     `told` is called with the count so far. Raises: ConfigError, IntegrityError; InputError for no decision at all.
     """
-    policies, opened = _policies(settings, bundle), open_state(settings)
+    rules, opened = policies(settings, bundle), open_state(settings)
     turns: list[Turned] = []
     try:
         async for one in past.all_since(Reading(opened), since_ms):
-            turns.append((await _again(policies, one))[0])
+            turns.append((await _again(rules, one))[0])
             told(len(turns))
     finally:
         opened.close()
@@ -38,7 +38,7 @@ async def backtest(
             "policy: no decision was recorded since then, so nothing was tried", code="policy.no_decisions",
             fix="leave --since out, or submit a change first (`evoguard submit --help`)",
         )  # fmt: skip
-    return {"bundle": policies.digest, "loosens": loosens(turns), **summary(turns, most=MOST_EXAMPLES)}
+    return {"bundle": rules.digest, "loosens": loosens(turns), **summary(turns, most=MOST_EXAMPLES)}
 
 
 async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> dict[str, Json]:
@@ -46,7 +46,7 @@ async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> d
 
     Raises: ConfigError, IntegrityError; InputError when there is no such change, or no decision on it.
     """
-    policies, opened = _policies(settings, bundle), open_state(settings)
+    rules, opened = policies(settings, bundle), open_state(settings)
     try:
         decisions = await past.of_change(Reading(opened), change)
         if not decisions:
@@ -56,15 +56,15 @@ async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> d
             )  # fmt: skip
         return {
             "change": change,
-            "bundle": policies.digest,
-            "stages": [await _stage(policies, one) for one in decisions],
+            "bundle": rules.digest,
+            "stages": [await _stage(rules, one) for one in decisions],
         }
     finally:
         opened.close()
 
 
-async def _stage(policies: OpaWasmPolicies, one: Recorded) -> Json:
-    seen, now = await _again(policies, one)
+async def _stage(rules: OpaWasmPolicies, one: Recorded) -> Json:
+    seen, now = await _again(rules, one)
     return {
         **seen.as_json(),
         "then": {"bundle": one.bundle, "allow": one.allow, "deny": sorted(one.denied)},
@@ -72,12 +72,12 @@ async def _stage(policies: OpaWasmPolicies, one: Recorded) -> Json:
     }
 
 
-async def _again(policies: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict[str, Json]]:
+async def _again(rules: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict[str, Json]]:
     """Ask the same question again. No verdict is an answer here: it is what is asked about."""
     if one.question is None:
         return turned(one, None), {}
     try:
-        decision = await policies.decide(one.stage, one.question)
+        decision = await rules.decide(one.stage, one.question)
     except EvoguardError as err:
         return turned(one, None, err.message), {}
     told: dict[str, Json] = {"allow": decision.allow, "quorum": decision.quorum}
@@ -85,7 +85,8 @@ async def _again(policies: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict
     return turned(one, decision), told
 
 
-def _policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
+def policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
+    """Return the rules of a bundle, by default the one that ships. Raises: ConfigError, IntegrityError."""
     if bundle is not None and not bundle.is_dir():
         raise ConfigError(
             f"policy: {bundle} is not a folder with a bundle", code="policy.bundle",

@@ -137,9 +137,70 @@ def test_simulate_shows_one_change_then_and_now(past: Installed, tmp_path: Path)
     assert "denied by author.held" in page
 
 
+def test_explain_tells_of_each_rule_whether_it_spoke(past: Installed, rules: OpaWasmPolicies):
+    doc = past.json("policy", "explain", HELD).doc
+    (stage,) = doc["stages"]
+    says = {rule["code"]: rule["says"] for rule in stage["rules"]}
+    assert list(says) == list(rules.manifest.rules)
+    assert {code for code, word in says.items() if word != "silent"} == {"author.held"}
+    page = past.run("policy", "explain", HELD).out
+    assert "author.held" in page
+    assert "denies" in page
+
+
+def test_explain_shows_the_values_that_a_rule_looked_at(past: Installed):
+    doc = past.json("policy", "explain", WIDE, "change.unbounded").doc
+    (rule,) = doc["stages"][0]["rules"]
+    assert (rule["says"], rule["looked_at"]["input.totals.files"], rule["looked_at"]["data.limits.max_files"]) == (
+        "silent", "20", "100",
+    )  # fmt: skip
+    assert "nobody can judge what nobody can read" in rule["description"]
+    page = past.run("policy", "explain", WIDE, "change.unbounded").out
+    assert "input.totals.files = 20" in page
+    (held,) = past.json("policy", "explain", HELD, "author.held").doc["stages"][0]["rules"]
+    assert (held["says"], held["looked_at"], [f["code"] for f in held["deny"]]) == (
+        "denies", {"input.author.held": "true", "input.author.id": '"coder"'}, ["author.held"],
+    )  # fmt: skip
+
+
+def test_explain_under_other_rules_says_that_they_are_others(past: Installed, rules: OpaWasmPolicies, tmp_path: Path):
+    tight = edited(tmp_path / "tight", max_files=10)
+    doc = past.json("policy", "explain", WIDE, "change.unbounded", "--bundle", str(tight)).doc
+    (stage,) = doc["stages"]
+    assert (stage["bundle"], stage["rules"][0]["says"]) == (rules.digest, "denies")
+    assert stage["rules"][0]["looked_at"]["data.limits.max_files"] == "10"
+    assert f"decided under {rules.digest}" in past.run("policy", "explain", WIDE, "--bundle", str(tight)).out
+
+
+def test_explain_of_a_field_that_is_not_there_says_so(past: Installed):
+    old = {name: part for name, part in a_question().items() if name != "quarantine"}
+    past.submitted(CHANGE)
+    stored = past.put({"question": old, "decision": {"allow": True, "deny": []}, "bundle": "sha256:old"})
+    past.append(Event("change.judged", {"allow": True, "decision": stored}), change=CHANGE)
+    (rule,) = past.json("policy", "explain", CHANGE, "evidence.unstable_tests").doc["stages"][0]["rules"]
+    assert rule["looked_at"]["input.quarantine"] == "(not there)"
+
+
+def test_every_rule_says_what_it_looks_at_and_each_place_is_there(rules: OpaWasmPolicies):
+    data = json.loads(bundle.load().data)
+    known = {"input": a_question("admit"), "data": data}
+    for code in rules.manifest.rules:
+        places = rules.manifest.reads[code]
+        assert places, code
+        for place in places:
+            value: object = known
+            for part in place.split("."):
+                assert isinstance(value, dict), place
+                assert part in value, place
+                value = value[part]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
+        (("explain", HELD, "autor.held"), "policy.no_rule"),
+        (("explain", "ch-ffffffffffff"), "change.unknown"),
+        (("explain", CHANGE), "policy.no_decisions"),
         (("backtest", "--since", "friday"), "usage"),
         (("backtest", "--bundle", "/nonexistent"), "policy.bundle"),
         (("simulate", "ch-ffffffffffff"), "change.unknown"),
