@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,12 +25,15 @@ from evoguard.adapters import tool_cache
 from evoguard.adapters.scanners import engine
 from evoguard.adapters.scanners.semgrep import Run, Semgrep
 from evoguard.bench import Figure
+from evoguard.bench.corpus.planted import clean, planted
 from evoguard.domain.scan import Scan
+from evoguard.domain.secrets import find_secrets
 from evoguard.errors import UnavailableError
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 BAR_20_S, CHANGED, MOST_REFUSED_PERCENT = 1.5, 20, 2.0
+BAR_SECRETS_S, LEAST_FOUND_PERCENT, MOST_FALSE_PERCENT, LINES = 0.5, 93.0, 1.0, 3_000
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
@@ -59,6 +63,28 @@ async def _measure(rounds: int) -> list[Figure]:
                note="the whole sandbox room as one change"),
         Figure("files refused", _refused_percent(seen, files), "%", MOST_REFUSED_PERCENT,
                note=f"of {len(files)} files of ours; {len(seen.new)} findings, most of them for people to look at"),
+        *_secrets(few),
+    ]  # fmt: skip
+
+
+def _secrets(few: Mapping[str, Blob]) -> list[Figure]:
+    """Look for secrets in lines that were made up, in 20 changed files, and in all of Python's own library."""
+    found = sum(bool(find_secrets("a", [(1, line)])) for _, line in planted(LINES, seed=1))
+    false = sum(bool(find_secrets("a", [(1, line)])) for line in clean(LINES, seed=2))
+    began = time.perf_counter()
+    for path, blob in few.items():
+        find_secrets(path, enumerate(blob.data.decode().splitlines(), 1))
+    took = time.perf_counter() - began
+    library = [path for path in Path(sysconfig.get_path("stdlib")).rglob("*.py") if "site-packages" not in path.parts]
+    texts = [path.read_text("utf-8", "replace").splitlines() for path in library]
+    flagged = sum(len(find_secrets("a", enumerate(text, 1))) for text in texts)
+    lines = sum(map(len, texts))
+    return [
+        Figure("planted secrets found", 100 * found / LINES, "%", LEAST_FOUND_PERCENT, higher_is_better=True,
+               note=f"of {LINES:,} lines of our own making: shapes that the rules know, split ones, passwords"),
+        Figure("clean lines flagged", 100 * false / LINES, "%", MOST_FALSE_PERCENT,
+               note=f"of {LINES:,} made to look like secrets; in Python's own library {flagged} of {lines:,} lines"),
+        Figure(f"secrets of {CHANGED} changed files", took, "s", BAR_SECRETS_S, note="in process, every line"),
     ]  # fmt: skip
 
 

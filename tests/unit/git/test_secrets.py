@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from evoguard.bench.corpus.planted import SHAPES, clean, planted
 from evoguard.domain.secrets import MOST_FOUND, UNSCANNED, find_secrets
 
 A = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zC0fR"
@@ -60,6 +63,11 @@ def test_a_planted_secret_is_found_by_its_rule(rule: str) -> None:
         'key = "user.name"',
         "the token is read from the file",
         'raise KeyError("unknown key")',
+        "token = Number.Float",
+        "    token_type = 'quoted-string'",
+        'USER_TOKEN_HEADER = "X-Our-User-Token"',
+        "secretName: our-own-tls",
+        'api_key = "your-own-api-key"',
     ],
 )
 def test_ordinary_lines_are_not_secrets(line: str) -> None:
@@ -74,3 +82,34 @@ def test_both_ends_of_a_long_line_are_looked_at_and_the_rest_is_reported() -> No
 def test_findings_are_bounded() -> None:
     lines = [(n, PLANTED["aws-access-key-id"]) for n in range(1_000)]
     assert len(find_secrets("a.py", lines)) == MOST_FOUND
+
+
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_each_makers_shape_is_found_wherever_it_stands(kind: str) -> None:
+    draw = random.Random(3)  # noqa: S311
+    for n in range(20):
+        secret = SHAPES[kind](draw)
+        for line in (f'x = "{secret}"', f"X={secret}", f"  x: {secret}", f"curl -H 'Authorization: Bearer {secret}' u"):
+            assert find_secrets("a", [(n, line)]), line.replace(secret, kind)
+
+
+def test_a_text_that_is_put_together_on_one_line_is_read_as_one() -> None:
+    secret = PLANTED["github-token"]
+    for line in (
+        f'"{secret[:9]}" + "{secret[9:]}"',
+        f'"{secret[:9]}" "{secret[9:]}"',
+        f"'{secret[:9]}'+'{secret[9:]}'",
+    ):
+        assert [rule for rule, _, _ in find_secrets("a", [(1, f"x = ({line})")])] == ["github-token"]
+
+
+@pytest.mark.parametrize("line", ["DB_PASSWORD=Tr0ub4dor3", "  password: Tr0ub4dor3", "export API_KEY=a1b2c3d4e5f6g7"])
+def test_settings_without_quotes_are_read_too(line: str) -> None:
+    assert [rule for rule, _, _ in find_secrets("a", [(1, line)])] == ["generic-secret"]
+
+
+def test_of_made_up_lines_nearly_all_are_told_apart() -> None:
+    found = [bool(find_secrets("a", [(1, line)])) for _, line in planted(2_000, seed=11)]
+    false = [bool(find_secrets("a", [(1, line)])) for line in clean(2_000, seed=12)]
+    assert sum(found) >= 0.98 * len(found)
+    assert sum(false) <= 0.005 * len(false)
