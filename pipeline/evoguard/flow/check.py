@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
 from evoguard.domain.headline import headline
+from evoguard.domain.scan import Hit, new_hits
+from evoguard.domain.text import hidden
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
@@ -53,7 +57,9 @@ async def _scan(
     impact: Mapping[str, Json], base: Mapping[str, Blob], candidate: Mapping[str, Blob], ports: Ports
 ) -> tuple[Digest, Event]:
     """Scan what the change adds; whether that is a no is the policies' word."""
-    scan = await ports.scanner.scan(base, candidate, _changed(impact.get("files")))
+    changed = _changed(impact.get("files"))
+    scan = await ports.scanner.scan(base, candidate, changed)
+    scan = replace(scan, new=(*scan.new, *await asyncio.to_thread(_hidden, base, candidate, changed)))
     stored = await ports.artifacts.put(canonical(scan.as_json()))
     said = [Finding(hit.rule, f"{hit.path}:{hit.line}: {hit.msg}") for hit in scan.new]
     return stored, Event(
@@ -62,6 +68,15 @@ async def _scan(
          "read": scan.read, "new": len(scan.new), "known": scan.known},
         reason=scan.why or headline([finding.as_json() for finding in said]),
     )  # fmt: skip
+
+
+def _hidden(
+    base: Mapping[str, Blob], candidate: Mapping[str, Blob], changed: Sequence[tuple[str, str]]
+) -> tuple[Hit, ...]:
+    """Return what the changed files hide from their readers and did not hide at the base."""
+    old = [hit for path, _ in changed if path in base for hit in hidden(path, base[path].data)]
+    new = [hit for _, path in changed if path in candidate for hit in hidden(path, candidate[path].data)]
+    return new_hits(old, new, {before: now for before, now in changed if before})
 
 
 def _changed(files: Json) -> list[tuple[str, str]]:

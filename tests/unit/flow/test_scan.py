@@ -8,8 +8,9 @@ import pytest
 
 from evoguard.domain.scan import Hit, Scan
 from evoguard.errors import UnavailableError
-from fakes import FakeScanner
-from house import House
+from evoguard.ports.forge import Blob
+from fakes import FakeScanner, FakeSources
+from house import COMPONENT, HEAD, House
 from unit.flow.test_what_people_look_at import artifact, body
 
 FAULT = Hit("python.decoded_code", "error", "lending/scoring.py", 7, "code is run that was decoded from data", "exec()")
@@ -99,3 +100,37 @@ async def test_no_scanner_at_all_leaves_the_gate_shut(house: House) -> None:
     with pytest.raises(UnavailableError):
         await house.drive(change)
     assert "candidate.checked" not in await house.story(change)
+
+
+@dataclass
+class Texts(FakeSources):
+    """A repository whose file reads so at the base, and so at the head."""
+
+    old: str = ""
+    new: str = ""
+
+    async def files(self, repo, commit, /):
+        return {"lending/scoring.py": Blob("100644", (self.new if commit == HEAD else self.old).encode())}
+
+
+TROJAN = 'if level != "user\u202e \u2066// admins only\u2069 \u2066":\n    pass\n'
+
+
+def reading(house: House, old: str, new: str) -> None:
+    house.sources = Texts(COMPONENT, old=old, new=new)
+    house.again()
+
+
+async def test_text_that_hides_what_it_does_is_refused(house: House) -> None:
+    reading(house, "x = 1\n", TROJAN)
+    change = await house.submit()
+    assert (await house.drive(change)).outcome == "refused"
+    refused = await body(house, change, "change.refused")
+    assert [(f["code"], f["term"]) for f in refused["findings"]] == [("change.scan_finding", "text.bidi")]
+
+
+async def test_what_was_hidden_before_is_the_bases_affair(house: House) -> None:
+    reading(house, TROJAN, "x = 1\n" + TROJAN)
+    change = await house.submit()
+    await house.drive(change)
+    assert (await house.story(change))[-1] == "approval.requested"

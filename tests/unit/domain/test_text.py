@@ -1,0 +1,95 @@
+"""What a text hides from its readers. Every odd character is written as an escape here: this file hides none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evoguard.domain.text import MOST_HITS, RULES, hidden
+
+
+def rules(text: str, path: str = "a.md") -> list[str]:
+    return [hit.rule for hit in hidden(path, text.encode())]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('if level != "user\u202e \u2066// admins only\u2069 \u2066":', "text.bidi"),
+        ("x = 1  # \u2067 odd", "text.bidi"),
+        ("read this\U000e0069\U000e0067\U000e006e\U000e006f\U000e0072\U000e0065", "text.tags"),
+        ("pass\u200bword = 1", "text.invisible"),
+        ("x\u2060 = 1", "text.invisible"),
+        ("x = a\u200db", "text.invisible"),
+        ("name\u3164 = 1", "text.invisible"),
+        ("print('\x1b[2K\rnothing')", "text.control"),
+        ("x = '\x9b2J'", "text.control"),
+        ("p\u0430ypal = 1", "text.mixed_script"),
+        ("\u0391dmin = True", "text.mixed_script"),
+    ],
+)
+def test_what_is_hidden_is_found(text, rule):
+    assert rule in rules(text)
+    assert rule in rules(f"first\nsecond\n{text}\n")
+    (hit, *_) = [hit for hit in hidden("a.md", f"first\n{text}\n".encode()) if hit.rule == rule]
+    assert (hit.path, hit.line, hit.severity) == ("a.md", 2, RULES[rule][0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = 1\n\ty = 2\r\n\x0cz = 3\n",
+        "name = 'J\u00fcrgen \u0141ukasz \u00e9t\u00e9'",
+        "\u043f\u0440\u0438\u0432\u0435\u0442 = 1  # \u043c\u0438\u0440",
+        "greeting = '\u4f60\u597d \u3053\u3093\u306b\u3061\u306f \ud55c\uad6d\uc5b4'",
+        "alpha = '\u03b1' + 'beta \u03b2'",
+        "family = '\U0001f468\u200d\U0001f469\u200d\U0001f467'",
+        "hindi = '\u0915\u094d\u200d\u0937'",
+        "persian = '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645'",
+        "\ufeffx = 1",
+        "temperature = '20 \u00b0C \u00b5m'",
+    ],
+)
+def test_ordinary_text_of_any_language_hides_nothing(text):
+    assert rules(text) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"# coding: unicode_escape\n# \\u000aeval(x)\n", ["text.code_encoding"]),
+        (b"#!/usr/bin/env python3\n# -*- coding: utf-7 -*-\n+AAo-", ["text.code_encoding"]),
+        (b"# coding: raw_unicode_escape\n", ["text.code_encoding"]),
+        (b"# coding: cp1252\nx = '\x80'\n", ["text.encoding"]),
+        (b"# coding: no_such_codec\n", ["text.encoding"]),
+        (b"\xef\xbb\xbf# coding: latin-1\n", ["text.encoding"]),
+        (b"# coding: utf-8\n", []),
+        (b"# vim: set fileencoding=latin-1 :\n", []),
+        (b"x = 'coding: unicode_escape'\n", []),
+        (b"x = 1\ny = 2\n# coding: unicode_escape\n", []),
+    ],
+)
+def test_a_script_in_an_encoding_that_changes_its_meaning_is_told(line, found):
+    kept = [hit.rule for hit in hidden("a.py", line) if "encoding" in hit.rule]
+    assert kept == found
+
+
+def test_the_trick_that_the_encoding_rule_is_for_does_work_in_python():
+    """Otherwise the rule would be for nothing: a comment becomes a line of code."""
+    seen: dict[str, int] = {}
+    exec(compile(b"# coding: unicode_escape\n# \\u000aseen = 7\n", "a.py", "exec"), seen)  # noqa: S102
+    assert seen["seen"] == 7
+
+
+def test_what_is_no_text_hides_nothing_and_much_is_bounded():
+    assert hidden("a.bin", b"\0\x1b\x80") == []
+    assert len(hidden("a.md", "\u202e\n".encode() * 500)) == MOST_HITS
+
+
+def test_nothing_in_this_repository_hides_anything():
+    top = Path(__file__).parents[3]
+    kept = [p for room in ("pipeline", "sandbox", "policies", "tests", "docs") for p in sorted((top / room).rglob("*"))]
+    texts = [path for path in kept if path.is_file() and path.suffix in (".py", ".md", ".rego", ".json", ".toml")]
+    assert len(texts) > 400
+    assert [(hit.path, hit.line, hit.rule) for path in texts for hit in hidden(str(path), path.read_bytes())] == []
