@@ -15,7 +15,11 @@ from docker.errors import DockerException, NotFound
 
 from contract.sandbox_engine import Here, an_engine, keys
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, python, tool
-from evoguard_sandbox import Job, Limits, Room, SandboxError, Suite, execute, prove, run, sweep
+from evoguard import bundle
+from evoguard.adapters import tool_cache
+from evoguard.adapters.scanners.semgrep import Semgrep
+from evoguard.ports.forge import Blob
+from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, Suite, execute, prove, run, sweep
 from evoguard_sandbox.rooms import engine as engine_module
 from evoguard_sandbox.rooms.backend import Make
 from evoguard_sandbox.rooms.box import Box, Order
@@ -83,6 +87,15 @@ class TestDocker(SandboxSuite):
         assert seen.behaviour.reason
         assert (seen.split, seen.assurance) == (0, "visible-only")
         assert "docker" in seen.runsc
+
+
+async def test_the_scanner_works_in_the_engine_too(room: Room):
+    async def run_job(job: Job, limits: Limits) -> JobReport:
+        return await execute(job, limits=limits, room=room)
+
+    scanner = Semgrep(run_job, tool_cache.semgrep_dir(), bundle.load().scan)
+    seen = await scanner.scan({}, {"a.py": Blob("100644", b"eval(x)\n")}, [("", "a.py")])
+    assert (seen.status, [hit.rule for hit in seen.new], seen.isolation) == ("complete", ["python.eval"], "gvisor")
 
 
 async def running(room: Room, code: str = "import time; time.sleep(60)") -> tuple[asyncio.Task[object], str]:
