@@ -94,7 +94,7 @@ FOUND: dict[str, Any] = {
 
 def fields() -> list[tuple[str | int, ...]]:
     """Return the way to every field of a question with one item in every list."""
-    full = a_question("admit", **FOUND)
+    full = a_question("admit", **copy.deepcopy(FOUND))
     ways: list[tuple[str | int, ...]] = []
     for key, value in full.items():
         ways.append((key,))
@@ -107,7 +107,7 @@ def fields() -> list[tuple[str | int, ...]]:
 
 def without(way: tuple[str | int, ...]) -> dict[str, Any]:
     """Return the full question of `fields` with one of them lost."""
-    question = a_question("admit", **FOUND)
+    question = a_question("admit", **copy.deepcopy(FOUND))
     place: Any = question
     for step in way[:-1]:
         place = place[step]
