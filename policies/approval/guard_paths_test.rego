@@ -77,3 +77,11 @@ test_without_author_kind if {
 	question := json.remove(object.union(given.review, touching("CODEOWNERS")), ["author/kind"])
 	given.judged_at_review(question).allow == false
 }
+
+test_escalated_at_review_of_a_person_only if {
+	touches := given.with_file({"path": "policies/data.json"})
+	person := object.union(touches, {"author": {"id": "eve", "kind": "person"}})
+	count([1 | some found in given.reviewed(person).escalate; found.code == "approval.guard_paths"]) == 1
+	count([1 | some found in given.admitted(person).escalate; found.code == "approval.guard_paths"]) == 0
+	count([1 | some found in given.reviewed(touches).escalate; found.code == "approval.guard_paths"]) == 0
+}

@@ -65,3 +65,19 @@ test_reject_of_earlier_digest_stands if {
 test_without_quorum if {
 	given.judged_at_admit(json.remove(given.admit, ["component/quorum"])).allow == false
 }
+
+found_by(vote) := {finding.msg | some finding in given.voted([vote]).deny; finding.code == code}
+
+test_a_reject_is_no_approval if "0 of 1 people approved this digest" in found_by({"verdict": "reject"})
+
+test_an_agent_is_none_of_the_people if "0 of 1 people approved this digest" in found_by({"kind": "agent"})
+
+test_a_vote_of_this_very_second_counts if given.allows(given.voted([{"at": given.admit.now}]))
+
+test_a_reject_is_not_asked_about_at_review if {
+	given.allows(given.reviewed(given.with_approvals([{"verdict": "reject"}])))
+}
+
+test_a_quorum_that_is_no_number_asks_for_nothing_more if {
+	given.reviewed({"component": {"quorum": "nine"}}).quorum == 1
+}

@@ -51,3 +51,11 @@ test_hits_of_another_type if given.denies(given.reviewed({"hits": "none"}), "inp
 test_without_omitted if {
 	given.denies(given.judged_at_review(json.remove(given.review, ["scan/omitted"])), "input.incomplete")
 }
+
+test_one_more_than_is_listed_denies if given.denies_term(given.scanned({"omitted": 1}), code, "1 more")
+
+test_a_warning_is_no_note_and_an_error_neither if {
+	every severity in ["warning", "error"] {
+		count([1 | some note in with_hit({"severity": severity}).notes; note.code == code]) == 0
+	}
+}

@@ -39,3 +39,14 @@ test_newly_executable_script if {
 test_without_mode if {
 	given.judged_at_review(object.union(given.review, {"files": [json.remove(given.file, ["mode_new"])]})).allow == false
 }
+
+noted(patch) := {note.code | some note in given.reviewed(given.with_file(patch)).notes}
+
+test_a_newly_executable_file_that_is_no_script_is_no_note if {
+	noted({"path": "lending/tool", "mode_new": "100755"}) == set()
+	noted({"path": "lending/tool.sh", "mode_new": "100755"}) == {"change.special_file"}
+}
+
+test_a_deleted_script_is_not_newly_executable if {
+	noted({"path": "lending/tool.sh", "status": "deleted", "mode_old": "100644", "mode_new": "100755"}) == set()
+}

@@ -45,3 +45,8 @@ test_higher_own_limit_of_lines if {
 }
 
 test_without_totals if given.judged_at_review(json.remove(given.review, ["totals"])).allow == false
+
+test_own_limit_of_one if {
+	given.denies_term(given.reviewed({"totals": {"files": 2}, "tighten": {"max_files": 1}}), code, "files")
+	given.denies_term(given.reviewed({"totals": {"added": 2}, "tighten": {"max_lines": 1}}), code, "lines")
+}

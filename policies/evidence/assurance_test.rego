@@ -69,3 +69,14 @@ test_without_split if given.denies_field(given.judged_at_review(json.remove(give
 test_without_split_percent if {
 	given.denies_field(given.judged_at_review(json.remove(given.review, ["tighten/split_percent"])), "tighten.split_percent")
 }
+
+split_of(evidence, percent) := given.reviewed({"evidence": evidence, "tighten": {"assurance": "split", "split_percent": percent}})
+
+test_one_percent_and_one_test if {
+	given.allows(split_of({"assurance": "visible-only", "expected": 1, "run": 1, "split": 1}, 1))
+}
+
+test_exactly_as_many_as_are_asked_for_and_one_less if {
+	given.allows(split_of({"assurance": "visible-only", "expected": 1000, "run": 1000, "split": 300}, 30))
+	not split_of({"assurance": "visible-only", "expected": 1000, "run": 1000, "split": 299}, 30).allow
+}

@@ -23,3 +23,5 @@ test_text_is_not_true if given.denies(given.proved({"passed": "true"}), code)
 test_without_passed if given.denies(given.judged_at_review(json.remove(given.review, ["evidence/passed"])), code)
 
 test_without_evidence if given.denies(given.judged_at_review(json.remove(given.review, ["evidence"])), "input.incomplete")
+
+test_one_test_is_a_test if given.allows(given.proved({"expected": 1, "run": 1}))

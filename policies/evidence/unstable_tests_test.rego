@@ -57,3 +57,8 @@ test_without_quarantine if {
 }
 
 test_without_now if given.denies(given.judged_at_review(json.remove(given.review, ["now"])), "input.incomplete")
+
+test_one_that_nobody_named_has_one_reason if {
+	said := {finding.msg | some finding in unstable([entry.test], []).deny; finding.code == code}
+	said == {"the test does not come out the same each time and is not in quarantine"}
+}

@@ -162,3 +162,64 @@ test_no_days if {
 		not exceptions.days(text)
 	}
 }
+
+test_a_note_names_the_exemption_that_lifts_and_no_other if {
+	others := [
+		object.union(exemption, {"id": "EX-2", "code": "change.secret"}),
+		object.union(exemption, {"id": "EX-3", "scope": {"repo": "other", "component": "", "path": ""}}),
+	]
+	decision := decided(too_many, array.concat([exemption], others))
+	{substring(note.msg, 0, 32) | some note in decision.notes; startswith(note.msg, "exempt")} == {"exempt until 2026-10-01 (EX-1): "}
+}
+
+ending(patch, seconds_left) := decision if {
+	day := exceptions.days("2026-09-22") * 86400
+	question := object.union(too_many, {"now": day - seconds_left})
+	decision := decided(question, [object.union(exemption, patch)])
+}
+
+test_it_holds_until_the_last_second_of_the_day_before if {
+	ending({"until": "2026-09-22"}, 1).allow
+	not ending({"until": "2026-09-22"}, 0).allow
+}
+
+test_it_holds_from_the_very_second_that_is_not_too_far_ahead if {
+	ending({"until": "2026-12-21"}, 0).allow
+	not ending({"until": "2026-12-21"}, 1).allow
+}
+
+test_a_shadow_ends_with_the_second_in_which_its_day_begins if {
+	day := exceptions.days("2026-09-22") * 86400
+	entry := [{"code": "change.unbounded", "effective_on": "2026-09-22"}]
+	before := given.reviewed(object.union(too_many, {"now": day - 1})) with data.shadow as entry
+	at := given.reviewed(object.union(too_many, {"now": day})) with data.shadow as entry
+	before.allow
+	not at.allow
+}
+
+test_a_code_that_no_rule_has_is_not_liftable if {
+	not exceptions.liftable("change.nothing")
+	exceptions.liftable("change.unbounded")
+}
+
+test_one_rule_of_the_constitution_is_enough_to_say_what_it_is if {
+	decision := decided(too_many, [exemption]) with data.constitution as ["author.held"]
+	decision.allow
+}
+
+test_the_first_day_of_each_month if {
+	first := [20454, 20485, 20513, 20544, 20574, 20605, 20635, 20666, 20697, 20727, 20758, 20788]
+	months := ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"]
+	every n in numbers.range(0, 11) {
+		exceptions.days($"2026-{months[n]}-01") == first[n]
+	}
+}
+
+test_no_days_for_what_is_nearly_one if {
+	every text in ["2026-09-211", "2026-09-2", "2026x09-21", "2026-09x21", "2026-1x-01", "x026-09-21", "202x-09-21"] {
+		not exceptions.days(text)
+	}
+	every other in [20260921, null, ["2026-09-21"], ["2", "0", "2", "6", "-", "0", "9", "-", "2", "1"]] {
+		not exceptions.days(other)
+	}
+}

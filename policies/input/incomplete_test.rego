@@ -241,3 +241,22 @@ test_data_without_guard if {
 	decision := data.evoguard.review with input as given.review with data.guard.globs as []
 	refused(decision, "data")
 }
+
+without_data(decision) if given.denies_field(decision, "data")
+
+test_data_of_another_type if {
+	without_data(given.judged_at_review(given.review)) with data.change.locks as [1]
+	without_data(given.judged_at_review(given.review)) with data.modes.executable as 5
+	without_data(given.judged_at_review(given.review)) with data.modes.executable as ""
+	without_data(given.judged_at_review(given.review)) with data.evidence.assurance as "none"
+}
+
+test_a_hundred_percent_is_the_most if {
+	given.allows(given.reviewed({"tighten": {"split_percent": 100}}))
+	given.denies_field(given.reviewed({"tighten": {"split_percent": 101}}), "tighten.split_percent")
+}
+
+test_what_is_named_at_admit_is_a_text_at_review_too if {
+	given.denies_field(given.reviewed({"approval_digest": 5}), "approval_digest")
+	given.denies_field(given.reviewed({"policy": {"reviewed_bundle": null}}), "policy.reviewed_bundle")
+}

@@ -33,3 +33,17 @@ test_a_glob_that_cannot_be_read_is_not_used if {
 	forms := lib.globs with input as object.union(given.review, {"tighten": {"guard": ["a$"]}})
 	not "a$" in forms
 }
+
+test_braces_are_closed_one_by_one if {
+	lib.closed_braces("a{b,c}")
+	lib.closed_braces("{a}{b}")
+	not lib.closed_braces("a{b")
+	not lib.closed_braces("{a}{b")
+	not lib.closed_braces("{a{b}}")
+	not lib.closed_braces("a}{b}")
+}
+
+test_a_file_that_was_never_renamed_has_one_name if {
+	names := lib.touched with input as {"files": [{"path": "a.py", "old_path": ""}, {"path": "c.py", "old_path": "b.py"}]}
+	names == {"a.py", "b.py", "c.py"}
+}

@@ -17,3 +17,5 @@ test_missing_at_review_is_a_note if {
 test_missing_at_admit if given.denies(given.admitted(missing), code)
 
 test_without_field if given.judged_at_admit(json.remove(given.admit, ["component/kpis"])).allow == false
+
+test_missing_at_admit_is_no_note if given.admitted(missing).notes == set()
