@@ -2,7 +2,6 @@
 """Decide again what evoguard decided, offline, from one capsule and the service's public key.
 
     verify_capsule.py CAPSULE --key service.pub
-
 Needs Python 3.11, `wasmtime` and `cryptography`, and no code of evoguard's. It checks the signature over the summary,
 that every part is what its digest says, that the decisions which the summary names rest on the evidence that it names,
 and puts each recorded question before the recorded rules again. Exit status: 0 same, 1 different or not proved.
@@ -13,6 +12,7 @@ import base64
 import hashlib
 import json
 import sys
+from urllib.parse import quote
 
 import wasmtime as wt
 from cryptography.exceptions import InvalidSignature
@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-FORMAT, MOST_BYTES = "evoguard capsule 1", 256 << 20
+FORMAT, MOST_BYTES = "evoguard capsule 1", 32 << 20
 INTOTO, VSA = "application/vnd.in-toto+json", "https://slsa.dev/verification_summary/v1"
+FACTS = ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed", "split", "unstable")
 STAGE = {"decision": "review", "admit": "admit"}
 FUEL, START_PAGES, MOST_PAGES = 40_000_000_000, 64, 4_096
 
@@ -42,11 +43,6 @@ def strict(raw):
         raise ValueError(f"not an integer: {text}")
 
     return json.loads(raw, object_pairs_hook=table, parse_float=no, parse_constant=no)
-
-
-def sha256(raw):
-    """Return the name of bytes."""
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
 
 
 def bytes_of(text):
@@ -74,9 +70,8 @@ def statement_of(attestation, public_pem):
 
 def parts_of(doc):
     """Return digest → bytes, each proved."""
-    parts = {digest: bytes_of(text) for digest, text in doc["parts"].items()}
-    for digest, raw in parts.items():
-        if sha256(raw) != digest:
+    for digest, raw in (parts := {name: bytes_of(text) for name, text in doc["parts"].items()}).items():
+        if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
             raise DifferentError(f"{digest} is not the digest of its bytes")
     return parts
 
@@ -88,95 +83,101 @@ def part(parts, digest, what):
     return parts[digest]
 
 
-class Rules:
-    """The compiled rules: OPA's WebAssembly ABI 1, a fresh instance for every question."""
+def decide(wasm, entry, data, question):
+    """Return what the compiled rules say: one result of an entry point (OPA's WebAssembly ABI 1)."""
+    (config := wt.Config()).consume_fuel = True
+    store = wt.Store(wt.Engine(config))
+    store.set_fuel(FUEL)
+    store.set_limits(memory_size=MOST_PAGES * 65_536)
+    module = wt.Module(store.engine, wasm)
+    memory = wt.Memory(store, wt.MemoryType(wt.Limits(START_PAGES, MOST_PAGES)))
 
-    def __init__(self, wasm):
-        config = wt.Config()
-        config.consume_fuel = True
-        self.engine = wt.Engine(config)
-        self.module = wt.Module(self.engine, wasm)
+    def stop(*_):
+        raise DifferentError("the rules asked for something of the host")
 
-    def decide(self, entry, data, question):
-        """Return the one result of an entry point, as JSON."""
-        store = wt.Store(self.engine)
-        store.set_fuel(FUEL)
-        memory = wt.Memory(store, wt.MemoryType(wt.Limits(START_PAGES, MOST_PAGES)))
+    imports = [memory if i.name == "memory" else wt.Func(store, i.type, stop) for i in module.imports]
+    exports = wt.Instance(store, module, imports).exports(store)
 
-        def stop(*_):
-            raise DifferentError("the rules asked for something of the host")
+    def call(name, *args):
+        return exports[name](store, *args)
 
-        imports = [memory if i.name == "memory" else wt.Func(store, i.type, stop) for i in self.module.imports]
-        exports = wt.Instance(store, self.module, imports).exports(store)
+    def put(raw):
+        memory.write(store, raw, at := call("opa_malloc", len(raw)))
+        return at
 
-        def call(name, *args):
-            return exports[name](store, *args)
+    def text(at):
+        return bytes(memory.read(store, at, memory.data_len(store))).partition(b"\0")[0]
 
-        def put(raw):
-            memory.write(store, raw, at := call("opa_malloc", len(raw)))
-            return at
-
-        def text(at):
-            return bytes(memory.read(store, at, memory.data_len(store))).partition(b"\0")[0]
-
-        entries = strict(text(call("opa_json_dump", call("entrypoints"))))
-        parsed = call("opa_json_parse", put(data), len(data))
-        at, heap = put(question), call("opa_heap_ptr_get")
-        answer = strict(text(call("opa_eval", 0, entries[entry], parsed, at, len(question), heap, 0)))
-        if len(answer) != 1:
-            raise DifferentError("the rules gave no single result")
-        return answer[0]["result"]
+    entries = strict(text(call("opa_json_dump", call("entrypoints"))))
+    parsed = call("opa_json_parse", put(data), len(data))
+    at, heap = put(question), call("opa_heap_ptr_get")
+    (answer,) = strict(text(call("opa_eval", 0, entries[entry], parsed, at, len(question), heap, 0)))
+    return answer["result"]
 
 
 def ordered(decision):
-    """Return a decision with its sets of findings in one order."""
-    sets = ("deny", "escalate", "notes")
-    rows = {n: sorted(json.dumps(row, sort_keys=True) for row in decision[n]) for n in sets}
-    return {**decision, **rows}
+    """Return a decision as one text, its sets of findings in one order."""
+    rows = {n: sorted(json.dumps(row, sort_keys=True) for row in decision[n]) for n in ("deny", "escalate", "notes")}
+    return json.dumps({**decision, **rows}, sort_keys=True)
 
 
 def verify(doc, public_pem):
     """Return a line for each thing that was proved. Raises: DifferentError."""
     statement, parts = statement_of(doc["attestation"], public_pem), parts_of(doc)
-    if doc["format"] != FORMAT or statement["predicateType"] != VSA:
+    predicate, result = statement["predicate"], statement["predicate"]["verificationResult"]
+    if doc["format"] != FORMAT or statement["predicateType"] != VSA or result not in ("PASSED", "FAILED"):
         raise DifferentError(f"not a {FORMAT} with a verification summary")
-    predicate = statement["predicate"]
-    told = [
-        f"signed: {predicate['verificationResult']} by {predicate['verifier']['id']} at {predicate['timeVerified']}"
-    ]
     policy = "sha256:" + predicate["policy"]["digest"]["sha256"]
-    inputs = {i["uri"].partition(":")[2]: "sha256:" + i["digest"]["sha256"] for i in predicate["inputAttestations"]}
-    for name, digest in inputs.items():
-        part(parts, digest, name)
+    rows = predicate["inputAttestations"]
+    inputs = {i["uri"].removeprefix("evoguard:"): "sha256:" + i["digest"]["sha256"] for i in rows}
+    docs = {name: strict(part(parts, digest, name)) for name, digest in inputs.items()}
     manifest = strict(part(parts, policy, "the rules' manifest"))
-    rules, data = Rules(part(parts, manifest["wasm"], "rules")), part(parts, manifest["data"], "data")
-    decided = {name: strict(parts[inputs[name]]) for name in STAGE if name in inputs}
-    passed = predicate["verificationResult"] == "PASSED"
-    if passed and set(decided) != set(STAGE):
-        raise DifferentError("a PASSED summary rests on two decisions")
-    trees = [s["digest"]["gitTree"] for s in statement["subject"] if "gitTree" in s["digest"]]
-    for name, record in decided.items():
-        check(name, record, policy, trees, inputs)
+    wasm, data = (part(parts, manifest[name], name) for name in ("wasm", "data"))
+    decided = [name for name in STAGE if name in docs]
+    if not decided or (result == "PASSED" and len(decided) != len(STAGE)):
+        raise DifferentError("no decision to make again, or a PASSED summary that rests on one alone")
+    told = [f"change {doc['change']}: {result}, signed by {predicate['verifier']['id']} at {predicate['timeVerified']}"]
+    (tree,) = [s["digest"]["gitTree"] for s in statement["subject"] if "gitTree" in s["digest"]]
+    told.append(f"tree {tree} of {predicate['resourceUri']}, under the rules {policy}")
+    for name in decided:
+        record = docs[name]
+        check(name, record, [doc["change"], tree], policy, statement)
+        rests_on(name, record["question"], inputs, docs)
         question = json.dumps(record["question"], ensure_ascii=False).encode()
-        again = rules.decide(f"evoguard/{STAGE[name]}", data, question)
+        again = decide(wasm, f"evoguard/{STAGE[name]}", data, question)
         if ordered(again) != ordered(record["decision"]) or again["rules_seen"] != manifest["rules"]:
             raise DifferentError(f"{name}: the rules say otherwise now")
-        if passed and again["allow"] is not True:
+        if result == "PASSED" and again["allow"] is not True:
             raise DifferentError(f"{name}: PASSED, though the rules refuse")
         told.append(f"{STAGE[name]}: {len(manifest['rules'])} rules say the same again: allow {again['allow']}")
     return told
 
 
-def check(name, record, policy, trees, inputs):
+def check(name, record, named, policy, statement):
     """Return when a recorded decision is about what the summary is about. Raises: DifferentError."""
-    question = record["question"]
-    if question["stage"] != STAGE[name] or {record["bundle"], question["policy"]["bundle"]} != {policy}:
+    asked, about = record["question"], record["question"]["change"]
+    if asked["stage"] != STAGE[name] or {record["bundle"], asked["policy"]["bundle"]} != {policy}:
         raise DifferentError(f"{name}: asked at another stage or of other rules")
-    if [question["change"]["tree"]] != trees:
-        raise DifferentError(f"{name}: about another tree than the summary")
+    heads = [s["digest"]["gitCommit"] for s in statement["subject"] if s["name"] == "head"]
+    where = statement["predicate"]["resourceUri"].partition("@")[0]
+    said = [about["id"], about["tree"], [about["head"]], "git+evoguard:" + quote(about["repo"], safe="/")]
+    if said != [*named, heads, where]:
+        raise DifferentError(f"{name}: about another tree, commit, repository or change than the summary")
+
+
+def rests_on(name, asked, inputs, docs):
+    """Return when the question says what evidence, scan and votes say. Raises: DifferentError."""
     for seen in ("evidence", "scan"):
-        if question[seen]["digest"] != inputs.get(seen):
+        if asked[seen]["digest"] != inputs.get(seen):
             raise DifferentError(f"{name}: rests on another {seen} than the summary names")
+    ran, scan = docs["evidence"], docs["scan"]
+    facts = {key: ran[key] for key in FACTS} | {"tree": ran["tree"]}
+    if facts != {key: asked["evidence"][key] for key in FACTS} | {"tree": asked["change"]["tree"]}:
+        raise DifferentError(f"{name}: the evidence says otherwise than the question")
+    if asked["hits"] != scan["new"] or any(asked["scan"][key] != scan[key] for key in ("status", "omitted", "unread")):
+        raise DifferentError(f"{name}: the scan says otherwise than the question")
+    if name == "admit" and asked["approvals"] != docs["approvals"]:
+        raise DifferentError(f"{name}: the votes are others than those of the question")
 
 
 def main():
@@ -188,9 +189,9 @@ def main():
     try:
         with open(asked.capsule, "rb") as file, open(asked.key, "rb") as pem:
             raw, public = file.read(MOST_BYTES), pem.read(1 << 16)
-        print("\n".join([*verify(strict(raw), public), "same"]))
+        print("\n".join(ascii(line)[1:-1] for line in [*verify(strict(raw), public), "same"]))
     except Exception as err:  # noqa: BLE001  (whatever a capsule makes go wrong, it is no proof)
-        print(f"different: {type(err).__name__}: {err}"[:500])
+        print("different: " + ascii(f"{type(err).__name__}: {err}")[1:-1][:500])
         return 1
     return 0
 

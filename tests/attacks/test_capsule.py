@@ -67,7 +67,7 @@ async def test_a_refused_change_is_decided_again_as_well(house):
     change = await house.submit()
     await house.drive(change)
     code, said = verified(house.folder, await capsule_of(house, change))
-    assert (code, "signed: FAILED" in said, "allow False" in said) == (0, True, True), said
+    assert (code, "FAILED, signed by" in said, "allow False" in said) == (0, True, True), said
 
 
 def part(doc: Doc, name: str) -> Doc:
@@ -156,15 +156,28 @@ def no_parts(doc: Doc) -> None:
     doc["parts"] = {}
 
 
+def another_change(doc: Doc) -> None:
+    doc["change"] = "ch-ffffffffffff"
+
+
+def a_key_that_is_no_text(doc: Doc) -> None:
+    doc["parts"]["\ud800"] = "AA=="
+
+
+def a_key_that_speaks(doc: Doc) -> None:
+    doc["parts"]["x\nsigned\x1b[8m\nsame"] = "AA=="
+
+
 @pytest.mark.parametrize(
     "how",
     [changed_payload, changed_decision, lost_decision, lost_evidence, other_rules, other_data, other_manifest,
-     another_spelling, another_format, two_signatures, another_type, no_parts],
+     another_spelling, another_format, two_signatures, another_type, no_parts,
+     another_change, a_key_that_is_no_text, a_key_that_speaks],
 )  # fmt: skip
 async def test_who_has_the_file_alone_can_change_nothing(house, doc, how: Callable[[Doc], None]):
     how(doc)
     code, said = verified(house.folder, doc)
-    assert (code, said[:11]) == (1, "different: ")
+    assert (code, said[:11], said.count("\n"), "\x1b" in said) == (1, "different: ", 1, False)
 
 
 async def test_another_key_proves_nothing(house, doc):
@@ -201,7 +214,13 @@ def renamed(inner: Doc, name: str, digest: str) -> None:
         ("admit", lambda r: r["decision"].update(quorum=7), "the rules say otherwise now"),
         ("admit", lambda r: r["decision"]["rules_seen"].pop(), "the rules say otherwise now"),
         ("decision", lambda r: r["question"].update(secrets=[{"rule": "x", "path": "a", "line": 1}]), "otherwise"),
-        ("admit", lambda r: r["question"].update(approvals=[]), "the rules say otherwise now"),
+        ("admit", lambda r: r["question"].update(approvals=[]), "the votes are others"),
+        ("admit", lambda r: r["question"]["evidence"].update(run=9, expected=9), "the evidence says otherwise"),
+        ("admit", lambda r: r["question"]["scan"].update(unread=["a"]), "the scan says otherwise"),
+        ("decision", lambda r: r["question"].update(hits=[{"rule": "x"}]), "the scan says otherwise"),
+        ("decision", lambda r: r["question"]["change"].update(head="0" * 40), "about another"),
+        ("decision", lambda r: r["question"]["change"].update(id="ch-0"), "about another"),
+        ("decision", lambda r: r["question"]["change"].update(repo="other"), "about another"),
         ("admit", lambda r: r["question"]["evidence"].update(digest="sha256:" + "0" * 64), "rests on another evidence"),
         ("admit", lambda r: r["question"]["scan"].update(digest="sha256:" + "0" * 64), "rests on another scan"),
         ("decision", lambda r: r["question"]["change"].update(tree="0" * 40), "about another tree"),
@@ -224,7 +243,39 @@ async def test_a_passed_summary_without_its_second_decision_is_none(house, doc):
         inner["predicate"]["inputAttestations"] = [row for row in rows if row["uri"] != "evoguard:admit"]
 
     await signed_again(house, doc, left_out)
-    assert "rests on two decisions" in verified(house.folder, doc)[1]
+    assert "that rests on one alone" in verified(house.folder, doc)[1]
+
+
+@pytest.mark.parametrize("name", ["evidence", "scan", "approvals"])
+async def test_what_the_decisions_rest_on_is_what_they_say(house, doc, name):
+    """The key's holder swaps the part itself and names the new one in summary and questions."""
+    other = {"evidence": {**part(doc, "evidence"), "passed": False, "failed": 9},
+             "scan": {**part(doc, "scan"), "status": "incomplete"}, "approvals": []}[name]  # fmt: skip
+    digest = put(doc, canonical(other))
+    records = {decision: part(doc, decision) for decision in ("decision", "admit")}
+    for record in records.values():
+        if name != "approvals":
+            record["question"][name]["digest"] = digest
+    named = {decision: put(doc, canonical(record)) for decision, record in records.items()}
+
+    def swapped(inner: Doc) -> None:
+        renamed(inner, name, digest)
+        for decision, its in named.items():
+            renamed(inner, decision, its)
+
+    await signed_again(house, doc, swapped)
+    code, said = verified(house.folder, doc)
+    assert (code, "otherwise than the question" in said or "the votes are others" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("result", ["PASSED\u200b", "FAILED", "PASSED\nsame"])
+async def test_a_summary_without_decisions_or_with_another_word_is_none(house, doc, result):
+    def emptied(inner: Doc) -> None:
+        inner["predicate"] |= {"verificationResult": result, "inputAttestations": []}
+
+    await signed_again(house, doc, emptied)
+    code, said = verified(house.folder, doc)
+    assert (code, said[:11], said.count("\n")) == (1, "different: ", 1)
 
 
 async def test_a_passed_summary_of_what_was_refused_is_none(house):

@@ -47,6 +47,7 @@ HIDING = {
     "a byte order mark": "\ufeff" + EVAL,
     "a form feed": "\x0c" + EVAL,
     "an alias": "import builtins as b\ndef f(x):\n    return b.eval(x)\n",
+    "another name": "e = eval\ndef f(x):\n    return e(x)\n",
     "two lines": "def f(x):\n    return eval(\n        x,\n    )\n",
     "a lambda": "f = lambda x: eval(x)\n",
     "generated, do not edit": "# @generated\n# DO NOT EDIT\n" + EVAL,
@@ -59,7 +60,7 @@ async def test_no_text_of_a_file_hides_a_fault_in_it(room):
     seen = await scan(room, tree)
     found = {hit.path for hit in seen.new if hit.rule == "python.eval"} | {*seen.unread}
     missed = [name for name, path in zip(HIDING, tree, strict=True) if path not in found]
-    assert missed == ["an alias"]  # known: it does not follow another name of Python's own functions
+    assert missed == []
 
 
 @pytest.mark.parametrize(

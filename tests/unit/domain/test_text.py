@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evoguard.domain.scan import new_hits
 from evoguard.domain.text import MOST_HITS, RULES, hidden
 
 
@@ -25,6 +26,15 @@ def rules(text: str, path: str = "a.md") -> list[str]:
         ("name\u3164 = 1", "text.invisible"),
         ("print('\x1b[2K\rnothing')", "text.control"),
         ("x = '\x9b2J'", "text.control"),
+        ("# hi\rexec(x)", "text.line_end"),
+        ("# hi\u2028exec(x)", "text.line_end"),
+        ("a: 1 # x\x85run: y", "text.line_end"),
+        ("x\x0by", "text.line_end"),
+        ("x = 1 \u061c# y", "text.bidi"),
+        ("x\ufe01 = 1", "text.invisible"),
+        ("x\U000e0100 = 1", "text.tags"),
+        ("x\u206f = 1", "text.invisible"),
+        ("\ua4eedmin", "text.mixed_script"),
         ("p\u0430ypal = 1", "text.mixed_script"),
         ("\u0391dmin = True", "text.mixed_script"),
     ],
@@ -48,6 +58,9 @@ def test_what_is_hidden_is_found(text, rule):
         "hindi = '\u0915\u094d\u200d\u0937'",
         "persian = '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645'",
         "\ufeffx = 1",
+        "flag = '\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f'",
+        "heart = '\u2764\ufe0f', key = '1\ufe0f\u20e3'",
+        "one\r\ntwo\r\n",
         "temperature = '20 \u00b0C \u00b5m'",
     ],
 )
@@ -63,6 +76,10 @@ def test_ordinary_text_of_any_language_hides_nothing(text):
         (b"# coding: raw_unicode_escape\n", ["text.code_encoding"]),
         (b"# coding: cp1252\nx = '\x80'\n", ["text.encoding"]),
         (b"# coding: no_such_codec\n", ["text.encoding"]),
+        (b"# coding: U7\n", ["text.code_encoding"]),
+        (b"#" * 9_000 + b"\n# coding: unicode_escape\n", ["text.code_encoding"]),
+        (b"# coding: utf8\n", []),
+        (b"# coding: L1\n", []),
         (b"\xef\xbb\xbf# coding: latin-1\n", ["text.encoding"]),
         (b"# coding: utf-8\n", []),
         (b"# vim: set fileencoding=latin-1 :\n", []),
@@ -84,7 +101,22 @@ def test_the_trick_that_the_encoding_rule_is_for_does_work_in_python():
 
 def test_what_is_no_text_hides_nothing_and_much_is_bounded():
     assert hidden("a.bin", b"\0\x1b\x80") == []
-    assert len(hidden("a.md", "\u202e\n".encode() * 500)) == MOST_HITS
+    late = b"x = 1\n" * 2_000 + b"# \0\n"
+    assert [hit.rule for hit in hidden("a.py", late)] == ["text.control"]
+    assert len(hidden("a.md", "\u202e\n".encode() * (MOST_HITS + 5))) == MOST_HITS
+
+
+@pytest.mark.parametrize("name", ["\U0001d41exec", "\uff45\uff56\uff41\uff4c", "e\u02e3ec"])
+def test_a_word_that_python_reads_as_another_is_told(name):
+    assert "text.lookalike" in rules(f"{name}(x)", "a.py")
+    assert "text.lookalike" not in rules(f"{name}(x)", "a.md")
+    seen = eval(compile(f"{name} if 0 else 7", "a", "eval"))  # noqa: S307  (only that it compiles to such a name)
+    assert seen == 7
+
+
+def test_two_lines_that_begin_alike_are_two():
+    old, new = (hidden("a.md", f"{'x' * 900}\u202e{end}".encode()) for end in "ab")
+    assert new_hits(old, new, {}) == tuple(new)
 
 
 def test_nothing_in_this_repository_hides_anything():

@@ -86,6 +86,13 @@ async def test_only_what_the_base_does_not_have_is_new():
     assert (scanned.asked, scanned.read, scanned.known, scanned.isolation) == (1, 1, 1, "gvisor")
 
 
+async def test_a_line_is_what_the_engine_calls_one(tmp_path):
+    """A lone carriage return ends no line for it; else a new fault would be compared by the text of an old one."""
+    old, new = "x = 1\nexec(OLD)\n", "#\rexec(OLD)\nexec(EVIL)\n"
+    seen = Engine([result("head/0/file.py", line=2), result("base/0/file.py", line=2)])
+    assert [hit.text for hit in (await scan(seen, {"a.py": blob(new)}, {"a.py": blob(old)})).new] == ["exec(EVIL)"]
+
+
 async def test_a_renamed_file_is_compared_with_what_it_was():
     seen = Engine([result("head/0/file.py"), result("base/0/file.py")])
     assert (await scan(seen, {"new.py": blob()}, {"old.py": blob()}, ("old.py", "new.py"))).new == ()
@@ -157,7 +164,11 @@ async def test_too_much_to_read_is_said_and_not_read_in_part():
     [
         ("a.py", "", "python"), ("A.PY", "", "python"), ("a.tsx", "", "typescript"), ("a.yaml", "", "yaml"),
         ("run", "#!/usr/bin/env python3\n", "python"), ("run", "#!/bin/sh\n", "bash"),
-        ("run", "#!/usr/bin/perl\n", None), ("run", "text", None), ("a.txt", "#!/bin/sh\n", None), ("a.json", "", None),
+        ("run.v2", "#!/usr/bin/env python3\n", "python"), ("run", "#!/usr/bin/env -S uv run --script\n", "python"),
+        ("run", "#!/usr/lib/python3/../../../bin/bash\n", "bash"), ("run", "#!/usr/bin/env A=python bash\n", "bash"),
+        (".envrc", "", "bash"), ("site.pth", "", "python"),
+        ("run", "#!/usr/bin/perl\n", None), ("run", "text", None), ("a.txt", "#!/bin/sh\n", "bash"),
+        ("a.json", "", None),
     ],
 )  # fmt: skip
 def test_the_language_of_a_file(path, text, language):

@@ -24,16 +24,22 @@ Run = Callable[[Job, Limits], Awaitable[JobReport]]
 MOST_FILES, MOST_BYTES = 2_000, 24 << 20
 MOST_UNREAD, WHY_CHARS = 50, 300
 LANGUAGES: Mapping[str, tuple[tuple[str, ...], str, str]] = {
-    "python": ((".py", ".pyi", ".pyw"), "{name}()\n", "{name}(...)"),
+    "python": ((".py", ".pyi", ".pyw", ".pth", ".wsgi"), "{name}()\n", "{name}(...)"),
     "javascript": ((".js", ".jsx", ".mjs", ".cjs"), "{name}();\n", "{name}(...)"),
     "typescript": ((".ts", ".tsx", ".mts", ".cts"), "{name}();\n", "{name}(...)"),
-    "bash": ((".sh", ".bash"), "{name}\n", "{name}"),
+    "bash": ((".sh", ".bash", ".zsh", ".ksh"), "{name}\n", "{name}"),
     "yaml": ((".yml", ".yaml"), "{name}: 1\n", "{name}: ..."),
 }
 """Language → its files' endings, the text of the made-up fault, the pattern that must find it."""
 DIALECTS = (".jsx", ".tsx")
-PROGRAMS = ((b"python", "python"), (b"node", "javascript"), (b"sh", "bash"))
-"""What the first line of a script without an ending names."""
+NAMES = {name: "bash" for name in (".envrc", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv")}
+"""Files that a shell reads though their names have no ending."""
+PROGRAMS = {
+    **dict.fromkeys(("python", "pypy", "uv"), "python"),
+    **dict.fromkeys(("node", "deno", "bun"), "javascript"),
+    **dict.fromkeys(("sh", "bash", "dash", "zsh", "ksh", "ash"), "bash"),
+}
+"""How the name of a program begins that the first line of a script names."""
 SEVERITIES: Mapping[str, Severity] = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
 _SUFFIX = {suffix: name for name, (suffixes, _, _) in LANGUAGES.items() for suffix in suffixes}
 _CANARY = "evoguard.canary"
@@ -130,11 +136,18 @@ def language_of(path: str, blob: Blob | None) -> str | None:
     """Return the language that a file is read as, by its name or, without an ending, by its first line."""
     if blob is None or blob.mode not in ("100644", "100755"):
         return None
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix or not blob.data.startswith(b"#!"):
-        return _SUFFIX.get(suffix)
-    first = blob.data[:200].partition(b"\n")[0]
-    return next((name for word, name in PROGRAMS if word in first), None)
+    name = PurePosixPath(path).name.lower()
+    known = _SUFFIX.get(PurePosixPath(name).suffix) or NAMES.get(name)
+    return known or (_interpreted(blob.data[:400]) if blob.data.startswith(b"#!") else None)
+
+
+def _interpreted(start: bytes) -> str | None:
+    """Return the language of the program that a script's first line names, as the kernel and `env` read it."""
+    words = start.partition(b"\n")[0][2:].decode("utf-8", "replace").split()
+    if words and words[0].rpartition("/")[2] == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    program = words[0].rpartition("/")[2] if words else ""
+    return next((language for start, language in PROGRAMS.items() if program.startswith(start)), None)
 
 
 def _neutral(path: str, language: str) -> str:
@@ -167,7 +180,7 @@ def _hit(asked: _Asked, row: Mapping[str, Json], faults: frozenset[str]) -> tupl
     start, end, extra = (_doc(row.get(name)) for name in ("start", "end", "extra"))
     path = asked.head.get(place) or asked.base.get(place, place)
     first, last = _whole(start.get("line")), _whole(end.get("line"))
-    lines = asked.files[place].data.splitlines()[max(0, first - 1) : last] if place in asked.files else []
+    lines = asked.files[place].data.split(b"\n")[max(0, first - 1) : last] if place in asked.files else []
     text = " ".join(b"\n".join(lines).decode("utf-8", "replace").split())
     severity = SEVERITIES.get(str(extra.get("severity")), "error")
     return place, Hit(rule, severity, path, first, str(extra.get("message", ""))[:WHY_CHARS], text)
