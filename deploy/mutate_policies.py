@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,14 @@ def _edits(line: str, bare: str) -> Iterator[str]:
         yield f"{line[: number.start(1)]}{int(number.group(1)) + 1}{line[number.end(1) :]}"
 
 
+def every(rules: Collection[str] = ()) -> list[Mutant]:
+    """Return every edit of these rules (`area/name`), of all when none is named."""
+    paths = [p for p in sorted(POLICIES.rglob("*.rego")) if not p.name.endswith("_test.rego")]
+    names = [p.relative_to(POLICIES).as_posix() for p in paths]
+    chosen = [name for name in names if not rules or name.removesuffix(".rego") in rules]
+    return [mutant for name in chosen for mutant in mutants(name, (POLICIES / name).read_text())]
+
+
 def judged(opa: Path, mutant: Mutant) -> str:
     """Return `killed`, `survived`, or `invalid` when it does not compile."""
     with tempfile.TemporaryDirectory() as folder:
@@ -95,15 +103,11 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="how many mutants; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    opa = find_opa()
-    paths = [p for p in sorted(POLICIES.rglob("*.rego")) if not p.name.endswith("_test.rego")]
-    names = [p.relative_to(POLICIES).as_posix() for p in paths]
-    chosen = [name for name in names if not asked.rules or name.removesuffix(".rego") in asked.rules]
-    every = [mutant for name in chosen for mutant in mutants(name, (POLICIES / name).read_text())]
-    if asked.sample and asked.sample < len(every):
-        every = random.Random(asked.seed).sample(every, asked.sample)  # noqa: S311
+    opa, made = find_opa(), every(asked.rules)
+    if asked.sample and asked.sample < len(made):
+        made = random.Random(asked.seed).sample(made, asked.sample)  # noqa: S311
     with ThreadPoolExecutor(2) as pool:
-        told = list(zip(every, pool.map(lambda mutant: judged(opa, mutant), every), strict=True))
+        told = list(zip(made, pool.map(lambda mutant: judged(opa, mutant), made), strict=True))
     survived = [mutant for mutant, word in told if word == "survived"]
     killed = sum(word == "killed" for _, word in told)
     for mutant in survived:

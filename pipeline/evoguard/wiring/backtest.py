@@ -46,21 +46,24 @@ async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> d
 
     Raises: ConfigError, IntegrityError; InputError when there is no such change, or no decision on it.
     """
-    rules, opened = policies(settings, bundle), open_state(settings)
+    rules = policies(settings, bundle)
+    decisions = await decided(settings, change)
+    return {"change": change, "bundle": rules.digest, "stages": [await _stage(rules, one) for one in decisions]}
+
+
+async def decided(settings: Settings, change: str) -> list[Recorded]:
+    """Return the decisions on one change. Raises: InputError when there is no such change, or no decision on it."""
+    opened = open_state(settings)
     try:
         decisions = await past.of_change(Reading(opened), change)
-        if not decisions:
-            raise InputError(
-                f"policy: nothing was decided on {change} yet", code="policy.no_decisions",
-                fix=f"`evoguard show {change}` says how far it is",
-            )  # fmt: skip
-        return {
-            "change": change,
-            "bundle": rules.digest,
-            "stages": [await _stage(rules, one) for one in decisions],
-        }
     finally:
         opened.close()
+    if not decisions:
+        raise InputError(
+            f"policy: nothing was decided on {change} yet", code="policy.no_decisions",
+            fix=f"`evoguard show {change}` says how far it is",
+        )  # fmt: skip
+    return decisions
 
 
 async def _stage(rules: OpaWasmPolicies, one: Recorded) -> Json:

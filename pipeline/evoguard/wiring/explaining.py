@@ -14,10 +14,7 @@ from evoguard.domain.canonical import Json
 from evoguard.domain.verdict import Decision, Finding, findings_json
 from evoguard.errors import EvoguardError, InputError
 from evoguard.settings import Settings
-from evoguard.views import past
-from evoguard.wiring.backtest import policies
-from evoguard.wiring.reading import Reading
-from evoguard.wiring.state import open_state
+from evoguard.wiring.backtest import decided, policies
 
 KINDS = ("deny", "escalate", "notes")
 SAYS: Mapping[str, str] = {"deny": "denies", "escalate": "asks people", "notes": "tells"}
@@ -29,17 +26,9 @@ async def explain(settings: Settings, change: str, rule: str = "", *, bundle: Pa
 
     Raises: ConfigError, IntegrityError; InputError for no such change or rule, or when nothing was decided yet.
     """
-    rules, opened = policies(settings, bundle), open_state(settings)
+    rules = policies(settings, bundle)
     codes = _chosen(rules, rule)
-    try:
-        decisions = await past.of_change(Reading(opened), change)
-    finally:
-        opened.close()
-    if not decisions:
-        raise InputError(
-            f"policy: nothing was decided on {change} yet", code="policy.no_decisions",
-            fix=f"`evoguard show {change}` says how far it is",
-        )  # fmt: skip
+    decisions = await decided(settings, change)
     data: Json = json.loads(bundles.load(bundle).data)
     return {
         "change": change,
