@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from evoguard.adapters.scanners import engine
 from evoguard.domain.canonical import Json, digest_of
-from evoguard.domain.scan import Hit, Scan, Severity, new_hits
+from evoguard.domain.scan import Hit, Scan, Severity, Standing, new_hits
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Job, JobReport, Limits
 
@@ -49,7 +49,8 @@ class Semgrep:
     """The scanner. `run` starts a job in the sandbox; `rules` is semgrep's configuration, part of the policy bundle."""
 
     def __init__(self, run: Run, layer: Path, rules: bytes) -> None:
-        self._run, self._layer, self._rules = run, layer, rules
+        self._run, self._layer = run, layer
+        self._rules: list[Json] = json.loads(rules)["rules"]
         self._digest = digest_of(rules)
 
     async def scan(
@@ -69,7 +70,7 @@ class Semgrep:
             )
         await asyncio.to_thread(engine.verify, self._layer)
         name = f"evoguard_{secrets.token_hex(12)}"
-        files, rules, faults = _with_faults(asked, name, json.loads(self._rules))
+        files, rules, faults = _with_faults(asked, name, self._rules)
         report = await self._run(engine.job(self._layer, files, rules, asked.trees), engine.LIMITS)
         doc = engine.told(report.stdout) if report.outcome == "finished" and report.exit_status == 0 else None
         if doc is None:
@@ -94,11 +95,9 @@ class Semgrep:
             new_hits(base, head, renamed), len(base), _named(kept), isolation=report.isolation, wall_ms=wall_ms,
         )  # fmt: skip
 
-    def _scan(self, status: str, asked: _Asked, *, why: str = "", report: JobReport | None = None) -> Scan:
-        whole = status == "complete"
+    def _scan(self, status: Standing, asked: _Asked, *, why: str = "", report: JobReport | None = None) -> Scan:
         return Scan(
-            "complete" if whole else "incomplete", engine.NAME, self._digest, len(asked.head), 0, why=why,
-            unread=() if whole else _named(sorted(asked.head.values())),
+            status, engine.NAME, self._digest, len(asked.head), 0, why=why, unread=_named(sorted(asked.head.values())),
             isolation=report.isolation if report is not None else "", wall_ms=report.wall_ms if report else 0,
         )  # fmt: skip
 
@@ -111,6 +110,8 @@ class _Asked:
         self.head: dict[str, str] = {}
         self.base: dict[str, str] = {}
         self.pairs: list[tuple[str, str]] = []
+        self.spoken: set[str] = set()
+        """The languages of the files of `head`."""
 
     @property
     def trees(self) -> tuple[str, ...]:
@@ -124,6 +125,7 @@ def _asked(base: Mapping[str, Blob], candidate: Mapping[str, Blob], changed: Seq
         if (language := language_of(new, candidate.get(new))) is None:
             continue
         asked.pairs.append((old, new))
+        asked.spoken.add(language)
         place = f"head/{at}/{_neutral(new, language)}"
         asked.head[place], asked.files[place] = new, candidate[new]
         if (language := language_of(old, base.get(old))) is not None:
@@ -156,13 +158,12 @@ def _neutral(path: str, language: str) -> str:
     return f"file{suffix if suffix in DIALECTS else LANGUAGES[language][0][0]}"
 
 
-def _with_faults(asked: _Asked, name: str, rules: dict[str, Json]) -> tuple[Laid, bytes, frozenset[str]]:
+def _with_faults(asked: _Asked, name: str, rules: Sequence[Json]) -> tuple[Laid, bytes, frozenset[str]]:
     """Return the files with a made-up fault of each language, the rules that must find them, and where they are."""
     files = {place: (0o100644, blob.data) for place, blob in asked.files.items()}
-    spoken = {language_of(path, asked.files[place]) for place, path in asked.head.items()}
-    listed = list(rules["rules"]) if isinstance(rules["rules"], list) else []
+    listed = list(rules)
     faults = set()
-    for language in sorted(filter(None, spoken)):
+    for language in sorted(asked.spoken):
         suffixes, text, pattern = LANGUAGES[language]
         place = f"head/{name}/{name}{suffixes[0]}"
         files[place] = (0o100644, text.format(name=name).encode())
