@@ -15,6 +15,7 @@ def main() -> int:
     """Print stale files and the mend; exit 1 when there is one, or when the bundle itself does not hold."""
     try:
         stale = bundle.stale_sources(POLICIES)
+        bundle.sources()
     except IntegrityError as err:
         stale = [err.message]
     print("\n".join(stale) or "   the policy bundle is built from these sources")

@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scan_rules import expected, marked_files, scan_rules
 
 from evoguard.adapters import tool_cache
 from evoguard.adapters.scanners import engine
 from evoguard.adapters.scanners.semgrep import Semgrep
+from evoguard.authoring import folder
+from evoguard.authoring.scan_rules import expected, marked_files, scan_rules
 from evoguard.domain.scan import Scan
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Job, JobReport, Limits, Room, execute
 
 pytestmark = pytest.mark.needs_gvisor
-FOLDER = Path(__file__).parents[2] / "policies" / "semgrep"
-RULES = scan_rules(FOLDER)
-TESTS = {f"{path.parent.name}/{path.name}": path for path in marked_files(FOLDER)}
+TEXTS = folder.read(Path(__file__).parents[2] / "policies").texts
+RULES = scan_rules(TEXTS)
+TESTS = {path.removeprefix("semgrep/"): TEXTS[path] for path in marked_files(TEXTS)}
 EVAL = "def f(x):\n    return eval(x)\n"
 
 
@@ -35,7 +36,7 @@ async def test_every_rule_finds_what_its_tests_mark_and_nothing_else(room):
     assert (seen.status, seen.unread, seen.isolation) == ("complete", (), "gvisor")
     assert engine.NAME.startswith("semgrep ")
     found = {name: {(hit.line, hit.rule) for hit in seen.new if hit.path == name} for name in TESTS}
-    assert found == {name: expected(path) for name, path in TESTS.items()}
+    assert found == {name: expected(text) for name, text in TESTS.items()}
 
 
 HIDING = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +16,10 @@ import pytest
 from contract.policies_suite import FILE, VOTE, a_question, fields, without
 from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies, decision_from, question_bytes
+from evoguard.authoring import folder, lint
+from evoguard.authoring.builder import Builder
 from evoguard.domain.verdict import PolicyStage
+from evoguard.errors import InputError
 
 pytestmark = pytest.mark.needs_opa
 
@@ -55,17 +56,8 @@ def opa(*args: str, cwd: Path = POLICIES) -> subprocess.CompletedProcess[str]:
     return subprocess.run([OPA, *args], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def builder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_policies", ROOT / "deploy" / "build_policies.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_bundle_is_rebuilt_byte_for_byte() -> None:
-    built = builder().Builder(OPA, POLICIES).files()
+    built = Builder(OPA, POLICIES).files()
     home = Path(bundle.__file__).parent
     assert sorted(built) == sorted(path.name for path in home.iterdir() if path.suffix in {".wasm", ".json"})
     assert [name for name, raw in built.items() if raw != (home / name).read_bytes()] == []
@@ -73,7 +65,7 @@ def test_the_bundle_is_rebuilt_byte_for_byte() -> None:
 
 def test_the_bundle_does_not_depend_on_the_folder_it_was_built_in(tmp_path: Path) -> None:
     shutil.copytree(POLICIES, tmp_path / "elsewhere")
-    assert builder().Builder(OPA, tmp_path / "elsewhere").files() == builder().Builder(OPA, POLICIES).files()
+    assert Builder(OPA, tmp_path / "elsewhere").files() == Builder(OPA, POLICIES).files()
 
 
 def test_opas_strict_check_passes_with_schema_and_capabilities() -> None:
@@ -96,8 +88,8 @@ def test_a_typo_or_a_builtin_that_is_not_allowed_is_refused(tmp_path: Path, body
     shutil.copytree(POLICIES, folder)
     rule = folder / "author" / "held.rego"
     rule.write_text(rule.read_text() + f"\nmistake if {body}\n")
-    with pytest.raises(SystemExit, match="opa check"):
-        builder().Builder(OPA, folder).check()
+    with pytest.raises(InputError, match=r"author/held\.rego:12: "):
+        Builder(OPA, folder).files()
 
 
 def test_every_source_is_formatted() -> None:
@@ -122,8 +114,8 @@ def test_a_folder_that_lost_a_rule_does_not_build_and_never_allows(tmp_path: Pat
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
     (folder / "author" / "held.rego").unlink()
-    with pytest.raises(SystemExit, match=r"data\.json"):
-        builder().Builder(OPA, folder).files()
+    with pytest.raises(InputError, match=r"data\.json"):
+        Builder(OPA, folder).files()
     (decision,) = evaluate(folder, [a_question()])
     assert (decision["allow"], decision["deny"]) == (False, [])
 
@@ -284,15 +276,18 @@ def with_a_rule(tmp_path: Path, name: str) -> Path:
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
     text = (folder / "author" / "held.rego").read_text().replace("author.held", f"author.{name}")
+    text = text.replace(f"input.author.{name}", "input.author.held")
     (folder / "author" / f"{name}.rego").write_text(text)
     return folder
 
 
 def test_a_rule_whose_file_is_called_like_a_tests_is_named_and_not_left_out(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"needs_test\.rego: a rule whose file"):
-        builder().Builder(OPA, with_a_rule(tmp_path, "needs_test")).tests()
+    with pytest.raises(InputError, match=r"needs_test\.rego:6: a rule whose file"):
+        Builder(OPA, with_a_rule(tmp_path, "needs_test")).files()
 
 
-def test_a_rule_that_the_data_does_not_list_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"add author\.more$"):
-        builder().Builder(OPA, with_a_rule(tmp_path, "more")).codes()
+def test_a_rule_that_the_data_does_not_list_and_that_has_no_test_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"author/more\.rego:6: author\.more has no test"):
+        Builder(OPA, with_a_rule(tmp_path, "more")).files()
+    found = lint.lint(OPA, folder.read(tmp_path / "policies"), capabilities=bundle.sources()["capabilities.json"])
+    assert "add author.more" in {one.fix for one in found.problems if one.code == "policy.rules"}

@@ -1,6 +1,6 @@
 """The policy bundle that ships with the guard: compiled rules, data, tests, scan rules, and a manifest of digests.
 
-Built by deploy/build_policies.py, read here. Nothing in this package judges; it only tells whether the files are the
+Built by evoguard.authoring, read here. Nothing in this package judges; it only tells whether the files are the
 ones that the manifest names, and whether the sources are the ones that the bundle was built from.
 """
 
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from evoguard.domain import exceptions
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical, digest_of
 from evoguard.errors import IntegrityError
 
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
+SOURCES = "sources.json"
+"""The texts that the bundle was built from, to start another one from; nothing of it is needed to judge."""
 MEND = "run deploy/build_policies.py"
 _KEYS = frozenset(
     {
@@ -97,10 +99,34 @@ def _named(doc: Mapping[str, Json]) -> bytes:
     return canonical({key: value for key, value in doc.items() if key != "digest"})
 
 
+def sources(folder: Path | None = None) -> dict[str, str]:
+    """Return path → text of what the bundle in `folder` was built from, each text proved against the manifest.
+
+    Raises: IntegrityError when one is missing, was changed, or is not one that the manifest names.
+    """
+    listed, home = load(folder).manifest.sources, folder or files(__name__)
+    try:
+        texts = json.loads(_read(home, SOURCES))
+    except (ValueError, RecursionError) as err:
+        raise _broken(f"{SOURCES} cannot be read") from err
+    if not isinstance(texts, dict) or set(texts) != set(listed):
+        raise _broken(f"{SOURCES} does not hold the files that the manifest names")
+    for path, text in texts.items():
+        if not isinstance(text, str) or sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != listed[path]:
+            raise _broken(f"{SOURCES}: {path[:200]!r} is not the text that the manifest names")
+    return dict(sorted(texts.items()))
+
+
+def is_source(path: str) -> bool:
+    """Tell whether a bundle is built from a file at this path below policies/; what is hidden is no part of it."""
+    asked = PurePosixPath(path)
+    return not any(part.startswith(".") for part in asked.parts) and any(asked.match(known) for known in _SOURCES)
+
+
 def source_digests(policies: Path) -> dict[str, str]:
     """Return path (below `policies`) → SHA-256 of every file that a bundle is built from."""
-    found = sorted({path for pattern in _SOURCES for path in policies.rglob(pattern) if path.is_file()})
-    return {path.relative_to(policies).as_posix(): sha256(path.read_bytes()).hexdigest() for path in found}
+    found = {path.relative_to(policies).as_posix(): path for path in policies.rglob("*") if path.is_file()}
+    return {path: sha256(found[path].read_bytes()).hexdigest() for path in sorted(found) if is_source(path)}
 
 
 def stale_sources(policies: Path, bundle: Path | None = None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from evoguard.cli import exit_codes
+from evoguard.cli import authoring, exit_codes
 from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page, tests_page
 from evoguard.cli.session import Session, run, verb
 from evoguard.cli.text import facts, table
@@ -33,6 +33,7 @@ def attach(app: typer.Typer) -> None:
     verb(policy, "simulate", example=example)(policy_simulate)
     example = "evoguard policy explain ch-0123456789ab\nevoguard policy explain ch-0123456789ab change.unbounded"
     verb(policy, "explain", example=example)(policy_explain)
+    authoring.attach(policy)
     app.add_typer(policy, name="policy")
 
 

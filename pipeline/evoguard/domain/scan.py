@@ -11,6 +11,16 @@ from evoguard.domain.canonical import Json
 
 Severity = Literal["error", "warning", "info"]
 Standing = Literal["complete", "incomplete", "not run"]
+LANGUAGES: Mapping[str, tuple[tuple[str, ...], str, str]] = {
+    "python": ((".py", ".pyi", ".pyw", ".pth", ".wsgi"), "{name}()\n", "{name}(...)"),
+    "javascript": ((".js", ".jsx", ".mjs", ".cjs"), "{name}();\n", "{name}(...)"),
+    "typescript": ((".ts", ".tsx", ".mts", ".cts"), "{name}();\n", "{name}(...)"),
+    "bash": ((".sh", ".bash", ".zsh", ".ksh"), "{name}\n", "{name}"),
+    "yaml": ((".yml", ".yaml"), "{name}: 1\n", "{name}: ..."),
+}
+"""Language → its files' endings, the text of the made-up fault, the pattern that must find it."""
+SEVERITIES: Mapping[str, Severity] = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
+"""How bad a rule says that its fault is → how bad a hit of it is."""
 MOST_HITS = 200
 """Of so many new hits each is listed; what is beyond them is counted, and refused as too much to read."""
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from evoguard.adapters.scanners import engine
 from evoguard.domain.canonical import Json, digest_of
-from evoguard.domain.scan import Hit, Scan, Severity, Standing, new_hits
+from evoguard.domain.scan import LANGUAGES, SEVERITIES, Hit, Scan, Standing, new_hits
 from evoguard.ports.forge import Blob
 from evoguard_sandbox import Job, JobReport, Limits
 
@@ -23,14 +23,6 @@ Laid = dict[str, tuple[int, bytes]]
 Run = Callable[[Job, Limits], Awaitable[JobReport]]
 MOST_FILES, MOST_BYTES = 2_000, 24 << 20
 MOST_UNREAD, WHY_CHARS = 50, 300
-LANGUAGES: Mapping[str, tuple[tuple[str, ...], str, str]] = {
-    "python": ((".py", ".pyi", ".pyw", ".pth", ".wsgi"), "{name}()\n", "{name}(...)"),
-    "javascript": ((".js", ".jsx", ".mjs", ".cjs"), "{name}();\n", "{name}(...)"),
-    "typescript": ((".ts", ".tsx", ".mts", ".cts"), "{name}();\n", "{name}(...)"),
-    "bash": ((".sh", ".bash", ".zsh", ".ksh"), "{name}\n", "{name}"),
-    "yaml": ((".yml", ".yaml"), "{name}: 1\n", "{name}: ..."),
-}
-"""Language → its files' endings, the text of the made-up fault, the pattern that must find it."""
 DIALECTS = (".jsx", ".tsx")
 NAMES = {name: "bash" for name in (".envrc", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv")}
 """Files that a shell reads though their names have no ending."""
@@ -40,7 +32,6 @@ PROGRAMS = {
     **dict.fromkeys(("sh", "bash", "dash", "zsh", "ksh", "ash"), "bash"),
 }
 """How the name of a program begins that the first line of a script names."""
-SEVERITIES: Mapping[str, Severity] = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
 _SUFFIX = {suffix: name for name, (suffixes, _, _) in LANGUAGES.items() for suffix in suffixes}
 _CANARY = "evoguard.canary"
 

@@ -1,0 +1,156 @@
+"""Verbs of those who write rules: policy init, new, fmt, lint, build. Nothing here is put in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from evoguard.cli import exit_codes
+from evoguard.cli.authoring_pages import built_page, files_page, lint_page
+from evoguard.cli.session import Session, verb
+from evoguard.cli.text import line
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of policies, as `policy init` makes one.")]
+Opa = Annotated[
+    Path | None,
+    typer.Option("--opa", metavar="FILE", help="OPA; else EVOGUARD_OPA, the newest of the tool cache, PATH."),
+]
+LINT_FORMATS = ("text", "sarif", "github", "junit")
+
+
+def attach(policy: typer.Typer) -> None:
+    """Add this file's verbs to `policy`."""
+    verb(policy, "init", example="evoguard policy init rules\nevoguard policy init rules --from /tmp/bundle")(
+        policy_init
+    )
+    example = (
+        "evoguard policy new change.too_late --in rules\nevoguard policy new change.odd --in rules --severity note"
+    )
+    verb(policy, "new", example=example)(policy_new)
+    verb(policy, "fmt", example="evoguard policy fmt rules\nevoguard policy fmt rules --check")(policy_fmt)
+    example = "evoguard policy lint rules\nevoguard policy lint rules --format sarif > lint.sarif"
+    verb(policy, "lint", example=example)(policy_lint)
+    verb(policy, "build", example="evoguard policy build rules --out /tmp/bundle")(policy_build)
+
+
+def policy_init(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is empty or not there yet.")],
+    *,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="BUNDLE", help="A bundle's folder; else the one that ships.")
+    ] = None,
+) -> int:
+    """Write the sources of a bundle into a new folder, to start your own policies from."""
+    from evoguard.wiring import authoring
+
+    doc = authoring.init(folder, source)
+    session.answer(doc, lambda: files_page(doc, "next: `evoguard policy new`, `lint`, `test`, `build`"))
+    return exit_codes.DONE
+
+
+def policy_new(
+    session: Session,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The rule's code, area.name.")],
+    *,
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="A folder of policies.")],
+    severity: Annotated[
+        str, typer.Option("--severity", metavar="deny|escalate|note", help="Refuse, ask for people's eyes, or inform.")
+    ] = "deny",
+) -> int:
+    """Write a rule, its tests and its METADATA from a template, and list its code in data.json."""
+    from evoguard.wiring import authoring
+
+    doc = authoring.new(code, folder, severity)
+    session.answer(doc, lambda: files_page(doc, f"next: write the rule, then `evoguard policy test {folder}`"))
+    return exit_codes.DONE
+
+
+def policy_fmt(
+    session: Session,
+    folder: Folder,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when a file is not formatted.")] = False,
+    opa: Opa = None,
+) -> int:
+    """Lay out every Rego file as `opa fmt` does."""
+    from evoguard.wiring import authoring
+
+    doc = authoring.fmt(folder, opa, check=check)
+    said = "not formatted" if check else "formatted"
+    session.answer(doc, lambda: files_page(doc, f"{len(cast('list[str]', doc['files']))} {said}"))
+    return exit_codes.ERROR if check and doc["files"] else exit_codes.DONE
+
+
+def policy_lint(
+    session: Session,
+    folder: Folder,
+    *,
+    form: Annotated[
+        str, typer.Option("--format", metavar="text|sarif|github|junit", help="How to print; --json is one more way.")
+    ] = "text",
+    opa: Opa = None,
+) -> int:
+    """Say everything that is wrong in a folder of policies; exit 1 when there is anything.
+
+    OPA's strict check with the schema of questions and the allowed builtins, the format, METADATA, data.json, the
+    exemptions, the scan rules, and the tests: each rule's own tests must turn red when it never fires, and when it
+    always does. Regal's checks are added where a `regal` is found.
+    """
+    from evoguard.wiring import authoring
+
+    chosen = one_of(form, LINT_FORMATS, session)
+    found = authoring.linted(folder, opa)
+    if chosen == "text":
+        session.answer(found.as_json(), lambda: lint_page(found.as_json()))
+    else:
+        from evoguard.authoring import reports
+
+        prefix = reports.from_repository(folder)
+        if chosen == "sarif":
+            print(reports.sarif(found.problems, prefix))
+        elif chosen == "github":
+            line_each(reports.github(found.problems, prefix))
+        else:
+            print(reports.junit("policy lint", reports.cases_of(found.problems, prefix)))
+    return exit_codes.ERROR if found.problems else exit_codes.DONE
+
+
+def policy_build(
+    session: Session,
+    folder: Folder,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the bundle goes: a new folder, or an older bundle's.")
+    ],
+    opa: Opa = None,
+) -> int:
+    """Compile a folder of policies to a bundle: rules, tests, data, scan rules, sources, and a digest as its name."""
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import authoring
+
+    with progress("compiling the rules"):
+        doc = authoring.build(folder, out, opa)
+    session.answer(doc, lambda: built_page(doc))
+    return exit_codes.DONE
+
+
+def one_of(form: str, known: tuple[str, ...], session: Session) -> str:
+    """Return a format that is known. Raises: InputError, also for --json beside a format other than text."""
+    from evoguard.errors import InputError
+
+    if form not in known:
+        raise InputError(
+            f"--format: {form[:40]!r} is not known", code="usage", fix=f"one of {', '.join(known)}, or --json"
+        )
+    if session.json and form != "text":
+        raise InputError("--json and --format name two formats", code="usage", fix="leave one of them out")
+    return form
+
+
+def line_each(text: str) -> None:
+    """Print a text whose lines are made safe one by one."""
+    for row in text.split("\n") if text else ():
+        line(row)

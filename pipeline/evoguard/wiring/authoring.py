@@ -1,0 +1,103 @@
+"""The author's verbs put together: which OPA, which bundle, which state. Nothing here is activated."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from evoguard import bundle
+from evoguard.adapters import tool_cache
+from evoguard.authoring import builder, folder, formatting, lint, structure, template
+from evoguard.authoring.opa import MEND
+from evoguard.authoring.problem import refuse
+from evoguard.domain.canonical import Json
+from evoguard.errors import ConfigError, InputError
+
+REGAL_FILE = ".regal/config.yaml"
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+def opa_path(named: Path | None = None) -> Path:
+    """Return OPA: the one named, EVOGUARD_OPA's, the newest of the tool cache, PATH's. Raises: ConfigError."""
+    said = named or (Path(os.environ["EVOGUARD_OPA"]) if os.environ.get("EVOGUARD_OPA") else None)
+    if said is not None:
+        if said.is_file() and os.access(said, os.X_OK):
+            return said
+        raise ConfigError(f"policy: {said} is no program", code="policy.opa", fix=MEND)
+    cached = (path for path in (tool_cache.cache() / "tools").glob("opa-*/opa") if os.access(path, os.X_OK))
+    newest = max(cached, key=lambda path: (_version(path), path.stat().st_mtime), default=None)
+    found = newest or shutil.which("opa")
+    if found is None:
+        raise ConfigError("policy: OPA is missing; it checks, compiles and tests rules", code="policy.opa", fix=MEND)
+    return Path(found)
+
+
+def bundle_folder(path: Path | None) -> Path | None:
+    """Return a bundle's folder as it is named, None for the shipped one. Raises: InputError when it is none."""
+    if path is not None and not (path / bundle.MANIFEST).is_file():
+        raise InputError(
+            f"policy: {path} is not a folder with a bundle", code="policy.bundle",
+            fix="`evoguard policy build SOURCES --out FOLDER` builds one",
+        )  # fmt: skip
+    return path
+
+
+def init(place: Path, source: Path | None) -> dict[str, Json]:
+    """Write the sources of a bundle, by default the one that ships, into a new folder.
+
+    Raises: InputError when the folder is not empty; IntegrityError when the bundle does not hold.
+    """
+    home = bundle_folder(source)
+    texts = bundle.sources(home)
+    if strange := [path for path in texts if not bundle.is_source(path)]:
+        raise InputError(
+            f"policy: the bundle has a source that is none: {strange[0][:200]!r}", code="policy.path",
+            fix="start from a bundle that you trust",
+        )  # fmt: skip
+    written = folder.make(place, {**texts, REGAL_FILE: lint.REGAL_CONFIG})
+    return {"folder": str(place), "from": bundle.load(home).manifest.digest, "files": [*written]}
+
+
+def new(code: str, place: Path, severity: str) -> dict[str, Json]:
+    """Write a rule and its test from a template and list its code. Raises: InputError; then nothing is written."""
+    return {"code": code, "severity": severity, "files": [*template.add(folder.read(place), code, severity)]}
+
+
+def fmt(place: Path, opa: Path | None, *, check: bool) -> dict[str, Json]:
+    """Lay the Rego files out as `opa fmt` does, or only tell which ones are not. Raises: InputError, ConfigError."""
+    found = formatting.laid_out(opa_path(opa), folder.read(place), write=not check)
+    return {"folder": str(place), "files": [*found], "written": not check}
+
+
+def linted(place: Path, opa: Path | None) -> lint.Linted:
+    """Return every problem of a policy folder. Raises: InputError, ConfigError."""
+    regal = lint.find_regal(tool_cache.cache() / "tools")
+    return lint.lint(opa_path(opa), folder.read(place), capabilities=_capabilities(), regal=regal)
+
+
+def build(place: Path, out: Path, opa: Path | None) -> dict[str, Json]:
+    """Compile a policy folder to a bundle in another folder.
+
+    Raises: InputError with the place of what is wrong first, ConfigError without OPA; then nothing is written.
+    """
+    made = builder.Builder(opa_path(opa), place)
+    refuse(structure.wider(made.sources, _capabilities()))
+    files = made.files()
+    builder.write(files, out)
+    doc = json.loads(files[bundle.MANIFEST])
+    return {
+        "bundle": str(doc["digest"]), "folder": str(out), "rules": len(doc["rules"]), "tests": len(doc["tests"]),
+        "opa": str(doc["opa_version"]), "bytes": {name: len(raw) for name, raw in sorted(files.items())},
+    }  # fmt: skip
+
+
+def _capabilities() -> str:
+    return bundle.sources()[folder.CAPABILITIES]
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    found = _VERSION.search(path.parent.name)
+    return tuple(int(part) for part in found.groups()) if found else ()
