@@ -17,7 +17,7 @@ from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.domain.rollout import Plan
 from evoguard.domain.scan import Hit, Scan, Standing
-from evoguard.domain.verdict import Decision, Finding, PolicyStage
+from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
 from evoguard.errors import FencedError, InputError, IntegrityError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
 from evoguard.ports.latches import Latches
@@ -144,6 +144,8 @@ class FakePolicies:
     """Codes of rules that are taken out: the second lock on a door whose first one a test removes."""
     quorum: int = 1
     bundle: str = ""
+    constitution: tuple[Finding, ...] | None = None
+    """What the shipped constitution denies while these rules are in force; None: they are the shipped ones."""
 
     @property
     def digest(self) -> Digest:
@@ -154,6 +156,13 @@ class FakePolicies:
         kept = (finding for finding in found.deny if finding.code not in self.without)
         deny = (*kept, *(self.deny if stage == "review" else self.deny_admit))
         return replace(found, allow=not deny, deny=deny, quorum=max(found.quorum, self.quorum))
+
+    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
+        if self.constitution is None:
+            return None
+        found = await _rules().decide(stage, question)
+        held = replace(found, allow=not self.constitution, deny=self.constitution)
+        return Floor(_rules().digest, held, frozenset(finding.code for finding in self.constitution))
 
 
 class FakeLatches:

@@ -2,9 +2,8 @@
 """Decide again what evoguard decided, offline, from one capsule and the service's public key.
 
     verify_capsule.py CAPSULE --key service.pub
-Needs Python 3.11, `wasmtime` and `cryptography`, and no code of evoguard's. It checks the signature over the summary,
-that every part is what its digest says, that the decisions which the summary names rest on the evidence that it names,
-and puts each recorded question before the recorded rules again. Exit status: 0 same, 1 different or not proved.
+Needs Python 3.11, `wasmtime` and `cryptography`, no code of evoguard's. Proves the summary's signature, every digest,
+what the decisions rest on, and that the rules say the same again. Exit status: 0 same, 1 different or unproved.
 """
 
 import argparse
@@ -39,16 +38,12 @@ def strict(raw):
             raise ValueError("a key stands twice")
         return dict(pairs)
 
-    def no(text):
-        raise ValueError(f"not an integer: {text}")
-
-    return json.loads(raw, object_pairs_hook=table, parse_float=no, parse_constant=no)
+    return json.loads(raw, object_pairs_hook=table, parse_float=int, parse_constant=int)  # int refuses either's text
 
 
 def bytes_of(text):
     """Return the bytes of the one base64 spelling."""
-    raw = base64.b64decode(text, validate=True)
-    if base64.b64encode(raw).decode() != text:
+    if base64.b64encode(raw := base64.b64decode(text, validate=True)).decode() != text:
         raise DifferentError("base64 in another spelling")
     return raw
 
@@ -57,12 +52,11 @@ def statement_of(attestation, public_pem):
     """Return the summary that the key signed (DSSE, ECDSA P-256 with SHA-256)."""
     envelope = strict(attestation)["dsseEnvelope"]
     body, signatures = bytes_of(envelope["payload"]), envelope["signatures"]
-    key = load_pem_public_key(public_pem)
     if len(signatures) != 1 or envelope["payloadType"] != INTOTO:
         raise DifferentError("not one signature over an in-toto statement")
     signed = b"DSSEv1 %d %s %d %s" % (len(INTOTO), INTOTO.encode(), len(body), body)
     try:
-        key.verify(bytes_of(signatures[0]["sig"]), signed, ec.ECDSA(hashes.SHA256()))
+        load_pem_public_key(public_pem).verify(bytes_of(signatures[0]["sig"]), signed, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         raise DifferentError("the summary is not signed by this key") from None
     return strict(body)
@@ -86,8 +80,7 @@ def part(parts, digest, what):
 def decide(wasm, entry, data, question):
     """Return what the compiled rules say: one result of an entry point (OPA's WebAssembly ABI 1)."""
     (config := wt.Config()).consume_fuel = True
-    store = wt.Store(wt.Engine(config))
-    store.set_fuel(FUEL)
+    (store := wt.Store(wt.Engine(config))).set_fuel(FUEL)
     store.set_limits(memory_size=MOST_PAGES * 65_536)
     module = wt.Module(store.engine, wasm)
     memory = wt.Memory(store, wt.MemoryType(wt.Limits(START_PAGES, MOST_PAGES)))
@@ -117,7 +110,7 @@ def decide(wasm, entry, data, question):
 
 def ordered(decision):
     """Return a decision as one text, its sets of findings in one order."""
-    rows = {n: sorted(json.dumps(row, sort_keys=True) for row in decision[n]) for n in ("deny", "escalate", "notes")}
+    rows = {n: sorted(json.dumps(f, sort_keys=True) for f in decision[n]) for n in ("deny", "escalate", "notes")}
     return json.dumps({**decision, **rows}, sort_keys=True)
 
 
@@ -127,30 +120,38 @@ def verify(doc, public_pem):
     predicate, result = statement["predicate"], statement["predicate"]["verificationResult"]
     if doc["format"] != FORMAT or statement["predicateType"] != VSA or result not in ("PASSED", "FAILED"):
         raise DifferentError(f"not a {FORMAT} with a verification summary")
-    policy = "sha256:" + predicate["policy"]["digest"]["sha256"]
-    rows = predicate["inputAttestations"]
+    policy, rows = "sha256:" + predicate["policy"]["digest"]["sha256"], predicate["inputAttestations"]
     inputs = {i["uri"].removeprefix("evoguard:"): "sha256:" + i["digest"]["sha256"] for i in rows}
     docs = {name: strict(part(parts, digest, name)) for name, digest in inputs.items()}
-    manifest = strict(part(parts, policy, "the rules' manifest"))
-    wasm, data = (part(parts, manifest[name], name) for name in ("wasm", "data"))
     decided = [name for name in STAGE if name in docs]
     if not decided or (result == "PASSED" and len(decided) != len(STAGE)):
         raise DifferentError("no decision to make again, or a PASSED summary that rests on one alone")
-    told = [f"change {doc['change']}: {result}, signed by {predicate['verifier']['id']} at {predicate['timeVerified']}"]
     (tree,) = [s["digest"]["gitTree"] for s in statement["subject"] if "gitTree" in s["digest"]]
+    told = [f"change {doc['change']}: {result}, signed by {predicate['verifier']['id']} at {predicate['timeVerified']}"]
     told.append(f"tree {tree} of {predicate['resourceUri']}, under the rules {policy}")
-    for name in decided:
-        record = docs[name]
+    for name, record in ((name, docs[name]) for name in decided):
         check(name, record, [doc["change"], tree], policy, statement)
         rests_on(name, record["question"], inputs, docs)
-        question = json.dumps(record["question"], ensure_ascii=False).encode()
-        again = decide(wasm, f"evoguard/{STAGE[name]}", data, question)
-        if ordered(again) != ordered(record["decision"]) or again["rules_seen"] != manifest["rules"]:
-            raise DifferentError(f"{name}: the rules say otherwise now")
-        if result == "PASSED" and again["allow"] is not True:
+        rules, again = same(name, record["question"], record, parts)
+        allow, over = again["allow"] is True, "no other rules over them"
+        if floor := record.get("floor"):  # the constitution that ships holds over rules of people's own
+            manifest, said = same(name, record["question"], floor, parts)
+            denied = [f["code"] for f in said["deny"] if manifest["codes"][f["code"]]["severity"] == "constitution"]
+            allow, over = allow and not denied, f"the constitution of {floor['bundle']} denies {denied or 'nothing'}"
+        if result == "PASSED" and not allow:
             raise DifferentError(f"{name}: PASSED, though the rules refuse")
-        told.append(f"{STAGE[name]}: {len(manifest['rules'])} rules say the same again: allow {again['allow']}")
+        told.append(f"{STAGE[name]}: {len(rules['rules'])} rules say the same again: allow {again['allow']}; {over}")
     return told
+
+
+def same(name, asked, record, parts):
+    """Return the manifest of the recorded rules and what they say again. Raises: DifferentError when it differs."""
+    manifest = strict(part(parts, record["bundle"], "the rules' manifest"))
+    wasm, data = (part(parts, manifest[key], key) for key in ("wasm", "data"))
+    again = decide(wasm, f"evoguard/{STAGE[name]}", data, json.dumps(asked, ensure_ascii=False).encode())
+    if ordered(again) != ordered(record["decision"]) or again["rules_seen"] != manifest["rules"]:
+        raise DifferentError(f"{name}: the rules say otherwise now")
+    return manifest, again
 
 
 def check(name, record, named, policy, statement):
@@ -159,9 +160,8 @@ def check(name, record, named, policy, statement):
     if asked["stage"] != STAGE[name] or {record["bundle"], asked["policy"]["bundle"]} != {policy}:
         raise DifferentError(f"{name}: asked at another stage or of other rules")
     heads = [s["digest"]["gitCommit"] for s in statement["subject"] if s["name"] == "head"]
-    where = statement["predicate"]["resourceUri"].partition("@")[0]
     said = [about["id"], about["tree"], [about["head"]], "git+evoguard:" + quote(about["repo"], safe="/")]
-    if said != [*named, heads, where]:
+    if said != [*named, heads, statement["predicate"]["resourceUri"].partition("@")[0]]:
         raise DifferentError(f"{name}: about another tree, commit, repository or change than the summary")
 
 
@@ -188,8 +188,8 @@ def main():
     asked = parser.parse_args()
     try:
         with open(asked.capsule, "rb") as file, open(asked.key, "rb") as pem:
-            raw, public = file.read(MOST_BYTES), pem.read(1 << 16)
-        print("\n".join(ascii(line)[1:-1] for line in [*verify(strict(raw), public), "same"]))
+            told = verify(strict(file.read(MOST_BYTES)), pem.read(1 << 16))
+        print(*(ascii(line)[1:-1] for line in [*told, "same"]), sep="\n")
     except Exception as err:  # noqa: BLE001  (whatever a capsule makes go wrong, it is no proof)
         print("different: " + ascii(f"{type(err).__name__}: {err}")[1:-1][:500])
         return 1

@@ -78,8 +78,8 @@ class Settings:
     """Path of gVisor's runsc; empty: found on PATH, then in the tool cache."""
     layer: str = ""
     """Folder of the sandbox's runner layer; empty: found in the cache."""
-    suite_wall_s: int = 120
-    """How long a candidate's test suite may take in the sandbox."""
+    suite_wall_s: int = 600
+    """How long a test suite may take in the sandbox; a candidate's at most ten times what the base's took, or 60 s."""
     sandboxes: int = 2
     """Suites that run at the same time; each needs about one core and up to 2 GiB."""
     docker_url: str = ""

@@ -85,6 +85,8 @@ class Worker:
     """Raise the epoch of every repository to a kill's."""
     release: Callable[[], None] = lambda: None
     """Release authors whose automatic abort was lifted by two people."""
+    rules: Callable[[], int] = lambda: 0
+    """Return a number that grows when other rules come into force."""
     rest: Callable[[], Awaitable[None]] = _at_rest
     """Give back what stood ready for the next change."""
     at_once: int = 64
@@ -97,6 +99,7 @@ class Worker:
     _raised: int = 0
     _raise_again_at: float = 0.0
     _told: set[tuple[str, str]] = field(default_factory=set)
+    _rules_seen: int | None = None
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Work until `stop` is set; with `until_idle`, until nothing is open or everything waits for people."""
@@ -117,6 +120,7 @@ class Worker:
         """Do one round: kills first, then whatever is due. A part that fails is tried again at the next round."""
         await self._part("kills", self._kills)
         await self._part("release", self._release)
+        await self._part("rules", self._new_rules)
         await self._part("wake", self._wake)
         if time.monotonic() - self._signed_at > ROOT_EVERY_S:
             self._signed_at = time.monotonic()
@@ -135,6 +139,14 @@ class Worker:
 
     async def _release(self) -> None:
         self.release()
+
+    async def _new_rules(self) -> None:
+        """Wake every open change when other rules come into force: what waits for people is reviewed again."""
+        seen = self.rules()
+        if self._rules_seen not in (None, seen):
+            for change, _, _ in self.book.open_changes():
+                await self.waker.at(change, 0)
+        self._rules_seen = seen
 
     async def _wake(self) -> None:
         now, out = time.monotonic(), self.book.released()

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import pytest
 
 from evoguard import bundle
 from evoguard.adapters import keys
+from evoguard.adapters.floored import FlooredPolicies
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.signer import LocalSigner
 from evoguard.domain.canonical import as_digest, canonical, digest_of
 from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
 from evoguard.wiring.capsule import pack
 from house import House
+from unit.cli.test_ruling import edited
 
 TOOL = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 Doc = dict[str, Any]
@@ -307,3 +311,64 @@ async def test_rules_that_are_kept_nowhere_are_said_so(house, doc, monkeypatch):
     for raw in shipped.to_decide_again:  # as every worker does when it starts
         await house.artifacts.put(raw)
     assert json.loads(await pack(change, attestation, house.artifacts)) == doc
+
+
+def loose(folder: Path) -> OpaWasmPolicies:
+    """Return rules that know hardly a guard path."""
+    home = folder / "own"
+    guard = {"guard": {"globs": ["{nothing,nothing/**}"], "people": 1}}
+    return OpaWasmPolicies(folder=home if home.exists() else edited(home, guard))
+
+
+@pytest.fixture
+async def own(house: House, tmp_path: Path) -> Doc:
+    """A change decided under rules of people's own, the shipped constitution over them."""
+    rules = loose(tmp_path)
+    for raw in rules.bundle.to_decide_again:
+        await house.artifacts.put(raw)
+    house.ports = replace(house.ports, policies=FlooredPolicies(rules, OpaWasmPolicies()))
+    return await capsule_of(house, await house.to_watch())
+
+
+async def test_rules_of_peoples_own_and_the_constitution_over_them_are_both_asked_again(house, own):
+    code, said = verified(house.folder, own)
+    assert (code, said.splitlines()[-1]) == (0, "same")
+    assert said.count(f"the constitution of {bundle.load().manifest.digest} denies nothing") == 2
+
+
+async def test_a_constitution_that_refused_is_no_pass(house, own, tmp_path):
+    """The key's holder puts a change of a guard path through: their own rules allow it, and say so truly."""
+    records = {name: part(own, name) for name in ("decision", "admit")}
+    for record in records.values():
+        asked = record["question"]
+        asked["files"][0]["path"] = ".github/workflows/ci.yml"
+        for said, rules in ((record, loose(tmp_path)), (record["floor"], OpaWasmPolicies())):
+            said["decision"] = (await rules.decide(asked["stage"], asked)).as_json()
+        assert record["decision"]["allow"]
+    named = {name: put(own, canonical(record)) for name, record in records.items()}
+
+    def swapped(inner: Doc) -> None:
+        for name, digest in named.items():
+            renamed(inner, name, digest)
+
+    await signed_again(house, own, swapped)
+    code, said = verified(house.folder, own)
+    assert (code, "though the rules refuse" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("field", ["deny", "bundle", "allow"])
+async def test_what_the_constitution_said_cannot_be_changed(house, own, field):
+    record = part(own, "decision")
+    if field == "bundle":
+        record["floor"]["bundle"] = record["bundle"]
+    elif field == "deny":
+        record["floor"]["decision"]["deny"] = [{"code": "author.held", "msg": "x", "path": "", "term": ""}]
+    else:
+        record["floor"]["decision"]["allow"] = False
+    digest = put(own, canonical(record))
+    await signed_again(house, own, lambda inner: renamed(inner, "decision", digest))
+    code, said = verified(house.folder, own)
+    if field == "bundle":  # both bundles say the same words to this question: then the lie is in the line it prints
+        assert (code, bundle.load().manifest.digest in said.split("admit:")[0].split("review:")[1]) == (0, False), said
+    else:
+        assert (code, "the rules say otherwise now" in said) == (1, True), said

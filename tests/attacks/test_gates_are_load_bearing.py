@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from evoguard.domain.canonical import Digest
 from evoguard.domain.scan import Hit
 from evoguard.domain.verdict import Finding
 from evoguard.errors import HaltedError
@@ -321,7 +322,28 @@ async def test_new_policies_void_the_approval(house: House) -> None:
     await house.drive(change)
     await house.vote(change, "alice")
     house.policies.bundle = "rules-2"
+    await house.drive(change)
+    assert await house.status(change) == "waiting for approval"
+    assert "approval.voided" in await house.story(change)
+    assert house.forge.published == []
+
+
+async def test_policies_that_change_between_approval_and_signature_sign_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = await house.submit()
+    await house.drive(change)
+    await house.vote(change, "alice")
+    put = house.artifacts.put
+
+    async def then_other_rules(raw: bytes) -> Digest:
+        if raw.startswith(b"["):  # the votes: the last thing that is stored before the signature
+            house.policies.bundle = "rules-2"
+        return await put(raw)
+
+    monkeypatch.setattr(house.artifacts, "put", then_other_rules)
     assert (await house.drive(change)).outcome == "refused"
+    assert "change.approved" in await house.story(change)
     assert house.forge.published == []
 
 

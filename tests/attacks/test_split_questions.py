@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from evoguard_sandbox.judging import measure
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.measure import LONG_MS, MOST_QUESTIONS, TOO_MANY, _apart_in_time
 from evoguard_sandbox.judging.runs import Ask, Runs
@@ -96,16 +97,18 @@ def test_what_asks_too_much_or_waits_too_long_or_comes_too_late_is_left_beside_t
     assert _apart_in_time(plain, None, 120) == frozenset()
 
 
+MANY = 400
 LARGE = "import calc\n" + "".join(
-    f"\ndef test_{n}():\n    for n in range(2000):\n        calc.add(n, 1)\n    assert calc.add({n}, 1) == {n + 1}\n"
-    for n in range(60)
+    f"\ndef test_{n}():\n    for n in range(500):\n        calc.add(n, 1)\n    assert calc.add({n}, 1) == {n + 1}\n"
+    for n in range(MANY)
 )
 
 
-async def test_of_a_suite_that_is_too_large_to_run_apart_a_part_does(room):
-    limits, told = Limits(wall_s=12), []
+async def test_of_a_suite_that_is_too_large_to_run_apart_a_part_does(room, monkeypatch):
+    monkeypatch.setattr(measure, "APART_S", 10.0)
+    limits, told = Limits(wall_s=120), []
     for code in (CODE + "# a comment\n", WRONG):
         seen = await run(Suite(files(CODE, LARGE), files(code, LARGE)), limits=limits, room=room)
         told.append((seen.verdict, seen.assurance))
-        assert 0 < seen.split < 60 or code == WRONG
+        assert 0 < seen.split < MANY or code == WRONG
     assert told == [("pass", "visible-only"), ("fail", "visible-only")]

@@ -12,7 +12,7 @@ from typing import NoReturn
 from evoguard import bundle
 from evoguard.adapters.opa_wasm_host import FUEL, MAX_PAGES, Program
 from evoguard.domain.canonical import Digest, Json
-from evoguard.domain.verdict import Decision, Finding, PolicyStage
+from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
 from evoguard.errors import InputError, IntegrityError, UnavailableError
 
 MAX_QUESTION_BYTES = 4_000_000
@@ -35,7 +35,7 @@ class OpaWasmPolicies:
         fuel: int = FUEL,
         max_pages: int = MAX_PAGES,
     ) -> None:
-        loaded = bundle.load(folder)
+        self.bundle = loaded = bundle.load(folder)
         self.manifest = loaded.manifest
         self._data = loaded.data
         self._program = Program(loaded.wasm, cache_dir=cache_dir, fuel=fuel, max_pages=max_pages)
@@ -56,6 +56,10 @@ class OpaWasmPolicies:
         """
         raw = question_bytes(question)
         return await asyncio.to_thread(self._decide, stage, raw)
+
+    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:  # noqa: ARG002  (the port's)
+        """Return None: one bundle holds nothing over itself."""
+        return None
 
     def _decide(self, stage: str, raw: bytes) -> Decision:
         result = self._program.evaluate(_ENTRY + stage, data=self._data, question=raw)

@@ -36,6 +36,7 @@ from evoguard_sandbox import (
 from evoguard_sandbox.judging.cached import key_of, may_be_kept
 from evoguard_sandbox.review import review
 
+LEAST_CPU_S = 240
 REMEMBERED = "this is what an earlier full run of the very same inputs said; nothing was run again"
 
 
@@ -60,7 +61,7 @@ class GvisorSandbox:
             sweep(self._room)
         except SandboxError as err:
             raise ConfigError(err.message, code=err.code, fix=err.fix) from err
-        self._limits = Limits(wall_s=wall_s)
+        self._limits = Limits(wall_s=wall_s, cpu_s=max(LEAST_CPU_S, int(2 * wall_s)))
         self._held_out = held_out or HeldOut("")
         self._state = state
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="evoguard-layers")

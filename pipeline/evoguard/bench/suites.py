@@ -28,7 +28,8 @@ from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.trees import Tree, matcher, read_tree
 from evoguard_sandbox.types import DEFAULT_TEST_PATHS, Files
 
-LIMITS = Limits()
+LIMITS = Limits(wall_s=600, cpu_s=1_200)
+"""As the guard's own."""
 ROUNDS, TIMES, LONG_S = 5, 3, 6.0
 LEAST_SUITES, LEAST_SPLIT_PERCENT, MOST_CPU, MEDIAN_CPU, COUNTED_S = 20, 60.0, 1.9, 1.6, 1.0
 """The bars on processor time hold for suites that take this long without a sandbox: shorter ones are all start."""

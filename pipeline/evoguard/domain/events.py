@@ -16,7 +16,7 @@ KNOWN = frozenset(
     {
         "change.submitted", "change.refused", "change.superseded", "change.withdrawn", "change.mapped",
         "candidate.scanned", "candidate.checked", "change.judged",
-        "approval.requested", "approval.recorded", "approval.ignored",
+        "approval.requested", "approval.recorded", "approval.ignored", "approval.voided", "policy.activated",
         "change.approved", "change.rejected", "change.admitted", "change.attested", "release.published",
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
         "release.reverted", "author.held", "change.killed", "change.known_good", "change.reverted",

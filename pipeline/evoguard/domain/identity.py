@@ -12,7 +12,9 @@ from evoguard.domain.events import Event
 from evoguard.errors import AuthError, InputError
 
 COMMAND_TYPE = "application/vnd.evoguard.command+json"
-PURPOSES = frozenset({"submit", "withdraw", "approve", "reject", "lift", "kill", "person.add", "agent.add"})
+PURPOSES = frozenset(
+    {"submit", "withdraw", "approve", "reject", "lift", "kill", "person.add", "agent.add", "policy.activate"}
+)
 VOUCHED = "approval.recorded"
 """On the stream `registry` this event is a vouch: a person's approval of one name with one key."""
 VOUCH_LIFE_S = 7 * 24 * 3_600
@@ -94,16 +96,23 @@ def counted(vouch: Vouch, sponsor: Identity | None, prove: Prove, *, now_s: int)
     It counts when a registered person other than the applicant signed it for this very name, kind and key, and it
     has not expired.
     """
-    if sponsor is None or sponsor.kind != "person" or sponsor.name == vouch.applicant.name:
-        return None
-    try:
-        command = prove(vouch.envelope, sponsor)
-    except (AuthError, InputError):
+    if sponsor is not None and sponsor.name == vouch.applicant.name:
         return None
     purpose = "agent.add" if vouch.applicant.kind == "agent" else "person.add"
-    if (command.purpose, command.subject) != (purpose, subject_of(vouch.applicant)) or command.expires <= now_s:
+    return proved_by(sponsor, vouch.envelope, prove, (purpose, subject_of(vouch.applicant)), now_s=now_s)
+
+
+def proved_by(
+    signer: Identity | None, envelope: str, prove: Prove, said: tuple[str, str], *, now_s: int
+) -> Command | None:
+    """Return the command when a registered person signed exactly `said` (purpose, subject) and it holds, else None."""
+    if signer is None or signer.kind != "person" or signer.revoked:
         return None
-    return command
+    try:
+        command = prove(envelope, signer)
+    except (AuthError, InputError):
+        return None
+    return command if (command.purpose, command.subject) == said and command.expires > now_s else None
 
 
 def vouch_in(event: Event) -> Vouch | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from evoguard.domain.canonical import Json
+from evoguard.domain.canonical import Digest, Json
 
 PolicyStage = Literal["review", "admit"]
 """`review` is asked before people are, `admit` again with the approvals in hand."""
@@ -47,6 +47,27 @@ class Decision:
             "notes": findings_json(self.notes),
             "rules_seen": list(self.rules_seen),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the bundle that ships says while another one is in force: its constitution holds over every other."""
+
+    bundle: Digest
+    decision: Decision
+    constitution: frozenset[str]
+    """The codes that no other bundle lifts."""
+
+    def under(self, decision: Decision) -> Decision:
+        """Return the decision with the constitution's refusals and the higher quorum."""
+        more = tuple(f for f in self.decision.deny if f.code in self.constitution and f not in decision.deny)
+        quorum = max(decision.quorum, self.decision.quorum)
+        return replace(decision, allow=decision.allow and not more, deny=(*decision.deny, *more), quorum=quorum)
+
+    def as_json(self) -> dict[str, Json]:
+        """Return what is stored beside the decision, so that both can be made again."""
+        codes: list[Json] = [*sorted(self.constitution)]
+        return {"bundle": self.bundle, "constitution": codes, "decision": self.decision.as_json()}
 
 
 def findings_json(findings: Iterable[Finding]) -> list[Json]:

@@ -25,9 +25,13 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     events = [await _recorded(message, state, ports) for message in messages]
     votes = votes_in(await ports.queries.events(f"change/{state['change']}")) + votes_of(events)
     digest, author, now = Digest(state["approval"]), proposal_of(state).author, ports.clock.now_ms() // 1000
+    bundle = ports.policies.digest
     if by := rejected_by(votes, digest=digest):
         events.append(Event("change.rejected", {"by": by, "digest": digest}, actor=by, reason=_reason(votes, by)))
         return StepResult({"rejected": True, "outcome": "rejected"}, tuple(events))
+    if bundle != state["bundle"]:
+        events.append(_voided(state["bundle"], bundle))
+        return StepResult({"approved": False, "bundle": ""}, tuple(events))
     people = people_for(votes, digest=digest, author=author, now=now)
     if len(people) >= max(1, state["quorum"]):
         stored = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
@@ -36,6 +40,14 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     if not events:
         interrupt({"waiting": "approval", "wake_at": 0})
     return StepResult({"approved": False}, tuple(events))
+
+
+def _voided(reviewed: str, bundle: Digest) -> Event:
+    """Say why what people were asked to approve is asked no more: it was reviewed under other rules."""
+    return Event(
+        "approval.voided", {"reviewed": reviewed, "bundle": bundle},
+        reason="other rules came into force while it waited; it is checked and reviewed again under them",
+    )  # fmt: skip
 
 
 def late(messages: tuple[Message, ...]) -> tuple[Event, ...]:

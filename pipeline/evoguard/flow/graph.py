@@ -2,6 +2,7 @@
 
 intake → impact → check ─→ judge → approve → sign → release → watch ─→ known_good
             any "no" → refuse         an abort or a kill → revert
+            other rules while it waits → check again
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ GUARDED: tuple[tuple[str, Step, Callable[[FlowState], str], tuple[str, ...]], ..
     ("impact", impact, routes.after_impact, ("check", "refuse", "revert")),
     ("check", check, routes.after_check, ("judge", "refuse", "revert")),
     ("judge", judge, routes.after_judge, ("approve", "refuse", "revert")),
-    ("approve", approve, routes.after_approve, ("sign", "approve", "revert", routes.END)),
+    ("approve", approve, routes.after_approve, ("sign", "approve", "check", "revert", routes.END)),
     ("sign", sign, routes.after_sign, ("release", "refuse", "revert")),
     ("release", release, routes.after_release, ("watch", "release", "refuse", "revert", routes.END)),
     ("watch", watch, routes.after_watch, ("known_good", "watch", "revert")),

@@ -19,12 +19,18 @@ async def ask(
 ) -> tuple[Decision, Digest]:
     """Ask the policies and store question and answer together, so that the decision can be made again later.
 
+    Under rules of people's own, the constitution that ships is asked as well and holds over them (docs/adr/0007).
     Raises: UnavailableError when there is no verdict.
     """
     question = await _question(stage, state, ports, approvals)
     decision = await ports.policies.decide(stage, question)
-    record: Json = {"question": question, "decision": decision.as_json(), "bundle": ports.policies.digest}
-    return decision, await ports.artifacts.put(canonical(record))
+    floor = await ports.policies.floor(stage, question)
+    record: dict[str, Json] = {
+        "question": question, "decision": decision.as_json(), "bundle": ports.policies.digest,
+        **({"floor": floor.as_json()} if floor is not None else {}),
+    }  # fmt: skip
+    stored = await ports.artifacts.put(canonical(record))
+    return floor.under(decision) if floor is not None else decision, stored
 
 
 async def load(ports: Ports, digest: str) -> Mapping[str, Json]:

@@ -39,11 +39,16 @@ def after_judge(state: FlowState) -> str:
 
 
 def after_approve(state: FlowState) -> str:
-    """Signing needs the quorum on this exact digest; a reject or withdrawal ends the change; otherwise it waits."""
+    """Signing needs the quorum on this exact digest; a reject or withdrawal ends the change; otherwise it waits.
+
+    What was reviewed under other rules than those in force is checked again.
+    """
     if state.get("killed"):
         return "revert"
     if state.get("rejected") or state.get("withdrawn"):
         return END
+    if not state.get("bundle"):
+        return "check"
     return "sign" if state.get("approved") is True else "approve"
 
 

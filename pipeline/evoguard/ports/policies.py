@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from evoguard.domain.canonical import Digest, Json
-from evoguard.domain.verdict import Decision, PolicyStage
+from evoguard.domain.verdict import Decision, Floor, PolicyStage
 
 
 class Policies(Protocol):
@@ -18,3 +18,9 @@ class Policies(Protocol):
 
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         """Return the decision. Raises: UnavailableError for no verdict, InputError for a bad question."""
+
+    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
+        """Return what the shipped constitution says to the same question; None when the shipped rules are in force.
+
+        Raises: as `decide`.
+        """

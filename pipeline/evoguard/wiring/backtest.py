@@ -13,6 +13,7 @@ from evoguard.errors import ConfigError, EvoguardError, InputError
 from evoguard.settings import Settings
 from evoguard.views import past
 from evoguard.wiring.reading import Reading
+from evoguard.wiring.rulebook import folder_in_force
 from evoguard.wiring.state import open_state
 
 MOST_EXAMPLES = 200
@@ -89,11 +90,11 @@ async def _again(rules: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict[st
 
 
 def policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
-    """Return the rules of a bundle, by default the one that ships. Raises: ConfigError, IntegrityError."""
+    """Return the rules of a bundle, by default the one in force. Raises: ConfigError, IntegrityError."""
     if bundle is not None and not bundle.is_dir():
         raise ConfigError(
             f"policy: {bundle} is not a folder with a bundle", code="policy.bundle",
-            fix="python deploy/build_policies.py --out FOLDER builds one from policies/",
+            fix="`evoguard policy build SOURCES --out FOLDER` builds one",
         )  # fmt: skip
     cache = settings.state / "policy-cache" if bundle is None and settings.state.is_dir() else None
-    return OpaWasmPolicies(cache, folder=bundle)
+    return OpaWasmPolicies(cache, folder=bundle or folder_in_force(settings))

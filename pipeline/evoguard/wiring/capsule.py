@@ -41,7 +41,10 @@ async def pack(change: str, attestation: bytes, artifacts: Artifacts) -> bytes:
     inputs = _inputs(statement)
     parts = {digest: await artifacts.get(as_digest(digest)) for digest in inputs.values()}
     for name in DECISIONS & inputs.keys():
-        parts |= await _named_by(parts[inputs[name]], artifacts)
+        record = _map(json.loads(parts[inputs[name]]))
+        parts |= await _named_by(record, artifacts)
+        if floor := _map(record.get("floor")):
+            parts |= await _rules(str(floor.get("bundle")), artifacts)
     parts |= await _rules(_policy(statement), artifacts)
     doc: Json = {
         "format": FORMAT,
@@ -68,10 +71,9 @@ async def _rules(digest: str, artifacts: Artifacts) -> dict[str, bytes]:
         ) from err  # fmt: skip
 
 
-async def _named_by(raw: bytes, artifacts: Artifacts) -> dict[str, bytes]:
+async def _named_by(record: Mapping[str, Json], artifacts: Artifacts) -> dict[str, bytes]:
     """Return what a recorded decision rests on: the evidence and the scan that its question names."""
-    doc = json.loads(raw)
-    question = _map(_map(doc).get("question"))
+    question = _map(record.get("question"))
     digests = [_map(question.get(name)).get("digest") for name in ("evidence", "scan")]
     return {str(d): await artifacts.get(as_digest(str(d))) for d in digests if d}
 

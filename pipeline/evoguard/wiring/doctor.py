@@ -29,6 +29,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
+from evoguard.wiring.rulebook import folder_in_force
 from evoguard_sandbox import Room, SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
 
@@ -170,10 +171,14 @@ def _scanner(_: Settings) -> Iterator[Part]:
     yield Part("scanner", ok=True, version=engine.NAME, digest=engine.verify(layer), detail=str(layer))
 
 
-def _policies(_: Settings) -> Iterator[Part]:
+def _policies(settings: Settings) -> Iterator[Part]:
     manifest = bundle.load().manifest
     detail = f"{len(manifest.rules)} rules, {len(manifest.tests)} tests"
     yield Part("policy bundle", ok=True, version=f"OPA {manifest.opa_version}", digest=manifest.digest, detail=detail)
+    if own := folder_in_force(settings):
+        found = bundle.load(own).manifest
+        detail = f"{len(found.rules)} rules, put in force here; the shipped constitution holds over them"
+        yield Part("rules in force", ok=True, version=f"OPA {found.opa_version}", digest=found.digest, detail=detail)
     sources = Path(__file__).resolve().parents[3] / "policies"
     if sources.is_dir():
         stale = bundle.stale_sources(sources)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evoguard import bundle as bundles
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.backtest import Recorded
 from evoguard.domain.canonical import Json
@@ -29,7 +28,7 @@ async def explain(settings: Settings, change: str, rule: str = "", *, bundle: Pa
     rules = policies(settings, bundle)
     codes = _chosen(rules, rule)
     decisions = await decided(settings, change)
-    data: Json = json.loads(bundles.load(bundle).data)
+    data: Json = json.loads(rules.bundle.data)
     return {
         "change": change,
         "bundle": rules.digest,

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,11 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is 
 
 from langgraph.graph.state import CompiledStateGraph
 
-from evoguard import bundle
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
-from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
-from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import roots
 from evoguard.adapters.sqlite.effects import SqliteEffects
@@ -35,6 +33,7 @@ from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Ports
 from evoguard.settings import Settings
+from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
 from evoguard_sandbox import Engine
@@ -45,9 +44,15 @@ if TYPE_CHECKING:
 
 def ports(opened: Opened) -> Ports:
     """Return the assembled parts of the embedded mode. Raises: ConfigError when gVisor or a key is missing."""
+    return _assembled(opened)[0]
+
+
+def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
     settings = opened.settings
     box = sandbox(settings)
-    return Ports(
+    book = Rulebook(opened, box.execute, semgrep_dir())
+    rules = RulesNow(book)
+    house = Ports(
         artifacts=opened.artifacts,
         clock=opened.clock,
         effects=SqliteEffects(opened.con, opened.clock),
@@ -58,15 +63,16 @@ def ports(opened: Opened) -> Ports:
         kpis=SqliteKpis(opened.con),
         lanes=SqliteLanes(opened.con),
         latches=opened.latches,
-        policies=OpaWasmPolicies(settings.state / "policy-cache"),
+        policies=rules,
         queries=opened.queries,
         sandbox=box,
-        scanner=scanner(box),
+        scanner=rules,
         signer=signer(settings),
         pace=settings.pace,
         verifier=verifier(opened),
         held_out_a_day=settings.held_out_a_day,
     )
+    return house, book
 
 
 def sandbox(settings: Settings) -> GvisorSandbox:
@@ -82,11 +88,6 @@ def sandbox(settings: Settings) -> GvisorSandbox:
         engine=Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None,
         cache=VerdictCache(settings.state / "verdicts", runner_key(settings.state / "keys")),
     )
-
-
-def scanner(box: GvisorSandbox) -> Semgrep:
-    """Return the scanner, with the bundle's rules. Raises: ConfigError when its engine is missing."""
-    return Semgrep(box.execute, semgrep_dir(), bundle.load().scan)
 
 
 def signer(settings: Settings) -> LocalSigner:
@@ -124,12 +125,12 @@ def worker(settings: Settings) -> Iterator[Worker]:
         opened.close()
         raise ConfigError("another worker runs on this state", code="worker.running", fix="stop it first") from err
     try:
-        graph, house = app(opened), ports(opened)
-        for part in bundle.load().to_decide_again:  # so that each decision can be made again when rules have changed
-            opened.artifacts.keep(part)
+        graph, (house, book) = app(opened), _assembled(opened)
+        keep_to_decide_again(opened, book.shipped.bundle)
 
         async def drive(change: str) -> Advance:
-            return await advance(graph, house, change)
+            rules = RulesNow(book)
+            return await advance(graph, replace(house, policies=rules, scanner=rules), change)
 
         yield Worker(
             drive=drive,
@@ -141,6 +142,7 @@ def worker(settings: Settings) -> Iterator[Worker]:
             sign_root=lambda: roots.sign_root(opened.con, house.signer, opened.clock, settings.state / roots.FILE),
             raise_epoch=GitForge(settings.repos_dir).raise_epoch_all,
             release=lambda: opened.registry.release(opened.latches.lifters),
+            rules=book.version,
             rest=house.sandbox.close,
         )
     finally:

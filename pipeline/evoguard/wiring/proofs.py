@@ -28,6 +28,7 @@ DETECTS = (
     "roots removed from the database, with or without their events, while their newest one's file is there",
     "a row of changes, identities, holds, kills or nonces that the events do not make, or that is missing",
     "a person or an agent registered without the signatures that this took then",
+    "rules put in force without two people's signatures on exactly that change of rules",
 )
 DETECTS_WITH_ROOT = "a log cut back or rewritten up to the root that you kept, whoever did it"
 CANNOT_DETECT = (

@@ -27,8 +27,8 @@ seconds. On a candidate the others may ask so many times as many.
 """
 TOO_MANY = "more questions than a test may ask"
 """What `guest/split_link.py` says then."""
-IN_TIME = 0.5
-"""The part of its wall time in which a split run must come to a test on the base: a candidate's may be slower."""
+APART_S, IN_TIME = 120.0, 0.5
+"""How long the base runs apart from the code, and in which part of it a test must end that is to run so at all."""
 LONG_MS, LONGER = 5_000, 10
 """A test that takes so long apart from the code, and so many times what it takes beside it, waits for something."""
 Trusted = Callable[[str], bool]
@@ -53,14 +53,14 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     apart = split_ask(runs.base, kept, packages, changes.readable(runs.base, trusted))
     async with Together() as group:
         one = group.start(flaky.steady(runs, kept, first, _halves(runs.base, kept, first)))
-        two = group.start(_apart(runs, replace(apart, questions=MOST_QUESTIONS)))
+        two = group.start(_apart(runs, replace(apart, questions=MOST_QUESTIONS, wall_s=APART_S)))
         three = group.start(held_out.on_base(runs, apart, held))
     mutants, split, hidden = one.result(), two.result(), three.result()
     ran = (mutants.plain, split, hidden.apart, hidden.beside)
     lost = next((run for run in ran if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)
-    timely = _apart_in_time(first.plain, split, runs.limits.wall_s)
+    timely = _apart_in_time(first.plain, split, min(APART_S, runs.limits.wall_s))
     found = replace(
         mutants,
         beside=frozenset(test.id for test in first.plain.tests) - timely,

@@ -24,6 +24,10 @@ from evoguard_sandbox.trees import Tree, wire
 from evoguard_sandbox.types import Limits, Suite
 
 MOST_ATTEMPTS = 2
+PATIENCE, LEAST_S = 10, 60.0
+"""How many times the base's own time a run may take, and what any may: a busy machine makes no red test."""
+APART_LEAST_S = 600.0
+"""What a candidate's run apart from the code may take, which is far slower: ten times what its tests were chosen by."""
 EMPTY_CONFIG = "/dev/null"
 HARVEST = [
     "-q",
@@ -63,6 +67,8 @@ class Ask:
     """Files that are not to be collected, whatever they are called."""
     layer_dirs: tuple[Path, ...] | None = None
     """Dependencies in place of the suite's own."""
+    wall_s: float | None = None
+    """How long it may take; None: as the base's own time allows."""
     at_once: bool = False
     """Whether it does not wait for a place behind what the suite has already asked for."""
 
@@ -83,6 +89,8 @@ class Runs:
             base, shadows.layer_names((*suite.layer_dirs, *(suite.candidate_layer_dirs or ())))
         )
         self.attempts = 1
+        self.patience_s: float | None = None
+        """How long a run may take now that the base's own time is known; None: as long as the limits say."""
         self.known: asyncio.Future[Base] | None = None
         """Where `measure` tells, to whom it may concern, what the base shows as soon as its plain run is there."""
         self.slots = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0))))
@@ -92,7 +100,8 @@ class Runs:
         return Make(mode, self.limits, self.suite.layer_dirs if layer_dirs is None else layer_dirs)
 
     def tell(self, base: Base) -> None:
-        """Tell what is known of the base, to whoever waits for it."""
+        """Tell what is known of the base, to whoever waits for it; from now on its time is the measure."""
+        self.patience_s = max(LEAST_S, PATIENCE * base.plain.wall_ms / 1000)
         if self.known is not None and not self.known.done():
             self.known.set_result(base)
 
@@ -163,7 +172,12 @@ class Runs:
             "without": list(ask.without),
             "plugins": list(self.suite.plugins),
         }
-        return Order(json.dumps(told), rows, contents)
+        return Order(json.dumps(told), rows, contents, wall_s=self._patience(ask))
+
+    def _patience(self, ask: Ask) -> float | None:
+        if ask.wall_s is not None or self.patience_s is None:
+            return ask.wall_s
+        return max(self.patience_s, APART_LEAST_S) if ask.packages else self.patience_s
 
     def _args(self, ask: Ask) -> list[str]:
         config = f"{spec.TREE}/{self.config}" if self.config else EMPTY_CONFIG

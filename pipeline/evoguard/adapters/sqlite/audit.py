@@ -8,10 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evoguard.adapters.signer import read_command
 from evoguard.adapters.sqlite import event_log, roots
 from evoguard.adapters.sqlite.replay import Replay
 from evoguard.adapters.sqlite.roots import Root, Row
 from evoguard.adapters.sqlite.sponsors import Registrations
+from evoguard.domain.activation import InForce
 from evoguard.domain.canonical import Json
 from evoguard.errors import EvoguardError, UnavailableError
 from evoguard.ports.signer import Signer
@@ -44,6 +46,7 @@ class _Pass:
     bad_streams: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     known: Registrations = field(default_factory=Registrations)
+    rules: InForce = field(default_factory=InForce)
     events: int = 0
 
     def take(self, row: Sequence[object]) -> None:
@@ -60,7 +63,12 @@ class _Pass:
             self.bad_streams.add(stream)
             return
         self.events += 1
-        self.wrong += [text for text in (self.known.problem(item), self.replay.add(item)) if text]
+        problems = (
+            self.known.problem(item),
+            self.rules.take(item, self.known.people.get, read_command),
+            self.replay.add(item),
+        )
+        self.wrong += [text for text in problems if text]
 
     def heads(self) -> list[Json]:
         """Return what a root signed at this point covers, as `roots.heads` does."""

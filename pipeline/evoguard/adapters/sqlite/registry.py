@@ -46,6 +46,16 @@ class SqliteRegistry:
         except sqlite3.IntegrityError as err:
             raise _taken() from err
 
+    def extend(self, stream: str, decision: Callable[[tuple[StoredEvent, ...]], Event]) -> Event:
+        """Append what `decision` makes of a stream, with no other writer between reading and appending; return it.
+
+        Raises: IntegrityError for a broken stream, UnavailableError, and whatever `decision` raises.
+        """
+        with transaction(self._con) as con:
+            event = decision(event_log.read(con, stream))
+            event_log.append(con, stream, [event], now_ms=self._clock.now_ms())
+            return event
+
     def people(self) -> tuple[str, ...]:
         """Return the names of the people who are registered and not revoked."""
         rows = self._con.execute("select name from identities where kind='person' and revoked=0 order by name")

@@ -1,0 +1,37 @@
+"""People's own rules in force, and over them the constitution of those that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.domain.canonical import Digest, Json
+from evoguard.domain.verdict import Decision, Floor, PolicyStage
+
+CONSTITUTION = "constitution"
+
+
+@dataclass(frozen=True, slots=True)
+class FlooredPolicies:
+    """The bundle in force; where it is not the shipped one, the shipped one is asked too (docs/adr/0007)."""
+
+    own: OpaWasmPolicies
+    shipped: OpaWasmPolicies
+
+    @property
+    def digest(self) -> Digest:
+        """Return the identity of the bundle in force."""
+        return self.own.digest
+
+    async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
+        """Return what the bundle in force says. Raises: as `OpaWasmPolicies`."""
+        return await self.own.decide(stage, question)
+
+    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
+        """Return what the shipped bundle says, or None when it is the one in force. Raises: as `decide`."""
+        if self.own.digest == self.shipped.digest:
+            return None
+        codes = self.shipped.manifest.codes
+        constitution = frozenset(code for code, about in codes.items() if about["severity"] == CONSTITUTION)
+        return Floor(self.shipped.digest, await self.shipped.decide(stage, question), constitution)

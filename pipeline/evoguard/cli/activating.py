@@ -1,0 +1,170 @@
+"""Verbs that put rules in force: policy activate, rollback, status. Two people sign; the constitution stays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from evoguard.cli import exit_codes
+from evoguard.cli.session import As, Session, SignWith, run, verb
+from evoguard.cli.text import facts, line, note, table
+
+if TYPE_CHECKING:
+    from evoguard.wiring.activating import Prepared, Signed
+
+Row = Mapping[str, object]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Prove it, try it on the past, show it; sign nothing.")]
+SHOWN_EXAMPLES = 10
+
+
+def attach(policy: typer.Typer) -> None:
+    """Add this file's verbs to `policy`."""
+    example = "evoguard policy activate /tmp/rules --as alice --sign-with alice\n"
+    example += "evoguard policy activate sha256:... --as bob --sign-with bob\n"
+    example += "evoguard policy activate /tmp/rules --dry-run"
+    verb(policy, "activate", example=example)(policy_activate)
+    verb(policy, "rollback", example="evoguard policy rollback --as alice --sign-with alice")(policy_rollback)
+    verb(policy, "status", example="evoguard policy status --json")(policy_status)
+
+
+def policy_activate(
+    session: Session,
+    *,
+    bundle: Annotated[
+        str,
+        typer.Argument(metavar="BUNDLE", help="A built bundle's folder, the digest of one kept here, or `shipped`."),
+    ],
+    person: Annotated[str, typer.Option("--as", metavar="NAME", help="Your registered name.")] = "",
+    sign_with: Annotated[Path | None, typer.Option("--sign-with", metavar="KEY", help="Your private key file.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    """Put a bundle of rules in force: its tests run, all recorded decisions are put before it, two people sign.
+
+    The first signature is filed (exit code 5, valid for 7 days); another person runs the same command and sees the
+    same. From then on every change is reviewed under it; what waits for people is reviewed again. Rules of severity
+    constitution that ship with evoguard are asked beside any bundle, and none lifts them.
+    """
+    return _activate(session, bundle, person, sign_with, dry_run=dry_run, yes=yes)
+
+
+def policy_rollback(session: Session, *, person: As, sign_with: SignWith, yes: Yes = False) -> int:
+    """Put the bundle in force that was before this one; as any change of rules it takes two people."""
+    from evoguard.wiring import activating
+
+    with session.opened() as opened:
+        before = activating.previous(opened)
+    return _activate(session, before, person, sign_with, dry_run=False, yes=yes)
+
+
+def policy_status(session: Session) -> int:
+    """Show which rules are in force, since when and by whose signatures, and what waits for a second person."""
+    from evoguard.wiring import activating
+
+    with session.opened() as opened:
+        doc = activating.status(opened)
+    session.answer(doc, lambda: _status_page(doc))
+    return exit_codes.DONE
+
+
+def _activate(session: Session, wanted: str, person: str, key: Path | None, *, dry_run: bool, yes: bool) -> int:
+    from evoguard.cli.progress import progress
+    from evoguard.errors import InputError
+    from evoguard.wiring import activating
+    from evoguard.wiring.desk import KeyPen
+    from evoguard.wiring.keys import ProvedPen
+
+    if not dry_run and (not person or key is None):
+        raise InputError("policy: nobody signs this", code="usage", fix="pass --as NAME --sign-with KEY, or --dry-run")
+    with session.opened() as opened:
+        with progress("running the bundle's tests, putting recorded decisions before it"):
+            prepared = run(activating.prepare(session.settings(), opened, wanted))
+        if dry_run or key is None:
+            session.answer({**prepared.report, "signed": False}, lambda: _report(prepared.report))
+            return exit_codes.DONE
+        _agreed(prepared, sure=yes)
+        identity = opened.queries.identity_now(person)
+        pen = ProvedPen(key, identity) if identity is not None else KeyPen(key)
+        done = activating.sign(opened, prepared, by=person, pen=pen)
+    doc = {**prepared.report, "signed": True, "signed_by": list(done.by), "ask": list(done.ask),
+           "in_force": not done.ask}  # fmt: skip
+    session.answer(doc, lambda: _became(done))
+    if done.ask and not session.json:
+        note(f"next: {' or '.join(done.ask)} looks at the same and signs, within 7 days:")
+        note(f"  evoguard policy activate {done.activation.bundle} --as NAME --sign-with KEY")
+    return exit_codes.WAITING if done.ask else exit_codes.DONE
+
+
+def _agreed(prepared: Prepared, *, sure: bool) -> None:
+    """Show what is signed; ask at a terminal. Raises: InputError for a no, or when nobody can be asked."""
+    from evoguard.errors import InputError
+
+    note("this is what you sign:")
+    _report(prepared.report, to_stderr=True)
+    if sure:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError("there is no terminal to ask at", code="approval.unasked", fix="pass --yes")
+    if not typer.confirm("Sign this?", err=True):
+        raise InputError("not signed", code="approval.declined")
+
+
+def _report(doc: Row, *, to_stderr: bool = False) -> None:
+    """Print what a bundle is and what it does to the past."""
+    tried, constitution = cast("Row", doc["backtest"]), cast("Row", doc["constitution"])
+    edited = ", ".join(cast("list[str]", constitution["edited"]))
+    pairs: list[tuple[str, object]] = [
+        ("bundle", doc["bundle"]),
+        ("in force now", doc["previous"]),
+        ("change of rules", f"number {doc['serial']}"),
+        ("rules", len(cast("list[str]", doc["rules"]))),
+        ("tests", f"{cast('Row', doc['tests'])['passed']} passed, none failed"),
+        ("constitution", f"{edited}: edited here; the shipped text holds" if edited else "as it ships"),
+        ("past decisions", tried["decisions"] or "none: nothing could be tried"),
+        *((f"  {turn}", count) for turn, count in cast("Row", tried.get("turns", {})).items()),
+        ("LOOSENS", "allows what was refused, or has no verdict; look at each below" if tried["loosens"] else ""),
+    ]
+    examples = cast("list[Row]", tried.get("examples", []))
+    pairs += [(f"  {one['change']}", _turned(one)) for one in examples[:SHOWN_EXAMPLES]]
+    facts(pairs, to_stderr=to_stderr)
+
+
+def _turned(one: Row) -> str:
+    fires, silent = (" ".join(cast("list[str]", one[name])) for name in ("fires", "silent"))
+    parts = (fires and f"now {fires}", silent and f"no more {silent}", str(one["why"]))
+    why = "; ".join(part for part in parts if part)
+    return f"{one['stage']}: {one['turn']}" + (f" ({why})" if why else "")
+
+
+def _became(done: Signed) -> None:
+    people = " and ".join(done.by)
+    if done.ask:
+        line(f"NOT in force yet: {done.by[-1]} signed for {done.activation.bundle}; one more person must")
+    else:
+        line(f"in force: {done.activation.bundle}, signed by {people}")
+
+
+def _status_page(doc: Row) -> None:
+    own = "put in force here" if doc["own"] else "the one that ships"
+    facts([("in force", doc["bundle"]), ("which is", own), ("since", doc["since"]),
+           ("signed by", " and ".join(cast("list[str]", doc["by"]))),
+           ("shipped", doc["shipped"] if doc["own"] else "")])  # fmt: skip
+    if waiting := cast("list[Row]", doc["waiting"]):
+        line("waiting for one more person:")
+        table(
+            ("bundle", "signed by", "one of"),
+            ([r["bundle"], _names(r["signed_by"]), _names(r["ask"])] for r in waiting),
+        )
+    if history := cast("list[Row]", doc["history"]):
+        table(
+            ("no", "at", "bundle", "signed by"), ([r["serial"], r["at"], r["bundle"], _names(r["by"])] for r in history)
+        )
+
+
+def _names(value: object) -> str:
+    return ", ".join(cast("list[str]", value))

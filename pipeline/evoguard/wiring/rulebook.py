@@ -1,0 +1,131 @@
+"""The rules in force: what the log says of them, loaded once a bundle and believed only when two people signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from evoguard import bundle
+from evoguard.adapters import bundles
+from evoguard.adapters.floored import FlooredPolicies
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.adapters.scanners.semgrep import Run, Semgrep
+from evoguard.adapters.signer import read_command
+from evoguard.adapters.sqlite import event_log
+from evoguard.adapters.sqlite.sponsors import Registrations
+from evoguard.bundle import Bundle
+from evoguard.domain.activation import STREAM, InForce
+from evoguard.domain.canonical import Digest, Json
+from evoguard.domain.events import StoredEvent
+from evoguard.domain.scan import Scan
+from evoguard.domain.verdict import Decision, Floor, PolicyStage
+from evoguard.errors import IntegrityError, UnavailableError
+from evoguard.ports.forge import Blob
+from evoguard.settings import Settings
+from evoguard.wiring.state import Opened, open_state
+
+MOST_LOADED = 4
+"""Bundles held compiled: the shipped one, the one in force, and those that a rollback goes between."""
+
+
+def in_force(opened: Opened, stream: tuple[StoredEvent, ...] | None = None) -> InForce:
+    """Return what the log says is in force. Raises: IntegrityError when an activation does not prove."""
+    known = Registrations()
+    for item in event_log.read(opened.con, "registry"):
+        known.problem(item)
+    rules = InForce()
+    for item in event_log.read(opened.con, STREAM) if stream is None else stream:
+        if why := rules.take(item, known.people.get, read_command):
+            raise IntegrityError(
+                f"the rules in force cannot be told: {why}", code="policy.unproved",
+                fix="restore the database; `evoguard audit verify` says more",
+            )  # fmt: skip
+    return rules
+
+
+def folder_in_force(settings: Settings) -> Path | None:
+    """Return where the bundle in force is kept, or None for the one that ships. Raises: IntegrityError, ConfigError."""
+    if not settings.database.exists():
+        return None
+    opened = open_state(settings)
+    try:
+        digest = in_force(opened).bundle
+    finally:
+        opened.close()
+    if digest is None or digest == bundle.load().manifest.digest:
+        return None
+    bundles.kept(settings.state, digest)
+    return bundles.place(settings.state, digest)
+
+
+class Rulebook:
+    """The worker's rules: the log is asked at each drive, a bundle is compiled once."""
+
+    def __init__(self, opened: Opened, run: Run, engine: Path) -> None:
+        self._opened, self._run, self._engine = opened, run, engine
+        self._cache = opened.settings.state / "policy-cache"
+        self.shipped = OpaWasmPolicies(self._cache)
+        self._own: dict[Digest, OpaWasmPolicies] = {self.shipped.digest: self.shipped}
+
+    def policies(self) -> FlooredPolicies:
+        """Return the rules in force now. Raises: IntegrityError when they cannot be proved, or are not there."""
+        digest = in_force(self._opened).bundle or self.shipped.digest
+        if digest not in self._own:
+            state = self._opened.settings.state
+            bundles.kept(state, digest)
+            while len(self._own) >= MOST_LOADED:  # the shipped one stands first, and stays
+                self._own.pop(list(self._own)[1])
+            self._own[digest] = OpaWasmPolicies(self._cache, folder=bundles.place(state, digest))
+        return FlooredPolicies(self._own[digest], self.shipped)
+
+    def version(self) -> int:
+        """Return a number that grows with every activation; nothing is proved by it."""
+        sql = "select count(*) from events where stream=? and type='policy.activated'"
+        return int(self._opened.con.execute(sql, (STREAM,)).fetchone()[0])
+
+    def scanner(self, loaded: Bundle) -> Semgrep:
+        """Return the scanner with a bundle's rules."""
+        return Semgrep(self._run, self._engine, loaded.scan)
+
+
+class RulesNow:
+    """The rules in force for one drive, looked up at the first question, so that a rollout never waits for them.
+
+    It is both ports that depend on the bundle, `Policies` and `Scanner`: one drive decides under one bundle.
+    """
+
+    def __init__(self, book: Rulebook) -> None:
+        self._book = book
+
+    @cached_property
+    def _now(self) -> FlooredPolicies:
+        try:
+            return self._book.policies()
+        except IntegrityError as err:  # tried again: people may restore what is missing, and the gate stays shut
+            raise UnavailableError("policies", err.message, fix=err.fix) from err
+
+    @property
+    def digest(self) -> Digest:
+        """Return the identity of the bundle in force. Raises: UnavailableError when it cannot be proved."""
+        return self._now.digest
+
+    async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
+        """Return the decision. Raises: as the port."""
+        return await self._now.decide(stage, question)
+
+    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
+        """Return what the shipped constitution says. Raises: as the port."""
+        return await self._now.floor(stage, question)
+
+    async def scan(
+        self, base: Mapping[str, Blob], candidate: Mapping[str, Blob], changed: Sequence[tuple[str, str]]
+    ) -> Scan:
+        """Return what is new in the changed files, by the scan rules of the bundle in force. Raises: as the port."""
+        return await self._book.scanner(self._now.own.bundle).scan(base, candidate, changed)
+
+
+def keep_to_decide_again(opened: Opened, loaded: Bundle) -> None:
+    """Keep what a stranger needs to decide again, for the day when other rules are in force."""
+    for part in loaded.to_decide_again:
+        opened.artifacts.keep(part)
