@@ -18,7 +18,7 @@ too_many := {"totals": {"files": 2000, "added": 3, "deleted": 1, "omitted": 0}}
 codes(findings) := {finding.code | some finding in findings}
 
 decided(patch, exemptions) := decision if {
-	decision := given.reviewed(patch) with data.exemptions as exemptions
+	decision := given.reviewed(patch) with data.tried.exemptions as exemptions
 }
 
 test_without_an_exemption_it_is_denied if {
@@ -111,7 +111,7 @@ test_never_of_the_constitution_where_nobody_says_what_that_is if {
 	every said in [[], null, 5, "author.held", {"author": true}] {
 		held := {"author": {"id": "coder", "kind": "agent", "held": true}}
 		exempt := [object.union(exemption, {"code": "author.held"})]
-		decision := given.reviewed(held) with data.exemptions as exempt with data.constitution as said
+		decision := given.reviewed(held) with data.tried.exemptions as exempt with data.constitution as said
 		codes(decision.deny) == {"author.held"}
 	}
 }
@@ -123,7 +123,7 @@ test_an_escalation_is_lifted_as_well if {
 }
 
 shadowed(patch, code, day) := decision if {
-	decision := given.reviewed(patch) with data.shadow as [{"code": code, "effective_on": day}]
+	decision := given.reviewed(patch) with data.tried.shadow as [{"code": code, "effective_on": day}]
 }
 
 test_a_rule_in_shadow_is_told_and_decides_nothing if {
@@ -191,8 +191,8 @@ test_it_holds_from_the_very_second_that_is_not_too_far_ahead if {
 test_a_shadow_ends_with_the_second_in_which_its_day_begins if {
 	day := exceptions.days("2026-09-22") * 86400
 	entry := [{"code": "change.unbounded", "effective_on": "2026-09-22"}]
-	before := given.reviewed(object.union(too_many, {"now": day - 1})) with data.shadow as entry
-	at := given.reviewed(object.union(too_many, {"now": day})) with data.shadow as entry
+	before := given.reviewed(object.union(too_many, {"now": day - 1})) with data.tried.shadow as entry
+	at := given.reviewed(object.union(too_many, {"now": day})) with data.tried.shadow as entry
 	before.allow
 	not at.allow
 }

@@ -94,13 +94,29 @@ reviewed(changes) := judged_at_review(object.union(review, changes))
 
 admitted(changes) := judged_at_admit(object.union(admit, changes))
 
+# METADATA
+# description: |
+#   What rules say is judged as if nothing were exempt and no rule in shadow, whatever data.json holds: a rule's tests
+#   stay as they are while it is phased in. A test of exemptions brings its own, `with data.tried.exemptions as [...]`.
 judged_at_review(question) := decision if {
 	decision := data.evoguard.review with input as question
+		with data.exemptions as exemptions
+		with data.shadow as shadow
 }
 
 judged_at_admit(question) := decision if {
 	decision := data.evoguard.admit with input as question
+		with data.exemptions as exemptions
+		with data.shadow as shadow
 }
+
+default exemptions := []
+
+exemptions := data.tried.exemptions
+
+default shadow := []
+
+shadow := data.tried.shadow
 
 with_file(changes) := {"files": [object.union(file, changes)]}
 

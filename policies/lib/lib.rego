@@ -101,3 +101,13 @@ quorums_asked contains asked if {
 }
 
 guard_quorum contains data.guard.people if count(guarded) > 0
+
+# METADATA
+# description: |
+#   The day of the week of a unix time, and the hour of its day (0-23), in UTC: rules that hold at certain times read
+#   `lib.weekday(input.now)`. Day 0 of unix time was a Thursday.
+weekday(seconds) := weekdays[(floor(seconds / 86400) + 4) % 7]
+
+weekdays := ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+
+hour(seconds) := floor((seconds % 86400) / 3600)

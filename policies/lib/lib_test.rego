@@ -47,3 +47,24 @@ test_a_file_that_was_never_renamed_has_one_name if {
 	names := lib.touched with input as {"files": [{"path": "a.py", "old_path": ""}, {"path": "c.py", "old_path": "b.py"}]}
 	names == {"a.py", "b.py", "c.py"}
 }
+
+test_weekday_of_known_days if {
+	known := {
+		0: "thursday",
+		86399: "thursday",
+		86400: "friday",
+		1795737600: "friday",
+		1795824000: "saturday",
+		1795910399: "saturday",
+		1795910400: "sunday",
+		1796169600: "wednesday",
+	}
+	every at, name in known { lib.weekday(at) == name }
+}
+
+test_hour_of_day if {
+	lib.hour(0) == 0
+	lib.hour(1795910399) == 23
+	lib.hour(1795910400) == 0
+	lib.hour(1795914000) == 1
+}

@@ -14,11 +14,13 @@ from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import canonical, digest_of
 from evoguard.domain.events import Event
+from evoguard.domain.verdict import PolicyStage
 from unit.cli.installed import CHANGE, Installed
 
 SHIPPED = Path(bundle.__file__).parent
 GOOD, WIDE, HELD = "ch-000000000001", "ch-000000000002", "ch-000000000003"
 MANY = [{**a_question()["files"][0], "path": f"lending/f{n}.py"} for n in range(20)]
+EVENT = {"review": "change.judged", "admit": "change.admitted"}
 MANY_TOTALS = {"files": 20, "added": 60, "deleted": 20, "omitted": 0}
 
 
@@ -41,14 +43,22 @@ def edited(folder: Path, parts: dict[str, object] | None = None, **limits: int) 
     return folder
 
 
-def decided(installed: Installed, rules: OpaWasmPolicies, change: str, *, at: int = 0, **question: object) -> bool:
+def decided(
+    installed: Installed,
+    rules: OpaWasmPolicies,
+    change: str,
+    *,
+    at: int = 0,
+    stage: PolicyStage = "review",
+    **question: object,
+) -> bool:
     """Have the shipped rules decide on a change, and store it as the flow does."""
-    asked = a_question(**question)
-    answer = asyncio.run(rules.decide("review", asked))
+    asked = a_question(stage, **question)
+    answer = asyncio.run(rules.decide(stage, asked))
     stored = installed.put({"question": asked, "decision": answer.as_json(), "bundle": rules.digest})
     installed.submitted(change)
     installed.append(
-        Event("change.judged", {"allow": answer.allow, "quorum": 1, "decision": stored, "bundle": rules.digest}),
+        Event(EVENT[stage], {"allow": answer.allow, "quorum": 1, "decision": stored, "bundle": rules.digest}),
         change=change,
         now_ms=at or 1_800_000_000_000,
     )
