@@ -179,3 +179,43 @@ def test_a_bundle_whose_sources_are_no_sources_is_not_started_from(tmp_path: Pat
     with pytest.raises(InputError) as caught:
         authoring.init(tmp_path / "new", tmp_path)
     assert caught.value.code == "policy.path"
+
+
+def test_the_shipped_rules_are_covered_whole_and_every_set_is_needed_both_ways(rules: Path):
+    found = authoring.tested(rules, OPA)
+    assert found.ok
+    assert {test.name for test in found.tests} == set(bundle.load().manifest.tests)
+    assert {file.tenths for file in found.files} == {1000}
+    assert {file.code for file in found.files} - {""} == set(bundle.load().manifest.rules)
+    assert all(file.probed is not None and file.probed.whole for file in found.files if file.code)
+
+
+def test_a_set_that_no_test_needs_and_lines_that_none_reaches_fail(rules: Path):
+    more = 'escalate contains lib.finding("author.held", "x", "", "") if {\n\tinput.author.id == "zz"\n'
+    appended("author/held.rego", f'\n{more}\tinput.author.kind == "person"\n}}\n')(rules)
+    found = authoring.tested(rules, OPA)
+    (held,) = [file for file in found.files if file.problems]
+    assert (found.ok, found.failed, held.code, held.missed) == (False, [], "author.held", (12, 13, 14))
+    assert held.probed is not None
+    assert (held.probed.fires, held.probed.silent) == ({"deny"}, {"deny"})
+
+
+def test_a_failed_test_is_told_with_its_place_and_nothing_is_measured(rules: Path):
+    replaced(HELD_TEST, "test_held_at_admit if", "test_held_at_admit if 1 == 2\n\ntest_more if")(rules)
+    found = authoring.tested(rules, OPA)
+    assert not found.ok
+    assert [(test.file, test.line) for test in found.failed] == [("author/held_test.rego", 11)]
+    assert {file.tenths for file in found.files} == {None}
+
+
+def test_no_test_at_all_is_refused(rules: Path):
+    for path in rules.rglob("*_test.rego"):
+        if path.parent.name != "given":
+            path.unlink()
+    with pytest.raises(InputError, match="no test at all"):
+        authoring.tested(rules, OPA)
+
+
+def test_the_catalogue_of_a_folder_is_that_of_its_bundle(rules: Path):
+    folders, bundles = authoring.docs(rules, None, OPA), authoring.docs(None, None, None)
+    assert folders.split("\n\n")[2:] == bundles.split("\n\n")[2:]

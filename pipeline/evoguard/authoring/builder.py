@@ -57,7 +57,7 @@ class Builder:
                 "scan": digest_of(parts[bundle.SCAN]),
                 "rules": sorted(found.codes),
                 "codes": {code: dict(about) for code, about in found.codes.items()},
-                "reads": {code: _reads(opa, code) for code in found.codes},
+                "reads": {code: reads(opa, code) for code in found.codes},
                 "entrypoints": list(ENTRYPOINTS),
                 "tests": list(found.tests),
             }
@@ -121,7 +121,7 @@ def _wasm(opa: Opa, entrypoints: Iterable[str], *, tests: bool) -> bytes:
         return raw.read()
 
 
-def _reads(opa: Opa, code: str) -> list[str]:
+def reads(opa: Opa, code: str) -> list[str]:
     """Return what of question and data a rule looks at, by itself or through what it calls, as OPA tells it."""
     rules = [flag for path in opa.sources.rego(tests=False) for flag in ("-d", path)]
     told = opa.json("deps", *rules, "-f", "json", f"data.{RULES}{code}")

@@ -1,22 +1,26 @@
-"""Verbs of those who write rules: policy init, new, fmt, lint, build. Nothing here is put in force."""
+"""Verbs of those who write rules: policy init, new, fmt, lint, test, build. Nothing here is put in force."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from evoguard.cli import exit_codes
-from evoguard.cli.authoring_pages import built_page, files_page, lint_page
+from evoguard.cli import comparing, exit_codes
+from evoguard.cli.authoring_pages import built_page, files_page, lint_page, tested_page
 from evoguard.cli.session import Session, verb
 from evoguard.cli.text import line
 
+Tested = tuple[Mapping[str, object], list[tuple[str, str, str]]]
+"""The answer, and its cases: class, name, why it failed."""
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of policies, as `policy init` makes one.")]
 Opa = Annotated[
     Path | None,
     typer.Option("--opa", metavar="FILE", help="OPA; else EVOGUARD_OPA, the newest of the tool cache, PATH."),
 ]
+TEST_FORMATS = ("text", "junit")
 LINT_FORMATS = ("text", "sarif", "github", "junit")
 
 
@@ -32,7 +36,10 @@ def attach(policy: typer.Typer) -> None:
     verb(policy, "fmt", example="evoguard policy fmt rules\nevoguard policy fmt rules --check")(policy_fmt)
     example = "evoguard policy lint rules\nevoguard policy lint rules --format sarif > lint.sarif"
     verb(policy, "lint", example=example)(policy_lint)
+    example = "evoguard policy test rules\nevoguard policy test rules --format junit > rules.xml\nevoguard policy test"
+    verb(policy, "test", example=example)(policy_test)
     verb(policy, "build", example="evoguard policy build rules --out /tmp/bundle")(policy_build)
+    comparing.attach(policy)
 
 
 def policy_init(
@@ -116,6 +123,74 @@ def policy_lint(
         else:
             print(reports.junit("policy lint", reports.cases_of(found.problems, prefix)))
     return exit_codes.ERROR if found.problems else exit_codes.DONE
+
+
+def policy_test(
+    session: Session,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="A folder of policies, tested and measured by OPA.")
+    ] = None,
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", metavar="FOLDER", help="A bundle, whose compiled tests are run; else the shipped one."
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="text|junit", help="How to print; --json is one more way.")
+    ] = "text",
+    opa: Opa = None,
+) -> int:
+    """Run the rules' own tests: of a folder of policies, else of a compiled bundle, which needs no OPA.
+
+    Of a folder the tests must also cover the rules: 100 % of the lines of a constitution rule, 90 % of any other file;
+    and each set of findings of a rule must be needed by its tests. `fires`: a test turns red when the set is always
+    empty. `silent`: a test turns red when it always holds a finding. Coverage is measured when all tests are green.
+    """
+    from evoguard.errors import InputError
+
+    chosen = one_of(form, TEST_FORMATS, session)
+    if folder is not None and bundle is not None:
+        raise InputError("a folder and --bundle name two things to test", code="usage", fix="leave one of them out")
+    tested = _folder_tests(folder, opa) if folder is not None else _bundle_tests(session, bundle)
+    doc, cases = tested
+    if chosen == "junit":
+        from evoguard.authoring import reports
+
+        print(reports.junit("policy test", cases))
+    else:
+        session.answer(doc, lambda: tested_page(doc))
+    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def _folder_tests(folder: Path, opa: Path | None) -> Tested:
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import authoring
+
+    with progress("running the rule tests"):
+        found = authoring.tested(folder, opa)
+    cases = [(test.file, test.name, f"{test.file}:{test.line}: {test.why}" if test.why else "") for test in found.tests]
+    cases += [("coverage", one.file, "; ".join(one.problems)) for one in found.files]
+    return found.as_json(), cases
+
+
+def _bundle_tests(session: Session, bundle: Path | None) -> Tested:
+    from evoguard.cli.progress import progress
+    from evoguard.wiring import proofs
+
+    with progress("compiling and running the rule tests"):
+        results = proofs.rule_tests(session.settings(), bundle)
+    failed = [name for name, passed in results if not passed]
+    doc = {
+        "ok": bool(results) and not failed,
+        "passed": len(results) - len(failed),
+        "failed": len(failed),
+        "bundle": proofs.rules(bundle)["digest"],
+        "tests": [{"name": name, "passed": passed} for name, passed in results],
+    }
+    cases = [("bundle", name, "" if passed else "it is false, undefined or gave no answer") for name, passed in results]
+    return doc, cases
 
 
 def policy_build(

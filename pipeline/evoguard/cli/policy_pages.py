@@ -11,13 +11,6 @@ Row = Mapping[str, object]
 SHOWN_CHARS = 300
 
 
-def tests_page(doc: Row, failed: list[str]) -> None:
-    """Print the outcome of the rule tests."""
-    line(f"{doc['passed']} passed, {doc['failed']} failed, bundle {doc['bundle']}")
-    for name in failed:
-        line(f"  FAILED {name}")
-
-
 def exceptions_page(doc: Row) -> None:
     """Print what is exempt or in shadow."""
     if exempt := cast("list[Row]", doc["exemptions"]):

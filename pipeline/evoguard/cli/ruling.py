@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from evoguard.cli import authoring, exit_codes
-from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page, tests_page
+from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page
 from evoguard.cli.session import Session, run, verb
 from evoguard.cli.text import facts, table
 
@@ -25,7 +25,6 @@ Row = Mapping[str, object]
 
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    verb(policy, "test", example="evoguard policy test\nevoguard policy test --bundle /tmp/rules")(policy_test)
     verb(policy, "show", example="evoguard policy show --json")(policy_show)
     example = "evoguard policy backtest\nevoguard policy backtest --bundle /tmp/rules --since 2026-11-01 --check"
     verb(policy, "backtest", example=example)(policy_backtest)
@@ -35,25 +34,6 @@ def attach(app: typer.Typer) -> None:
     verb(policy, "explain", example=example)(policy_explain)
     authoring.attach(policy)
     app.add_typer(policy, name="policy")
-
-
-def policy_test(session: Session, bundle: Bundle = None) -> int:
-    """Run the rules' own tests, from the compiled bundle that ships or from your own."""
-    from evoguard.cli.progress import progress
-    from evoguard.wiring import proofs
-
-    with progress("compiling and running the rule tests"):
-        results = proofs.rule_tests(session.settings(), bundle)
-    failed = [name for name, passed in results if not passed]
-    doc = {
-        "ok": bool(results) and not failed,
-        "passed": len(results) - len(failed),
-        "failed": len(failed),
-        "bundle": proofs.rules(bundle)["digest"],
-        "tests": [{"name": name, "passed": passed} for name, passed in results],
-    }
-    session.answer(doc, lambda: tests_page(doc, failed))
-    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
 
 
 def policy_show(session: Session, bundle: Bundle = None) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from evoguard import bundle
 from evoguard.adapters import tool_cache
-from evoguard.authoring import builder, folder, formatting, lint, structure, template
-from evoguard.authoring.opa import MEND
+from evoguard.authoring import builder, catalogue, folder, formatting, lint, modules, structure, template, testing
+from evoguard.authoring.opa import MEND, at_work
 from evoguard.authoring.problem import refuse
 from evoguard.domain.canonical import Json
 from evoguard.errors import ConfigError, InputError
@@ -33,6 +33,22 @@ def opa_path(named: Path | None = None) -> Path:
     if found is None:
         raise ConfigError("policy: OPA is missing; it checks, compiles and tests rules", code="policy.opa", fix=MEND)
     return Path(found)
+
+
+def docs(place: Path | None, source: Path | None, opa: Path | None) -> str:
+    """Return the catalogue page of a policy folder, else of a bundle, by default the one that ships.
+
+    Raises: InputError, ConfigError, IntegrityError.
+    """
+    if place is None:
+        manifest = bundle.load(bundle_folder(source)).manifest
+        return catalogue.page(manifest.codes, manifest.reads, manifest.digest)
+    sources = folder.read(place)
+    with at_work(opa_path(opa), sources) as asked:
+        refuse(asked.check())
+        found = structure.examine(sources, modules.read(asked))
+        refuse(found.problems)
+        return catalogue.page(found.codes, {code: builder.reads(asked, code) for code in found.codes})
 
 
 def bundle_folder(path: Path | None) -> Path | None:
@@ -76,6 +92,11 @@ def linted(place: Path, opa: Path | None) -> lint.Linted:
     """Return every problem of a policy folder. Raises: InputError, ConfigError."""
     regal = lint.find_regal(tool_cache.cache() / "tools")
     return lint.lint(opa_path(opa), folder.read(place), capabilities=_capabilities(), regal=regal)
+
+
+def tested(place: Path, opa: Path | None) -> testing.Tested:
+    """Return what the tests of a policy folder say and cover. Raises: InputError, ConfigError."""
+    return testing.run(opa_path(opa), folder.read(place))
 
 
 def build(place: Path, out: Path, opa: Path | None) -> dict[str, Json]:

@@ -75,3 +75,18 @@ def test_new_writes_a_rule_and_says_what_is_next(installed: Installed, rules: Pa
     assert "change.too_late" in json.loads((rules / "data.json").read_text())["rules"]
     again = installed.json("policy", "new", "change.too_late", "--in", str(rules))
     assert (again.code, again.error["code"]) == (2, "policy.code_taken")
+
+
+def test_the_catalogue_of_the_shipped_rules_has_a_row_and_a_part_for_each(installed: Installed):
+    manifest = bundle.load().manifest
+    page = installed.run("policy", "docs").out
+    for code, about in manifest.codes.items():
+        assert f"| `{code}` | {about['severity']} | {about['title']} |" in page
+        assert f"## `{code}`: {about['title']}\n\n{about['description']}" in page
+    assert str(installed.json("policy", "docs").doc["markdown"]) == page
+
+
+def test_the_compiled_tests_are_told_as_junit(installed: Installed):
+    answer = installed.run("policy", "test", "--format", "junit")
+    assert answer.code == 0
+    assert answer.out.count("<testcase ") == len(bundle.load().manifest.tests)
