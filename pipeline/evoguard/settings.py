@@ -51,6 +51,8 @@ RANGES: Final[Mapping[str, Range]] = {
     "sandboxes": Range(1, 256, "suites at the same time"),
     "docker_url": Range(0, 200, "unix:///… or tcp://… of a Docker engine, or empty", "text"),
     "docker_runtime": Range(1, 60, "the engine's name for gVisor's runtime", "text"),
+    "opa_url": Range(0, 200, "http(s)://HOST:PORT of an OPA server, or empty", "text"),
+    "opa_token_file": Range(0, 4_096, "a path, or empty", "text"),
     "warm_sandboxes": Range(0, 256, "sandboxes that stand ready"),
     "held_out": Range(0, 4_096, "a path, or empty", "text"),
     "held_out_a_day": Range(1, 10_000, "submissions of one author in 24 hours"),
@@ -88,6 +90,10 @@ class Settings:
     """Under which name the engine knows gVisor. That it is gVisor is proved from inside each sandbox."""
     warm_sandboxes: int = 8
     """Sandboxes that stand ready for the next suite, each for at most five minutes; about 80 MiB of memory each."""
+    opa_url: str = ""
+    """An OPA server that judges, with the bundle that `evoguard policy export` writes; empty: judged in process."""
+    opa_token_file: str = ""
+    """The file of the token that this OPA server wants; empty: it wants none."""
     held_out: str = ""
     """A folder (0700) of tests that no agent can read, one folder a repository; empty: there are none."""
     held_out_a_day: int = 20

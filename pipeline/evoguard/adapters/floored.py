@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evoguard.adapters.opa_server import OpaServerPolicies
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.verdict import Decision, Floor, PolicyStage
@@ -16,8 +17,9 @@ CONSTITUTION = "constitution"
 class FlooredPolicies:
     """The bundle in force; where it is not the shipped one, the shipped one is asked too (docs/adr/0007)."""
 
-    own: OpaWasmPolicies
+    own: OpaWasmPolicies | OpaServerPolicies
     shipped: OpaWasmPolicies
+    """In process, wherever the others are asked."""
 
     @property
     def digest(self) -> Digest:

@@ -129,10 +129,11 @@ def decision_from(raw: bytes, *, rules: tuple[str, ...]) -> Decision:
         raise _no_verdict("not exactly one result")
     if not isinstance(results[0], dict) or set(results[0]) != {"result"}:
         raise _no_verdict("a result of another shape")
-    return _decision(results[0]["result"], rules)
+    return decided(results[0]["result"], rules=rules)
 
 
-def _decision(doc: object, rules: tuple[str, ...]) -> Decision:
+def decided(doc: object, *, rules: tuple[str, ...]) -> Decision:
+    """Return the decision in what a rule gave. Raises: UnavailableError for anything but one whole decision."""
     if not isinstance(doc, dict) or set(doc) != _DECISION_KEYS:
         raise _no_verdict("a decision of another shape")
     allow, quorum, seen = doc["allow"], doc["quorum"], doc["rules_seen"]

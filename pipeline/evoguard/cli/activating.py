@@ -30,6 +30,9 @@ def attach(policy: typer.Typer) -> None:
     verb(policy, "activate", example=example)(policy_activate)
     verb(policy, "rollback", example="evoguard policy rollback --as alice --sign-with alice")(policy_rollback)
     verb(policy, "status", example="evoguard policy status --json")(policy_status)
+    verb(policy, "export", example="evoguard policy export --out rules.tar.gz\nopa run --server -b rules.tar.gz")(
+        policy_export
+    )
 
 
 def policy_activate(
@@ -69,6 +72,35 @@ def policy_status(session: Session) -> int:
     with session.opened() as opened:
         doc = activating.status(opened)
     session.answer(doc, lambda: _status_page(doc))
+    return exit_codes.DONE
+
+
+def policy_export(
+    session: Session,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The bundle's file, as OPA names it: NAME.tar.gz.")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FOLDER", help="A built bundle; else the one in force.")
+    ] = None,
+) -> int:
+    """Write a bundle for an OPA server that is to judge in place of this process (`opa_url` in settings.toml).
+
+    The server names the bundle in each answer; one of another bundle, or of another version of OPA, is no verdict.
+    """
+    from evoguard.errors import InputError
+    from evoguard.wiring import rulebook
+
+    digest, raw = rulebook.exported_for_opa(session.settings(), bundle)
+    try:
+        out.write_bytes(raw)
+    except OSError as err:
+        raise InputError(f"{out} cannot be written: {err.strerror}", code="usage", fix="name another --out") from err
+    doc = {"bundle": digest, "out": str(out), "bytes": len(raw)}
+    session.answer(doc, lambda: facts(doc.items()))
+    if not session.json:
+        note(f"next: `opa run --server -b {out}`, then `opa_url` in settings.toml; again after each change of rules")
     return exit_codes.DONE
 
 

@@ -1,4 +1,4 @@
-"""Verbs of those who write rules: policy. Nothing here changes what the guard decides."""
+"""Verbs of those who try rules: policy. Nothing here changes what the guard decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from evoguard.cli import authoring, exit_codes
+from evoguard.cli import activating, authoring, exit_codes
 from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page
 from evoguard.cli.session import Session, run, verb
 from evoguard.cli.text import facts, table
@@ -18,7 +18,7 @@ policy = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Show and test the rules that judge changes, and try others."
 )
 Bundle = Annotated[
-    Path | None, typer.Option("--bundle", metavar="FOLDER", help="A bundle of rules; else the one that ships.")
+    Path | None, typer.Option("--bundle", metavar="FOLDER", help="A bundle of rules; else the one in force.")
 ]
 Row = Mapping[str, object]
 
@@ -32,15 +32,17 @@ def attach(app: typer.Typer) -> None:
     verb(policy, "simulate", example=example)(policy_simulate)
     example = "evoguard policy explain ch-0123456789ab\nevoguard policy explain ch-0123456789ab change.unbounded"
     verb(policy, "explain", example=example)(policy_explain)
+    activating.attach(policy)
     authoring.attach(policy)
     app.add_typer(policy, name="policy")
 
 
 def policy_show(session: Session, bundle: Bundle = None) -> int:
     """Show a policy bundle: its digest, every rule with code, severity and source, and what is excepted till when."""
-    from evoguard.wiring import proofs
+    from evoguard.wiring import proofs, rulebook
 
-    doc = proofs.rules(bundle, now_s=int(datetime.now(UTC).timestamp()))
+    folder = bundle or rulebook.folder_in_force(session.settings())
+    doc = proofs.rules(folder, now_s=int(datetime.now(UTC).timestamp()))
     rows = cast("list[Row]", doc["rules"])
     names = ("code", "severity", "title", "source")
 

@@ -29,7 +29,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
-from evoguard.wiring.rulebook import folder_in_force
+from evoguard.wiring.rulebook import folder_in_force, opa_ready
 from evoguard_sandbox import Room, SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
 
@@ -179,6 +179,8 @@ def _policies(settings: Settings) -> Iterator[Part]:
         found = bundle.load(own).manifest
         detail = f"{len(found.rules)} rules, put in force here; the shipped constitution holds over them"
         yield Part("rules in force", ok=True, version=f"OPA {found.opa_version}", digest=found.digest, detail=detail)
+    if settings.opa_url:
+        yield Part("OPA server", ok=True, digest=opa_ready(settings), detail=f"judges at {settings.opa_url}")
     sources = Path(__file__).resolve().parents[3] / "policies"
     if sources.is_dir():
         stale = bundle.stale_sources(sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,24 +10,27 @@ from pathlib import Path
 from evoguard import bundle
 from evoguard.adapters import bundles
 from evoguard.adapters.floored import FlooredPolicies
+from evoguard.adapters.opa_server import OpaServerPolicies
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.scanners.semgrep import Run, Semgrep
 from evoguard.adapters.signer import read_command
 from evoguard.adapters.sqlite import event_log
 from evoguard.adapters.sqlite.sponsors import Registrations
+from evoguard.authoring.exporting import exported
 from evoguard.bundle import Bundle
 from evoguard.domain.activation import STREAM, InForce
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.events import StoredEvent
 from evoguard.domain.scan import Scan
 from evoguard.domain.verdict import Decision, Floor, PolicyStage
-from evoguard.errors import IntegrityError, UnavailableError
+from evoguard.errors import ConfigError, IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob
 from evoguard.settings import Settings
 from evoguard.wiring.state import Opened, open_state
 
 MOST_LOADED = 4
-"""Bundles held compiled: the shipped one, the one in force, and those that a rollback goes between."""
+"""Bundles held compiled besides the shipped one: the one in force, and those that a rollback goes between."""
+TOKEN_BYTES = 4_096
 
 
 def in_force(opened: Opened, stream: tuple[StoredEvent, ...] | None = None) -> InForce:
@@ -59,6 +63,15 @@ def folder_in_force(settings: Settings) -> Path | None:
     return bundles.place(settings.state, digest)
 
 
+def exported_for_opa(settings: Settings, folder: Path | None) -> tuple[Digest, bytes]:
+    """Return the digest of a bundle, by default the one in force, and the file that an OPA server loads.
+
+    Raises: IntegrityError, ConfigError.
+    """
+    folder = folder or folder_in_force(settings)
+    return bundle.load(folder).manifest.digest, exported(folder)
+
+
 class Rulebook:
     """The worker's rules: the log is asked at each drive, a bundle is compiled once."""
 
@@ -66,18 +79,23 @@ class Rulebook:
         self._opened, self._run, self._engine = opened, run, engine
         self._cache = opened.settings.state / "policy-cache"
         self.shipped = OpaWasmPolicies(self._cache)
-        self._own: dict[Digest, OpaWasmPolicies] = {self.shipped.digest: self.shipped}
+        self._own: dict[Digest, OpaWasmPolicies | OpaServerPolicies] = {}
 
     def policies(self) -> FlooredPolicies:
         """Return the rules in force now. Raises: IntegrityError when they cannot be proved, or are not there."""
         digest = in_force(self._opened).bundle or self.shipped.digest
         if digest not in self._own:
-            state = self._opened.settings.state
-            bundles.kept(state, digest)
-            while len(self._own) >= MOST_LOADED:  # the shipped one stands first, and stays
-                self._own.pop(list(self._own)[1])
-            self._own[digest] = OpaWasmPolicies(self._cache, folder=bundles.place(state, digest))
+            while len(self._own) >= MOST_LOADED:
+                self._own.pop(next(iter(self._own)))
+            self._own[digest] = self._loaded(digest)
         return FlooredPolicies(self._own[digest], self.shipped)
+
+    def _loaded(self, digest: Digest) -> OpaWasmPolicies | OpaServerPolicies:
+        settings, shipped = self._opened.settings, digest == self.shipped.digest
+        loaded = self.shipped.bundle if shipped else bundles.kept(settings.state, digest)
+        if settings.opa_url:
+            return OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file))
+        return self.shipped if shipped else OpaWasmPolicies(self._cache, folder=bundles.place(settings.state, digest))
 
     def version(self) -> int:
         """Return a number that grows with every activation; nothing is proved by it."""
@@ -123,6 +141,24 @@ class RulesNow:
     ) -> Scan:
         """Return what is new in the changed files, by the scan rules of the bundle in force. Raises: as the port."""
         return await self._book.scanner(self._now.own.bundle).scan(base, candidate, changed)
+
+
+def opa_ready(settings: Settings) -> Digest:
+    """Return the bundle in force when the OPA server that settings name has it. Raises: EvoguardError."""
+    loaded = bundle.load(folder_in_force(settings))
+    asyncio.run(OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file)).ready())
+    return loaded.manifest.digest
+
+
+def _token(path: str) -> str:
+    """Return the token in a file, or an empty text for none. Raises: ConfigError."""
+    if not path:
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(TOKEN_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError("opa_token_file cannot be read", code="policy.opa_token", fix=f"mend {path}") from err
 
 
 def keep_to_decide_again(opened: Opened, loaded: Bundle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,16 @@ def test_a_file_of_a_bundle_that_is_too_large_is_refused(installed: Installed, t
     answer = installed.json("policy", "activate", str(tight), "--dry-run")
     assert (answer.code, answer.error["code"]) == (1, "policy.bundle")
     assert list((installed.settings.state / "bundles").iterdir()) == []
+
+
+def test_what_is_exported_for_an_opa_server_is_what_is_in_force(installed: Installed, tight: Path, tmp_path: Path):
+    out = tmp_path / "rules.tar.gz"
+    assert installed.json("policy", "export", "--out", str(out)).doc["bundle"] == SHIPPED
+    with tarfile.open(out) as tar:
+        found = tar.extractfile("/.manifest")
+        assert found is not None
+        doc = json.loads(found.read())
+        assert not [name for name in tar.getnames() if name.endswith("_test.rego")]
+    assert (doc["revision"], "evoguard" in doc["roots"], "limits" in doc["roots"]) == (SHIPPED, True, True)
+    taken = installed.json("policy", "export", "--out", str(tmp_path / "no" / "such"))
+    assert (taken.code, taken.error["code"]) == (2, "usage")
