@@ -79,6 +79,13 @@ HELD_TEST = "author/held_test.rego"
         (appended("author/held.rego", "\nmistake if input.chnage.id\n"), ("author/held.rego", 12, "opa.type")),
         (appended("author/held.rego", "\nmistake if http.send({})\n"), ("author/held.rego", 12, "policy.builtin")),
         (appended("author/held.rego", "\nmistake if no.such({})\n"), ("author/held.rego", 12, "opa.type")),
+        (appended("author/held.rego", "\nmistake if 1 / input.totals.added == 2\n"),
+         ("author/held.rego", 12, "policy.division")),
+        (appended("author/held.rego", "\nmistake if x := 5 % (count(input.files) - 1)\n"),
+         ("author/held.rego", 12, "policy.division")),
+        (appended("author/held.rego", "\nmistake if 3 % 0 == 1\n"), ("author/held.rego", 12, "policy.division")),
+        (appended("author/held.rego", "\nmistake if { some n in [rem(4, input.now)]; n > 1 }\n"),
+         ("author/held.rego", 6, "policy.division")),
         (appended("author/held.rego", "\nmistake:=1\n"), ("author/held.rego", 0, "policy.format")),
         (replaced("author/held.rego", "# title: The author is not held\n", ""),
          ("author/held.rego", 5, "policy.metadata")),
@@ -93,7 +100,7 @@ HELD_TEST = "author/held_test.rego"
          ("semgrep/python/rules.yml", 3, "policy.scan_rule")),
         (replaced(HELD_TEST, "test_not_held", "no_test"), ("author/held.rego", 6, "policy.never_silent")),
     ],
-    ids=range(14),
+    ids=range(18),
 )  # fmt: skip
 def test_each_fault_is_a_problem_with_its_place_and_nothing_is_built(
     rules: Path, tmp_path: Path, spoil: Callable[[Path], None], problem: tuple[str, int, str]
@@ -219,3 +226,13 @@ def test_no_test_at_all_is_refused(rules: Path):
 def test_the_catalogue_of_a_folder_is_that_of_its_bundle(rules: Path):
     folders, bundles = authoring.docs(rules, None, OPA), authoring.docs(None, None, None)
     assert folders.split("\n\n")[2:] == bundles.split("\n\n")[2:]
+
+
+def test_a_rule_that_asks_for_endless_memory_is_one_clear_error(rules: Path):
+    many = "m contains x if some x in numbers.range(1, 1000000000)"
+    more = 'notes contains lib.finding("author.held", "", "", "") if count(m) > 1'
+    appended("author/held.rego", f"\n{many}\n\n{more}\n")(rules)
+    with pytest.raises((InputError, UnavailableError)) as caught:
+        problems(rules)
+    assert caught.value.code in ("policy.too_much", "unavailable.opa")
+    assert caught.value.fix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,10 +18,13 @@ from evoguard.authoring.folder import CAPABILITIES, DATA, SCHEMA, Sources
 from evoguard.authoring.problem import Problem, refuse
 from evoguard.errors import ConfigError, InputError, UnavailableError
 
-TIMEOUT_S = 300
+TIMEOUT_S = 180
+MEMORY_BYTES = 4 << 30
+_NO_MEMORY = (b"out of memory", b"cannot allocate memory")
 MOST_ERRORS = "100"
 MEND = "run `python deploy/tools/get.py opa` in evoguard's checkout, or name one: --opa FILE or EVOGUARD_OPA=FILE"
 _UNKNOWN = re.compile(r"undefined function (\S+)")
+_TWICE = re.compile(r"package annotation redeclared: ([^:]+)")
 _PLACED = re.compile(r"([\w./-]+\.(?:rego|json)):(\d+): (?:(rego_\w+): )?(.+)")
 _CODES = {
     "rego_parse_error": "opa.parse",
@@ -28,6 +32,10 @@ _CODES = {
     "rego_compile_error": "opa.compile",
     "rego_unsafe_var_error": "opa.unsafe_var",
     "rego_recursion_error": "opa.recursion",
+}
+_FIXES = {
+    "opa.parse": "mend the Rego there",
+    "opa.type": "schema/input.json has the fields of a question, capabilities.json the builtins",
 }
 _ENV = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 """OPA sees nothing of the caller's environment."""
@@ -42,16 +50,33 @@ class Opa:
     sources: Sources
 
     def ask(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Return how OPA ended. Raises: ConfigError when it cannot be run, UnavailableError when it does not end."""
+        """Return how OPA ended.
+
+        Raises: ConfigError when it cannot be run, UnavailableError when it does not end, InputError when a rule makes
+        it ask for more memory than it gets.
+        """
+        words = [str(self.binary), *args]
+        pipe = subprocess.PIPE
         try:
-            return subprocess.run(
-                [str(self.binary), *args], cwd=self.home, input=stdin, capture_output=True, check=False,
-                timeout=TIMEOUT_S, env={**_ENV, "HOME": str(self.home)},
-            )  # fmt: skip
+            with subprocess.Popen(
+                words, cwd=self.home, stdin=pipe, stdout=pipe, stderr=pipe, env={**_ENV, "HOME": str(self.home)}
+            ) as asked:
+                try:
+                    # Set from outside, for code between fork and exec is not safe beside threads.
+                    resource.prlimit(asked.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+                    out, said = asked.communicate(stdin, timeout=TIMEOUT_S)
+                except BaseException:
+                    asked.kill()
+                    raise
         except subprocess.TimeoutExpired as err:
-            raise UnavailableError("opa", f"`opa {args[0]}` did not end in {TIMEOUT_S} s", fix="try again") from err
+            text = f"`opa {args[0]}` did not end in {TIMEOUT_S} s"
+            raise UnavailableError("opa", text, fix="make the rules look at less, or try again") from err
         except OSError as err:
             raise ConfigError(f"OPA cannot be run: {err.strerror}", code="policy.opa", fix=MEND) from err
+        if asked.returncode and any(word in said for word in _NO_MEMORY):
+            text = f"policy: the rules make `opa {args[0]}` ask for more than {MEMORY_BYTES >> 30} GiB of memory"
+            raise InputError(text, code="policy.too_much", fix="make the rules look at less")
+        return subprocess.CompletedProcess(words, asked.returncode, out, said)
 
     def run(self, *args: str, stdin: bytes = b"") -> bytes:
         """Return what OPA prints. Raises: InputError with the place and the words of its first error."""
@@ -119,17 +144,20 @@ def problems_in(said: bytes) -> list[Problem]:
         return [_problem(one) for one in errors]
     except (ValueError, KeyError, TypeError, RecursionError):
         placed = (_PLACED.search(line) for line in text.splitlines())
-        return [
-            Problem(one[1].removeprefix("./"), int(one[2]), _CODES.get(one[3] or "", "opa.check"), one[4].strip())
-            for one in placed
-            if one
-        ]
+        return [_made(one[1].removeprefix("./"), int(one[2]), one[3] or "", one[4].strip()) for one in placed if one]
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:
     at = error.get("location") or {}
-    code = _CODES.get(str(error.get("code")), "opa.check")
-    return Problem(str(at.get("file", DATA)), int(at.get("row", 0)), code, str(error.get("message"))[:600])
+    return _made(str(at.get("file", DATA)), int(at.get("row", 0)), str(error.get("code")), str(error.get("message")))
+
+
+def _made(file: str, line: int, code: str, said: str) -> Problem:
+    named = _CODES.get(code, "opa.check")
+    if twice := _TWICE.search(said):
+        text = f"the package is taken: {twice[1]} is it as well"
+        return Problem(file, line, "policy.code_taken", text, "one package and one file for each code")
+    return Problem(file, line, named, said[:600], _FIXES.get(named, "mend the sources there"))
 
 
 def _builtin(problem: Problem, known: frozenset[str]) -> Problem:
