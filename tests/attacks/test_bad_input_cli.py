@@ -320,3 +320,20 @@ def test_a_version_file_that_holds_none_is_one_line(installed: Installed, versio
     answer = installed.json("list")
     one_line(answer, 1, "state.newer" if version.startswith(b"9") else "state.broken")
     assert answer.error["fix"]
+
+
+def test_a_submission_whose_base_has_no_component_file_says_how_far_it_gets(installed: Installed):
+    repo = str(installed.folder / "repo")
+    words = ("--repo", repo, "--head", "head", "--base", "main", "--intent", "wish", "--as", "coder")
+    bare = installed.run("submit", *words, "--sign-with", installed.key("coder"))
+    assert (bare.code, "has no .evoguard.toml" in bare.err) == (0, True)
+    again = installed.run("submit", *words, "--sign-with", installed.key("coder"))
+    assert "has no .evoguard.toml" not in again.err
+    git(installed.folder / "repo", "checkout", "-q", "main")
+    (installed.folder / "repo" / ".evoguard.toml").write_text("version = 1\n")
+    git(installed.folder / "repo", "add", ".evoguard.toml")
+    git(installed.folder / "repo", "commit", "-q", "-m", "m")
+    git(installed.folder / "repo", "checkout", "-q", "-b", "next")
+    commit(installed.folder / "repo", "x = 9\n")
+    guided = installed.run("submit", *words[:3], "next", *words[4:], "--sign-with", installed.key("coder"))
+    assert (guided.code, "has no .evoguard.toml" in guided.err) == (0, False)

@@ -17,6 +17,7 @@ from evoguard.authoring.problem import line_of
 RULES, TESTS = "evoguard.rules.", "evoguard_test."
 SETS = ("deny", "escalate", "notes")
 """What a rule may hold: it refuses, it asks for people's eyes, it informs."""
+DIVISIONS, TERMS = frozenset({"div", "rem"}), 3
 _PARSE = "{path: module | some path, text in input.texts; module := rego.parse_module(path, text)}"
 
 
@@ -29,6 +30,8 @@ class Module:
     package: str
     names: tuple[str, ...]
     about: Mapping[str, Any]
+    divides: bool = False
+    """Whether it divides by something that is not plainly a number other than 0."""
 
     @property
     def code(self) -> str:
@@ -59,7 +62,28 @@ def _module(path: str, text: str, parsed: Mapping[str, Any]) -> Module:
     package = ".".join(str(part["value"]) for part in parsed["package"]["path"][1:])
     names = tuple(str(rule["head"]["ref"][0]["value"]) for rule in parsed.get("rules") or [])
     line = line_of(text, "package ")
-    return Module(path, line, package, names, metadata(text.splitlines()[: line - 1]))
+    about = metadata(text.splitlines()[: line - 1])
+    return Module(path, line, package, names, about, _divides(parsed.get("rules")))
+
+
+def _divides(node: object) -> bool:
+    """Tell whether a syntax tree holds a division whose divisor could be 0: the compiled rule is silent then."""
+    if isinstance(node, Mapping):
+        return any(_divides(value) for value in node.values())
+    if not isinstance(node, list):
+        return False
+    if len(node) >= TERMS and _named(node[0]) in DIVISIONS and not _safe(node[2]):
+        return True
+    return any(_divides(value) for value in node)
+
+
+def _named(term: object) -> str:
+    value = term.get("value") if isinstance(term, Mapping) and term.get("type") == "ref" else None
+    return str(value[0].get("value")) if isinstance(value, list) and len(value) == 1 else ""
+
+
+def _safe(term: object) -> bool:
+    return isinstance(term, Mapping) and term.get("type") == "number" and float(str(term.get("value"))) != 0
 
 
 def metadata(above: Sequence[str]) -> Mapping[str, Any]:

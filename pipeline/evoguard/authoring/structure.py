@@ -18,6 +18,7 @@ from evoguard.errors import InputError
 CODE = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
 SEVERITIES = frozenset({"constitution", "deny", "escalate", "note"})
 _ABOUT = ("title", "description", "custom.severity", "custom.source")
+DIVIDED = re.compile(r"[/%]\s*(?!\s|\d*[1-9])")
 _EXCEPTED = re.compile(r"^(exemptions|shadow|`(?:constitution|exemptions|shadow)`)")
 
 
@@ -38,6 +39,8 @@ def examine(sources: Sources, modules: Mapping[str, Module]) -> Structure:
     codes: dict[str, dict[str, str]] = {}
     problems: list[Problem] = []
     for module in modules.values():
+        if module.divides and not is_test(module.path):
+            problems.append(_divided(sources, module))
         if not module.code:
             continue
         if first := rules.get(module.code):
@@ -51,6 +54,14 @@ def examine(sources: Sources, modules: Mapping[str, Module]) -> Structure:
     problems += wrong
     problems += _untested(rules, tests)
     return Structure(dict(sorted(codes.items())), rules, tests, tuple(sorted(problems)))
+
+
+def _divided(sources: Sources, module: Module) -> Problem:
+    """Return the problem of a division by what may be 0: an error that silences the rule, so that it denies nothing."""
+    lines = [line.partition("#")[0] for line in sources.texts[module.path].splitlines()]
+    at = next((n for n, line in enumerate(lines, 1) if DIVIDED.search(line)), module.line)
+    text = "a division by something that may be 0: then the rule is silent, and denies nothing"
+    return Problem(module.path, at, "policy.division", text, "divide by a number that stands there, such as 86400")
 
 
 def data_of(sources: Sources) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def submit(  # noqa: PLR0913  (each is one option)
     from evoguard import desk
     from evoguard.cli.files import PATCH_BYTES, contents
     from evoguard.cli.progress import progress
-    from evoguard.wiring.desk import parts
+    from evoguard.wiring.desk import parts, unguided
     from evoguard.wiring.keys import ProvedPen
 
     diff = contents(patch, "the patch", PATCH_BYTES, stdin=True) if patch is not None else None
@@ -63,6 +63,9 @@ def submit(  # noqa: PLR0913  (each is one option)
     with session.opened() as opened:
         with progress("bringing the objects in"):
             done = run(work(opened))
+            bare = done.stored and not done.repeated and run(unguided(opened, done.proposal))
+        if bare and not session.json:
+            note("the base has no .evoguard.toml: people will be asked, but without flag and KPI it is not released")
         if wait and done.stored:
             return _waited(session, opened, done, timeout)
     session.answer(_doc(done), lambda: _told(done))

@@ -8,9 +8,11 @@ from pathlib import Path
 from evoguard import desk
 from evoguard.adapters import keys
 from evoguard.adapters.git.mirror import Mirror
+from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.signer import new_nonce, read_command, sign_command
 from evoguard.domain.canonical import Json
-from evoguard.domain.change import ActorKind
+from evoguard.domain.change import ActorKind, Proposal
+from evoguard.domain.component import FILE_NAME
 from evoguard.domain.events import Event, StoredEvent
 from evoguard.domain.identity import (
     VOUCH_LIFE_S,
@@ -58,6 +60,14 @@ def parts(opened: Opened) -> desk.Parts:
         mirror=Mirror(opened.settings.repos_dir), inbox=opened.inbox, queries=opened.queries,
         latches=opened.latches, clock=opened.clock,
     )  # fmt: skip
+
+
+async def unguided(opened: Opened, proposal: Proposal) -> bool:
+    """Tell whether a filed proposal's base has no component file: then it gets as far as people, and no further."""
+    try:
+        return await GitSources(opened.settings.repos_dir).file(proposal.repo, proposal.base, FILE_NAME) is None
+    except InputError:  # the flow says what is wrong with it
+        return False
 
 
 @dataclass(frozen=True, slots=True)
