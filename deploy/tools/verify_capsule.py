@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Decide again what evoguard decided, offline, from one capsule and the service's public key.
+"""Decide again what evoguard decided, offline: verify_capsule.py CAPSULE --key service.pub [--shipped DIGEST]
 
-    verify_capsule.py CAPSULE --key service.pub
 Needs Python 3.11, `wasmtime` and `cryptography`, no code of evoguard's. Proves the summary's signature, every digest,
 what the decisions rest on, and that the rules say the same again. Exit status: 0 same, 1 different or unproved.
 """
@@ -19,11 +18,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-FORMAT, MOST_BYTES = "evoguard capsule 1", 32 << 20
-INTOTO, VSA = "application/vnd.in-toto+json", "https://slsa.dev/verification_summary/v1"
+FORMAT, INTOTO, VSA = "evoguard capsule 1", "application/vnd.in-toto+json", "https://slsa.dev/verification_summary/v1"
 FACTS = ("passed", "isolation", "behaviour", "assurance", "expected", "run", "failed", "split", "unstable")
 STAGE = {"decision": "review", "admit": "admit"}
-FUEL, START_PAGES, MOST_PAGES = 40_000_000_000, 64, 4_096
+FUEL, START_PAGES, MOST_PAGES, MOST_BYTES = 40_000_000_000, 64, 4_096, 32 << 20
 
 
 class DifferentError(Exception):
@@ -102,9 +100,10 @@ def decide(wasm, entry, data, question):
         return bytes(memory.read(store, at, memory.data_len(store))).partition(b"\0")[0]
 
     entries = strict(text(call("opa_json_dump", call("entrypoints"))))
-    parsed = call("opa_json_parse", put(data), len(data))
-    at, heap = put(question), call("opa_heap_ptr_get")
-    (answer,) = strict(text(call("opa_eval", 0, entries[entry], parsed, at, len(question), heap, 0)))
+    parsed, at = call("opa_json_parse", put(data), len(data)), put(question)
+    (answer,) = strict(
+        text(call("opa_eval", 0, entries[entry], parsed, at, len(question), call("opa_heap_ptr_get"), 0))
+    )
     return answer["result"]
 
 
@@ -114,8 +113,8 @@ def ordered(decision):
     return json.dumps({**decision, **rows}, sort_keys=True)
 
 
-def verify(doc, public_pem):
-    """Return a line for each thing that was proved. Raises: DifferentError."""
+def verify(doc, public_pem, shipped=""):
+    """Return a line for each thing that was proved; `shipped` demands its constitution. Raises: DifferentError."""
     statement, parts = statement_of(doc["attestation"], public_pem), parts_of(doc)
     predicate, result = statement["predicate"], statement["predicate"]["verificationResult"]
     if doc["format"] != FORMAT or statement["predicateType"] != VSA or result not in ("PASSED", "FAILED"):
@@ -133,8 +132,10 @@ def verify(doc, public_pem):
         check(name, record, [doc["change"], tree], policy, statement)
         rests_on(name, record["question"], inputs, docs)
         rules, again = same(name, record["question"], record, parts)
-        allow, over = again["allow"] is True, "no other rules over them"
-        if floor := record.get("floor"):  # the constitution that ships holds over rules of people's own
+        floor, allow, over = record.get("floor"), again["allow"] is True, "no constitution over them"
+        if shipped not in ("", policy, floor and floor["bundle"]):
+            raise DifferentError(f"{name}: the constitution of {shipped} was not asked")
+        if floor:  # the constitution that ships holds over rules of people's own
             manifest, said = same(name, record["question"], floor, parts)
             denied = [f["code"] for f in said["deny"] if manifest["codes"][f["code"]]["severity"] == "constitution"]
             allow, over = allow and not denied, f"the constitution of {floor['bundle']} denies {denied or 'nothing'}"
@@ -167,9 +168,8 @@ def check(name, record, named, policy, statement):
 
 def rests_on(name, asked, inputs, docs):
     """Return when the question says what evidence, scan and votes say. Raises: DifferentError."""
-    for seen in ("evidence", "scan"):
-        if asked[seen]["digest"] != inputs.get(seen):
-            raise DifferentError(f"{name}: rests on another {seen} than the summary names")
+    if other := [seen for seen in ("evidence", "scan") if asked[seen]["digest"] != inputs.get(seen)]:
+        raise DifferentError(f"{name}: rests on another {other[0]} than the summary names")
     ran, scan = docs["evidence"], docs["scan"]
     facts = {key: ran[key] for key in FACTS} | {"tree": ran["tree"]}
     if facts != {key: asked["evidence"][key] for key in FACTS} | {"tree": asked["change"]["tree"]}:
@@ -185,10 +185,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("capsule")
     parser.add_argument("--key", required=True, help="the service's public key, got by another way than the capsule")
-    asked = parser.parse_args()
+    parser.add_argument("--shipped", default="", help="demand this bundle's constitution: what `policy status` ships")
     try:
-        with open(asked.capsule, "rb") as file, open(asked.key, "rb") as pem:
-            told = verify(strict(file.read(MOST_BYTES)), pem.read(1 << 16))
+        with open((asked := parser.parse_args()).capsule, "rb") as file, open(asked.key, "rb") as pem:
+            told = verify(strict(file.read(MOST_BYTES)), pem.read(1 << 16), asked.shipped)
         print(*(ascii(line)[1:-1] for line in [*told, "same"]), sep="\n")
     except Exception as err:  # noqa: BLE001  (whatever a capsule makes go wrong, it is no proof)
         print("different: " + ascii(f"{type(err).__name__}: {err}")[1:-1][:500])

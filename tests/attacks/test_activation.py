@@ -1,102 +1,33 @@
-"""Attacks on which rules are in force: one person, an agent, an old signature, a forged log, a looser constitution."""
+"""Attacks on which rules are in force: one person, an agent, an old signature, a forged log."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evoguard.adapters import bundles, keys
-from evoguard.adapters.floored import FlooredPolicies
-from evoguard.adapters.opa_wasm import OpaWasmPolicies, run_rule_tests
-from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
-from evoguard.adapters.sqlite import audit
+from evoguard.adapters.sqlite import event_log
 from evoguard.bundle import load
-from evoguard.domain.activation import ACTIVATED, PURPOSE, STREAM, Activation, InForce, Signature, activated, filed
-from evoguard.domain.canonical import Digest, digest_of
+from evoguard.domain.activation import ACTIVATED, STREAM, Activation, InForce, activated, filed
 from evoguard.domain.events import Event
-from evoguard.domain.identity import Command
-from evoguard.errors import AuthError, EvoguardError, InputError, IntegrityError, UnavailableError
-from evoguard.settings import Settings
-from evoguard.wiring import activating, desk
-from evoguard.wiring.activating import Prepared
-from evoguard.wiring.init import init
-from evoguard.wiring.rulebook import Rulebook, RulesNow, in_force
-from evoguard.wiring.state import Opened, open_state
+from evoguard.errors import AuthError, InputError, IntegrityError, UnavailableError
+from evoguard.wiring import activating
+from evoguard.wiring.rulebook import RulesNow, in_force
+from rules_office import LATER, SHIPPED, Office, locks
 from unit.cli.test_ruling import edited
-
-SHIPPED = load().manifest.digest
-LATER = 4_000_000_000
-REPORT = digest_of(b"report")
-
-
-def locks(folder: Path, *names: str) -> Path:
-    """Make a bundle of the shipped rules that knows more lock files."""
-    known = json.loads(load().data)["change"]["locks"]
-    return edited(folder, {"change": {"locks": sorted([*known, *names])}})
-
-
-@dataclass
-class Office:
-    """One installation with alice, bob, carol and the agent coder, and a bundle that is tighter than the shipped."""
-
-    folder: Path
-    opened: Opened = field(init=False)
-    tight: Digest = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.settings = Settings.load(self.folder / "state", {"HOME": str(self.folder)})
-        init(self.settings)
-        self.opened = open_state(self.settings)
-        for name, kind, by in (("alice", "person", ""), ("bob", "person", "alice"), ("coder", "agent", "alice")):
-            public = keys.generate(self.folder / f"{name}.key")
-            desk.register(self.opened, kind, name, public, by=by, pen=self.pen(by) if by else None)  # type: ignore[arg-type]
-        self.tight = bundles.keep(self.settings.state, locks(self.folder / "tight", "mix.lock"))
-
-    def pen(self, name: str) -> desk.KeyPen:
-        return desk.KeyPen(self.folder / f"{name}.key")
-
-    def prepared(self, bundle: str = "") -> Prepared:
-        return asyncio.run(activating.prepare(self.settings, self.opened, bundle or self.tight))
-
-    def sign(self, prepared: Prepared, by: str, key: str = "") -> activating.Signed:
-        return activating.sign(self.opened, prepared, by=by, pen=self.pen(key or by))
-
-    def activate(self, bundle: str = "") -> None:
-        prepared = self.prepared(bundle)
-        for name in ("alice", "bob"):
-            self.sign(prepared, name)
-
-    def signature(
-        self, activation: Activation, by: str, key: str = "", *, purpose: str = PURPOSE, expires: int = LATER
-    ):
-        command = Command(purpose, activation.subject, by, new_nonce(), expires)
-        return Signature(by, sign_command(command, keys.load_private(self.folder / f"{key or by}.key")))
-
-    def append(self, event: Event, stream: str = STREAM) -> None:
-        """Write into the log past every check, as whoever can write the database does."""
-        self.opened.registry.append(stream, event)
-
-    def problems(self) -> list[str]:
-        signer = LocalSigner(self.settings.service_key, self.settings.service_pub.read_bytes())
-        report = asyncio.run(audit.verify(self.opened.con, signer))
-        return [text for text in report.problems if "rules" in text]
-
-    def book(self) -> Rulebook:
-        return Rulebook(self.opened, None, Path())  # type: ignore[arg-type]  # nothing is scanned here
-
-    def active(self) -> str:
-        return self.book().policies().digest
 
 
 @pytest.fixture
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     """Return an office in which the bundles' own tests take no time."""
     monkeypatch.setattr(activating, "run_rule_tests", lambda *_, **__: [("told/to/pass", True)])
+    monkeypatch.setattr(activating, "QUESTIONS", 20)
     made = Office(tmp_path)
     yield made
     made.opened.close()
@@ -159,21 +90,21 @@ def test_signatures_of_one_change_of_rules_are_worth_nothing_after_a_rollback(of
 
 
 FORGED: dict[str, Callable[[Office, Activation], Event]] = {
-    "nobody signed": lambda o, a: Event(ACTIVATED, {**a.as_json(), "signatures": [], "report": REPORT}),
-    "one person": lambda o, a: activated(a, [o.signature(a, "alice")], REPORT),
-    "one person twice": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "alice")], REPORT),
-    "an agent": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "coder")], REPORT),
-    "nobody registered": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "zoe", "bob")], REPORT),
-    "another's key": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "bob", "alice")], REPORT),
+    "nobody signed": lambda o, a: Event(ACTIVATED, {**a.as_json(), "signatures": []}),
+    "one person": lambda o, a: activated(a, [o.signature(a, "alice")]),
+    "one person twice": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "alice")]),
+    "an agent": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "coder")]),
+    "nobody registered": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "zoe", "bob")]),
+    "another's key": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "bob", "alice")]),
     "for other rules": lambda o, a: activated(
-        a, [o.signature(a, "alice"), o.signature(replace(a, bundle=SHIPPED), "bob")], REPORT
+        a, [o.signature(a, "alice"), o.signature(replace(a, bundle=SHIPPED), "bob")]
     ),
     "another purpose": lambda o, a: activated(
-        a, [o.signature(a, "alice"), o.signature(a, "bob", purpose="lift")], REPORT
+        a, [o.signature(a, "alice"), o.signature(a, "bob", purpose="lift")]
     ),
-    "expired": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "bob", expires=1)], REPORT),
+    "expired": lambda o, a: activated(a, [o.signature(a, "alice"), o.signature(a, "bob", expires=1)]),
     "another number": lambda o, a: activated(
-        b := replace(a, serial=7), [o.signature(b, "alice"), o.signature(b, "bob")], REPORT
+        b := replace(a, serial=7), [o.signature(b, "alice"), o.signature(b, "bob")]
     ),
     "another form": lambda o, a: Event(ACTIVATED, {"bundle": a.bundle}),
 }  # fmt: skip
@@ -181,7 +112,7 @@ FORGED: dict[str, Callable[[Office, Activation], Event]] = {
 
 @pytest.mark.parametrize("how", FORGED)
 def test_rules_written_into_the_log_without_two_peoples_word_open_nothing_and_are_found(office, how):
-    activation = InForce().next(office.tight, SHIPPED)
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
     office.append(FORGED[how](office, activation))
     rules = RulesNow(office.book())
     with pytest.raises(UnavailableError):
@@ -190,15 +121,15 @@ def test_rules_written_into_the_log_without_two_peoples_word_open_nothing_and_ar
 
 
 def test_with_both_signatures_the_same_event_is_good(office):
-    activation = InForce().next(office.tight, SHIPPED)
-    office.append(activated(activation, [office.signature(activation, name) for name in ("alice", "bob")], REPORT))
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
+    office.append(activated(activation, [office.signature(activation, name) for name in ("alice", "bob")]))
     assert (office.active(), office.problems()) == (office.tight, [])
 
 
 def test_rules_activated_in_another_stream_are_found_by_an_audit_and_never_used(office):
-    activation = InForce().next(office.tight, SHIPPED)
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
     signed = [office.signature(activation, name) for name in ("alice", "bob")]
-    office.append(activated(activation, signed, REPORT), stream="kills")
+    office.append(activated(activation, signed), stream="kills")
     assert office.active() == SHIPPED
     assert len(office.problems()) == 1
 
@@ -227,75 +158,109 @@ def test_rules_in_force_that_are_not_there_as_they_were_decide_nothing(office, h
         _ = RulesNow(office.book()).digest
 
 
-def loosened(folder: Path) -> Path:
-    """Make a bundle whose data say that hardly a path is a guard path and one person is enough."""
-    return edited(folder, {"guard": {"globs": ["{nothing,nothing/**}"], "people": 1}})
+def intruders(office: Office) -> None:
+    """Write two people into the registry past the front desk, as whoever can write the database does."""
+    for name in ("mal1", "mal2"):
+        public = keys.generate(office.folder / f"{name}.key").decode()
+        office.append(Event("person.added", {"name": name, "public_pem": public, "vouches": []}), stream="registry")
 
 
-async def test_the_constitution_that_ships_holds_over_any_bundle(office):
-    from contract.policies_suite import a_question, touching
-
-    loose = OpaWasmPolicies(folder=loosened(office.folder / "loose"))
-    asked = a_question(files=touching(".github/workflows/ci.yml"))
-    own = await loose.decide("review", asked)
-    floor = await FlooredPolicies(loose, OpaWasmPolicies()).floor("review", asked)
-    assert own.allow, own
-    assert floor is not None
-    held = floor.under(own)
-    assert (held.allow, [f.code for f in held.deny]) == (False, ["approval.guard_paths"])
+def test_invented_people_put_nothing_in_force(office):
+    intruders(office)
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
+    office.append(activated(activation, [office.signature(activation, name) for name in ("mal1", "mal2")]))
+    with pytest.raises(UnavailableError, match="registered with 0 of"):
+        _ = RulesNow(office.book()).digest
+    assert len(office.problems()) >= 3, office.problems()
 
 
-async def test_what_is_no_constitution_people_may_change(office):
-    from contract.policies_suite import FILE, a_question
-
-    many = [{**FILE, "path": f"lending/f{n}.py"} for n in range(200)]
-    asked = a_question(files=many, totals={"files": 200, "added": 600, "deleted": 200, "omitted": 0})
-    wide = OpaWasmPolicies(folder=edited(office.folder / "wide", max_files=1000))
-    shipped = OpaWasmPolicies()
-    assert not (await shipped.decide("review", asked)).allow
-    floor = await FlooredPolicies(wide, shipped).floor("review", asked)
-    assert floor is not None
-    assert floor.under(await wide.decide("review", asked)).allow
+def test_a_known_name_with_another_key_speaks_for_nobody(office):
+    public = keys.generate(office.folder / "other.key").decode()
+    office.opened.con.execute("delete from identities where name='alice'")
+    office.append(Event("person.added", {"name": "alice", "public_pem": public, "vouches": []}), stream="registry")
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
+    signed = [office.signature(activation, "alice", "other"), office.signature(activation, "bob")]
+    office.append(activated(activation, signed))
+    with pytest.raises(UnavailableError, match="registered before"):
+        _ = RulesNow(office.book()).digest
 
 
-async def test_the_shipped_rules_are_not_asked_twice(office):
-    from contract.policies_suite import a_question
-
-    shipped = OpaWasmPolicies()
-    assert await FlooredPolicies(shipped, shipped).floor("review", a_question()) is None
-
-
-def broken(folder: Path, change: Callable[[dict[str, object]], None]) -> Path:
-    """Return a bundle whose manifest says something else and names itself rightly."""
-    from evoguard import bundle
-
-    data = json.loads(load().data)
-    edited(folder, {"constitution": [code for code in data["constitution"] if code != "author.held"]})
-    doc = json.loads((folder / bundle.MANIFEST).read_bytes())
-    change(doc)
-    doc["digest"] = bundle.identity(doc)
-    (folder / bundle.MANIFEST).write_text(json.dumps(doc))
-    return folder
+def test_what_is_signed_for_one_guard_is_nothing_to_another(office):
+    activation = InForce("evoguard:staging").next(office.tight, SHIPPED)
+    office.append(activated(activation, [office.signature(activation, name) for name in ("alice", "bob")]))
+    with pytest.raises(UnavailableError, match="another installation"):
+        _ = RulesNow(office.book()).digest
+    assert len(office.problems()) == 1
 
 
-@pytest.mark.parametrize("how", ["gone", "milder"])
-def test_a_bundle_without_the_constitution_is_refused_by_name(office, how):
-    def change(doc):
-        if how == "gone":
-            del doc["codes"]["author.held"]
-            doc["rules"].remove("author.held")
-        else:
-            doc["codes"]["author.held"]["severity"] = "note"
-
-    with pytest.raises(EvoguardError) as said:
-        office.prepared(str(broken(office.folder / "b", change)))
-    assert (said.value.code, "author.held" in said.value.message) == ("policy.constitution", True)
+def test_a_signature_that_would_hold_for_years_is_none(office):
+    activation = InForce(office.opened.verifier()).next(office.tight, SHIPPED)
+    signed = [office.signature(activation, "alice"), office.signature(activation, "bob", expires=LATER)]
+    office.append(activated(activation, signed))
+    with pytest.raises(UnavailableError, match="1 of 2"):
+        _ = RulesNow(office.book()).digest
 
 
-def test_a_bundle_whose_own_tests_fail_is_refused(office, monkeypatch):
-    monkeypatch.setattr(activating, "run_rule_tests", run_rule_tests)
-    failing = edited(office.folder / "b", {"limits": {}})
+def test_a_clock_that_was_ahead_for_a_while_spoils_nothing(office, monkeypatch):
+    """An event of next week, then the right time again: what is signed now is over when the log says it is."""
+    ahead_ms = office.opened.clock.now_ms() + 8 * 24 * 3_600_000
+    event_log.append(office.opened.con, "registry", [Event("registry.initialised")], now_ms=ahead_ms)
+    office.activate()
+    assert (office.active(), office.problems()) == (office.tight, [])
+
+
+def test_before_it_is_written_it_must_prove(office, monkeypatch):
+    monkeypatch.setattr(activating, "run_rule_tests", lambda *_, **__: [("told/to/pass", True)])
+    prepared = office.prepared()
+    office.sign(prepared, "alice")
+    monkeypatch.setattr(activating, "LIFE_S", -5)
     with pytest.raises(InputError) as said:
-        office.prepared(str(failing))
-    assert said.value.code == "policy.tests_failed"
-    assert in_force(office.opened).waiting == {}
+        office.sign(prepared, "bob")
+    assert said.value.code == "policy.unproved"
+    assert in_force(office.opened).bundle is None
+
+
+@pytest.mark.parametrize("trap", ["pipe", "link"])
+def test_a_pipe_or_a_link_in_a_kept_bundles_place_is_no_bundle(office, trap):
+    office.activate()
+    scan = bundles.place(office.settings.state, office.tight) / "semgrep.json"
+    scan.rename(scan.with_suffix(".aside"))
+    if trap == "pipe":
+        os.mkfifo(scan)
+    else:
+        scan.symlink_to(scan.with_suffix(".aside"))
+    with pytest.raises(UnavailableError):
+        _ = RulesNow(office.book()).digest
+
+
+def test_two_who_keep_the_same_bundle_at_once_both_find_it_kept(office):
+    wide = locks(office.folder / "wide", "mix.lock", "flake.lock")
+    with ThreadPoolExecutor(4) as pool:
+        kept = list(pool.map(lambda _: bundles.keep(office.settings.state, wide), range(8)))
+    assert len({*kept}) == 1
+    assert bundles.kept(office.settings.state, kept[0]).manifest.digest == kept[0]
+    assert not [*(office.settings.state / "bundles").glob(".new-*")]
+
+
+def test_a_full_disk_is_one_clear_error(office, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundles.durable, "write", full)
+    with pytest.raises(UnavailableError, match="No space left"):
+        bundles.keep(office.settings.state, locks(office.folder / "wide", "mix.lock", "flake.lock"))
+
+
+def test_the_second_signer_is_shown_what_loosens_though_all_tests_pass(office):
+    """Only data is edited: rules in shadow, and scan rules that look for nothing."""
+    codes = ["change.secret", "change.scan_finding", "change.unbounded"]
+    shadow = [{"code": code, "effective_on": "2099-01-01"} for code in codes]
+    report = office.prepared(str(edited(office.folder / "b", {"shadow": shadow}))).report
+    assert report["loosens"] is True
+    assert [text for text in report["difference"]["loosened"] if "shadow" in text]
+
+
+def test_a_bundle_with_fewer_tests_than_the_one_in_force_is_told_as_looser(office):
+    report = office.prepared().report
+    assert report["tests"] == {"passed": 1, "before": len(load().manifest.tests)}
+    assert report["loosens"] is True

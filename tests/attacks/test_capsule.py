@@ -33,10 +33,10 @@ TOOL = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 Doc = dict[str, Any]
 
 
-def verified(folder: Path, doc: Doc | bytes) -> tuple[int, str]:
+def verified(folder: Path, doc: Doc | bytes, *more: str) -> tuple[int, str]:
     raw = doc if isinstance(doc, bytes) else json.dumps(doc).encode()
     (folder / "c.capsule").write_bytes(raw)
-    argv = [sys.executable, "-I", str(TOOL), str(folder / "c.capsule"), "--key", str(folder / "service.pub")]
+    argv = [sys.executable, "-I", str(TOOL), str(folder / "c.capsule"), "--key", str(folder / "service.pub"), *more]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env={})
     assert done.stderr == ""
     return done.returncode, done.stdout
@@ -372,3 +372,29 @@ async def test_what_the_constitution_said_cannot_be_changed(house, own, field):
         assert (code, bundle.load().manifest.digest in said.split("admit:")[0].split("review:")[1]) == (0, False), said
     else:
         assert (code, "the rules say otherwise now" in said) == (1, True), said
+
+
+async def test_a_constitution_that_was_left_out_is_noticed_by_who_knows_which_bundle_ships(house, own):
+    """The key's holder drops it from both records and signs again: then it was never asked, as far as they say."""
+    records = {name: part(own, name) for name in ("decision", "admit")}
+    for record in records.values():
+        del record["floor"]
+    named = {name: put(own, canonical(record)) for name, record in records.items()}
+
+    def swapped(inner: Doc) -> None:
+        for name, digest in named.items():
+            renamed(inner, name, digest)
+
+    await signed_again(house, own, swapped)
+    code, said = verified(house.folder, own)
+    assert (code, said.count("no constitution over them")) == (0, 2)
+    shipped = ("--shipped", bundle.load().manifest.digest)
+    code, said = verified(house.folder, own, *shipped)
+    assert (code, "was not asked" in said) == (1, True), said
+
+
+async def test_who_knows_which_bundle_ships_may_demand_its_constitution(house, own, doc):
+    shipped = ("--shipped", bundle.load().manifest.digest)
+    assert verified(house.folder, doc, *shipped)[0] == 0
+    assert verified(house.folder, own, *shipped)[0] == 0
+    assert verified(house.folder, own, "--shipped", "sha256:" + "0" * 64)[0] == 1

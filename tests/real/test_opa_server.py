@@ -34,6 +34,10 @@ CASES = 1_000
 TOKEN = "t0" * 12
 
 
+def shipped() -> bytes:
+    return exported(bundle.load(), bundle.sources())
+
+
 def free_port() -> int:
     with contextlib.closing(socket.socket()) as sock:
         sock.bind(("127.0.0.1", 0))
@@ -65,7 +69,7 @@ def server(folder: Path, packed: bytes, *flags: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(tmp_path_factory.mktemp("opa"), exported()) as found:
+    with server(tmp_path_factory.mktemp("opa"), shipped()) as found:
         yield found
 
 
@@ -93,7 +97,7 @@ async def test_both_engines_say_the_same_to_a_thousand_questions(url: str) -> No
 
 
 async def test_the_export_is_the_same_each_time_and_names_the_bundle() -> None:
-    assert exported() == exported()
+    assert shipped() == shipped()
 
 
 async def test_another_bundle_is_no_verdict(url: str) -> None:
@@ -149,7 +153,7 @@ def test_nobody_puts_rules_or_numbers_beside_the_bundle_over_the_servers_api(url
 
 async def test_an_error_inside_deny_is_no_verdict_and_not_an_allow(tmp_path: Path) -> None:
     """OPA's default makes silence of it."""
-    with server(tmp_path, packed({**unpacked(exported()), "change/zero.rego": RULE})) as url:
+    with server(tmp_path, packed({**unpacked(shipped()), "change/zero.rego": RULE})) as url:
         with pytest.raises(UnavailableError, match="500"):
             await OpaServerPolicies(url, bundle.load()).decide("review", a_question())
         lenient = json.loads(post(f"{url}/v1/data/evoguard/review", {"input": a_question()}))
@@ -161,7 +165,7 @@ async def test_a_token_is_sent_and_one_that_is_wrong_is_no_verdict(tmp_path: Pat
     authz += f'allow if input.identity == "{TOKEN}"'
     (tmp_path / "authz.tar.gz").write_bytes(packed({".manifest": AUTHZ, "authz.rego": authz.encode()}))
     flags = ("--authentication=token", "--authorization=basic", "authz.tar.gz")
-    with server(tmp_path, exported(), *flags) as url:
+    with server(tmp_path, shipped(), *flags) as url:
         assert (await OpaServerPolicies(url, bundle.load(), token=TOKEN).decide("review", a_question())).allow
         with pytest.raises(UnavailableError, match="401"):
             await OpaServerPolicies(url, bundle.load(), token="other").decide("review", a_question())

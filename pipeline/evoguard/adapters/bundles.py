@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from evoguard import bundle
+from evoguard.adapters import durable
 from evoguard.bundle import Bundle
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.errors import ConfigError, IntegrityError, UnavailableError
 
 FOLDER = "bundles"
-NEEDED = (bundle.MANIFEST, bundle.WASM, bundle.TESTS, bundle.DATA, bundle.SCAN)
-SOURCES = "sources.json"
-"""What the rules were written as, for people; a bundle judges without it."""
-MOST_BYTES = 64 << 20
-"""Of one file of a bundle."""
+PARTS = (bundle.MANIFEST, bundle.WASM, bundle.TESTS, bundle.DATA, bundle.SCAN, bundle.SOURCES)
+LEFT_OVER_S = 3_600
+"""So old is what a killed process left half copied."""
 
 
 def kept(state: Path, digest: Digest) -> Bundle:
@@ -40,49 +41,57 @@ def place(state: Path, digest: Digest) -> Path:
 def keep(state: Path, source: Path) -> Digest:
     """Copy a bundle into the state folder and return its digest; it is proved as it was copied, then appears whole.
 
-    Raises: ConfigError when a file is too large or cannot be read; IntegrityError when it does not hold;
-    UnavailableError when the disk refuses.
+    Raises: ConfigError when a file cannot be read; IntegrityError when it does not hold; UnavailableError when the
+    disk refuses. Two who keep the same bundle at once both find it kept.
     """
+    parts = {name: _part(source, name) for name in PARTS}
     home = state / FOLDER
     try:
         home.mkdir(mode=0o700, exist_ok=True)
+        _sweep(home)
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=home))
+        try:
+            return _placed(state, aside, parts)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     except OSError as err:
-        raise UnavailableError("bundles", f"nothing was stored: {err.strerror}", fix="free space in the state") from err
-    try:
-        for name in (*NEEDED, SOURCES):
-            _copy(source / name, aside / name, needed=name in NEEDED)
-        digest = bundle.load(aside).manifest.digest
-        target = place(state, digest)
-        if target.exists() and not _whole(state, digest):
-            os.replace(target, aside / "broken")
-        if not target.exists():
-            os.replace(aside, target)
-        return digest
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        raise UnavailableError(
+            "bundles", f"nothing was stored: {err.strerror}", fix="free space in the state folder"
+        ) from err
 
 
-def _copy(source: Path, target: Path, *, needed: bool) -> None:
+def _placed(state: Path, aside: Path, parts: Mapping[str, bytes]) -> Digest:
+    for name, raw in parts.items():
+        durable.write(aside, name, raw, mode=0o600)
+    bundle.sources(aside)
+    digest = bundle.load(aside).manifest.digest
+    target = place(state, digest)
+    if target.exists() and not _whole(state, digest):
+        os.replace(target, aside / "broken")
     try:
-        with source.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
+        os.replace(aside, target)
+    except OSError:
+        if not _whole(state, digest):  # else it was there, or somebody kept the same one meanwhile
+            raise
+    durable.sync(target.parent)
+    return digest
+
+
+def _part(source: Path, name: str) -> bytes:
+    try:
+        return bundle.read_file(source / name)
     except OSError as err:
-        if not needed:
-            return
         raise ConfigError(
-            f"policy bundle: {source.name} cannot be read: {err.strerror}", code="policy.bundle",
+            f"policy bundle: {name} cannot be read: {err.strerror}", code="policy.bundle",
             fix="name a folder that `evoguard policy build` wrote",
         ) from err  # fmt: skip
-    if len(raw) > MOST_BYTES:
-        raise ConfigError(
-            f"policy bundle: {source.name} is larger than {MOST_BYTES} bytes", code="policy.bundle",
-            fix="name a folder that `evoguard policy build` wrote",
-        )  # fmt: skip
-    with target.open("wb") as out:
-        out.write(raw)
-        out.flush()
-        os.fsync(out.fileno())
+
+
+def _sweep(home: Path) -> None:
+    """Remove what killed processes left half copied; what is younger may be somebody's work."""
+    for path in home.glob(".new-*"):
+        if path.lstat().st_mtime < time.time() - LEFT_OVER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _whole(state: Path, digest: Digest) -> bool:

@@ -32,6 +32,15 @@ def write(folder: Path, name: str, raw: bytes, *, mode: int, replace: bool = Fal
         os.close(into)
 
 
+def sync(folder: Path) -> None:
+    """Make the names in a folder last. Raises: OSError."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def _fill(file: int, raw: bytes, mode: int) -> None:
     try:
         rest = memoryview(raw)

@@ -31,9 +31,9 @@ class FlooredPolicies:
         return await self.own.decide(stage, question)
 
     async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
-        """Return what the shipped bundle says, or None when it is the one in force. Raises: as `decide`."""
-        if self.own.digest == self.shipped.digest:
-            return None
+        """Return what the shipped bundle says, or None when it has just been asked. Raises: as `decide`."""
+        if self.own is self.shipped:
+            return None  # on a server they are asked all the same: what answers for it is not this process
         codes = self.shipped.manifest.codes
         constitution = frozenset(code for code, about in codes.items() if about["severity"] == CONSTITUTION)
         return Floor(self.shipped.digest, await self.shipped.decide(stage, question), constitution)

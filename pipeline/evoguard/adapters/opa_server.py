@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from evoguard.adapters.opa_wasm import decided, question_bytes
+from evoguard.adapters.opa_wasm import decided, question_bytes, strict_json
 from evoguard.bundle import Bundle
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.verdict import Decision, Floor, PolicyStage
 from evoguard.errors import ConfigError, UnavailableError
 
-TIMEOUT_S = 5.0
+TIMEOUT_S, MOST_BYTES = 5.0, 4_000_000
 PARAMS = {"strict-builtin-errors": "true", "provenance": "true"}
 """Without the first, an error inside `deny` is silence, an allow. The second has each answer name its bundle."""
 EXPORT = "`evoguard policy export` writes the bundle that is in force; start OPA with it"
@@ -23,20 +23,8 @@ class OpaServerPolicies:
     """One bundle that an OPA server has loaded; each answer must name exactly this bundle and this version of OPA."""
 
     def __init__(self, url: str, loaded: Bundle, *, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
-            raise ConfigError(f"opa_url: {url[:100]!r} is not http(s)://HOST:PORT", code="policy.opa_url",
-                              fix="as http://127.0.0.1:8181")  # fmt: skip
         self.bundle, self.manifest = loaded, loaded.manifest
-        secure = parts.scheme == "https"
-        self._where: dict[str, Any] = {
-            "host": f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
-            "port": parts.port or (443 if secure else 8181),
-            "ssl": secure,
-            "timeout": timeout_s,
-            "retries": 0,
-            "token": token or None,
-        }
+        self._where: dict[str, Any] = {**_place(url), "timeout": timeout_s, "retries": 0, "token": token or None}
 
     @property
     def digest(self) -> Digest:
@@ -68,10 +56,10 @@ class OpaServerPolicies:
 
         try:
             async with _client(self._where) as client:
-                answer = await client.query_rule(dict(question), package_path=path, query_params=PARAMS)
+                answer = strict_json(await _answer(client, path, question))
         except ClientResponseError as err:
             raise UnavailableError("policies", f"no verdict: the OPA server said {err.status}", fix=EXPORT) from err
-        except (ClientError, OSError, TimeoutError, ValueError) as err:
+        except (ClientError, OSError, TimeoutError, ValueError, RecursionError) as err:
             raise UnavailableError(
                 "policies", f"no verdict: the OPA server did not answer ({type(err).__name__})",
                 fix="start it, or take opa_url out of the settings to judge in process",
@@ -84,7 +72,8 @@ class OpaServerPolicies:
         """Hold the answer to the bundle and the engine that people reviewed: both are part of the digest."""
         told = provenance if isinstance(provenance, dict) else {}
         bundles = told.get("bundles")
-        revisions = [one.get("revision") for one in bundles.values()] if isinstance(bundles, dict) else []
+        loaded = bundles.values() if isinstance(bundles, dict) else ()
+        revisions = [one.get("revision") for one in loaded if isinstance(one, dict)]
         if revisions.count(self.digest) != 1:  # beside it others may stand, such as who may ask: roots never overlap
             raise UnavailableError(
                 "policies", "no verdict: the OPA server has another bundle than the guard", fix=EXPORT
@@ -96,6 +85,37 @@ class OpaServerPolicies:
                 f" reviewed with {self.manifest.opa_version}",
                 fix=f"run OPA {self.manifest.opa_version}",
             )
+
+
+def _place(url: str) -> dict[str, Any]:
+    """Return host, port and whether TLS is spoken. Raises: ConfigError for an address that names more, or less."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in ("http", "https") or not host or port == 0 or more:
+        raise ConfigError(f"opa_url: {url[:100]!r} is not http(s)://HOST:PORT", code="policy.opa_url",
+                          fix="as http://127.0.0.1:8181; a token stands in opa_token_file")  # fmt: skip
+    secure = parts.scheme == "https"
+    return {"host": f"[{host}]" if ":" in host else host, "port": port or (443 if secure else 8181), "ssl": secure}
+
+
+async def _answer(client: Any, path: str, question: Mapping[str, Json]) -> bytes:  # noqa: ANN401  (without types)
+    """Return the bytes of an answer, so many at most; what is elsewhere is not followed.
+
+    The client's own `query_rule` follows a redirect, and reads and believes an answer of any size.
+    """
+    url = f"{client.root_url}/data/{path}?{urlencode(PARAMS)}"
+    async with client._request("POST", url, json={"input": dict(question)}, allow_redirects=False) as response:
+        response.raise_for_status()
+        raw = bytearray()
+        async for chunk in response.content.iter_chunked(1 << 16):
+            raw += chunk
+            if len(raw) > MOST_BYTES:
+                raise ValueError("the answer is too long")
+        return bytes(raw)
 
 
 def _client(where: Mapping[str, Any]) -> Any:  # noqa: ANN401  (a library without types)

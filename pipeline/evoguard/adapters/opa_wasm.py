@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from evoguard import bundle
 from evoguard.adapters.opa_wasm_host import FUEL, MAX_PAGES, Program
+from evoguard.bundle import Bundle
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
 from evoguard.errors import InputError, IntegrityError, UnavailableError
@@ -18,6 +19,7 @@ from evoguard.errors import InputError, IntegrityError, UnavailableError
 MAX_QUESTION_BYTES = 4_000_000
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
+MAX_QUORUM, MAX_TEXT = 1_000, 10_000
 _ENTRY = "evoguard/"
 _STAGES = ("review", "admit")
 _FINDING_KEYS = frozenset({"code", "msg", "path", "term"})
@@ -25,17 +27,21 @@ _DECISION_KEYS = frozenset({"allow", "deny", "escalate", "quorum", "notes", "rul
 
 
 class OpaWasmPolicies:
-    """The shipped rules. Everything was verified by digest when it was loaded; no two questions share any state."""
+    """The shipped rules, or a bundle that was `loaded` or lies in a `folder`.
+
+    Everything was verified by digest when it was loaded; no two questions share any state.
+    """
 
     def __init__(
         self,
         cache_dir: Path | None = None,
         *,
+        loaded: Bundle | None = None,
         folder: Path | None = None,
         fuel: int = FUEL,
         max_pages: int = MAX_PAGES,
     ) -> None:
-        self.bundle = loaded = bundle.load(folder)
+        self.bundle = loaded = loaded or bundle.load(folder)
         self.manifest = loaded.manifest
         self._data = loaded.data
         self._program = Program(loaded.wasm, cache_dir=cache_dir, fuel=fuel, max_pages=max_pages)
@@ -122,7 +128,7 @@ def _bad_question(why: str) -> InputError:
 def decision_from(raw: bytes, *, rules: tuple[str, ...]) -> Decision:
     """Return the decision in OPA's result set. Raises: UnavailableError for anything but one whole decision."""
     try:
-        results = json.loads(raw, parse_float=_refuse, parse_constant=_refuse, object_pairs_hook=_unique)
+        results = strict_json(raw)
     except (ValueError, RecursionError) as err:
         raise _no_verdict("the answer cannot be read") from err
     if not isinstance(results, list) or len(results) != 1:
@@ -132,12 +138,17 @@ def decision_from(raw: bytes, *, rules: tuple[str, ...]) -> Decision:
     return decided(results[0]["result"], rules=rules)
 
 
+def strict_json(raw: bytes) -> object:
+    """Return JSON in which no key stands twice and no number is a float. Raises: ValueError, RecursionError."""
+    return json.loads(raw, parse_float=_refuse, parse_constant=_refuse, object_pairs_hook=_unique)
+
+
 def decided(doc: object, *, rules: tuple[str, ...]) -> Decision:
     """Return the decision in what a rule gave. Raises: UnavailableError for anything but one whole decision."""
     if not isinstance(doc, dict) or set(doc) != _DECISION_KEYS:
         raise _no_verdict("a decision of another shape")
     allow, quorum, seen = doc["allow"], doc["quorum"], doc["rules_seen"]
-    if not isinstance(allow, bool) or type(quorum) is not int or quorum < 1:
+    if not isinstance(allow, bool) or type(quorum) is not int or not 1 <= quorum <= MAX_QUORUM:
         raise _no_verdict("a decision with values of other types")
     if not rules or seen != list(rules):
         raise _no_verdict("not every rule of the bundle was evaluated")
@@ -163,9 +174,15 @@ def _findings(value: object, rules: tuple[str, ...]) -> tuple[Finding, ...]:
 def _finding(value: object, rules: tuple[str, ...]) -> Finding:
     if not isinstance(value, dict) or set(value) != _FINDING_KEYS or not all(type(v) is str for v in value.values()):
         raise _no_verdict("a finding of another shape")
+    if any(len(text) > MAX_TEXT or _unreadable(text) for text in value.values()):
+        raise _no_verdict("a finding with a text that is too long, or that cannot be stored")
     if value["code"] not in rules:
         raise _no_verdict("a finding with a code that the bundle does not have")
     return Finding(**value)
+
+
+def _unreadable(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -183,12 +200,14 @@ def _no_verdict(why: str) -> UnavailableError:
     return UnavailableError("policies", f"no verdict: {why}")
 
 
-def run_rule_tests(folder: Path | None = None, *, cache_dir: Path | None = None) -> list[tuple[str, bool]]:
+def run_rule_tests(
+    folder: Path | None = None, *, loaded: Bundle | None = None, cache_dir: Path | None = None
+) -> list[tuple[str, bool]]:
     """Run every test of the rules, compiled beside them; return name and whether it gave exactly `true`.
 
     Raises: IntegrityError when there is no test, or when the compiled tests are not the ones that the manifest lists.
     """
-    loaded = bundle.load(folder)
+    loaded = loaded or bundle.load(folder)
     program = Program(loaded.tests_wasm, cache_dir=cache_dir)
     if not loaded.manifest.tests or program.entrypoints != set(loaded.manifest.tests):
         raise IntegrityError("policies: the compiled tests are not the listed ones", code="integrity.policies")

@@ -76,6 +76,7 @@ class _Instance:
     def __init__(self, engine: wt.Engine, module: wt.Module, fuel: int, max_pages: int) -> None:
         self._store = wt.Store(engine)
         self._store.set_fuel(fuel)
+        self._store.set_limits(memory_size=max_pages * PAGE_BYTES)  # also of a memory that a module brings along
         self._memory = wt.Memory(self._store, wt.MemoryType(wt.Limits(_START_PAGES, max_pages)))
         imports = [self._import(one) for one in module.imports]
         self._exports = wt.Instance(self._store, module, imports).exports(self._store)

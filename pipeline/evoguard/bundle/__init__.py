@@ -7,6 +7,8 @@ ones that the manifest names, and whether the sources are the ones that the bund
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +23,8 @@ from evoguard.errors import IntegrityError
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
 SOURCES = "sources.json"
 """The texts that the bundle was built from, to start another one from; nothing of it is needed to judge."""
+MOST_BYTES = 64 << 20
+"""Of one file of a bundle."""
 MEND = "run deploy/build_policies.py"
 _KEYS = frozenset(
     {
@@ -148,9 +152,26 @@ def stale_sources(policies: Path, bundle: Path | None = None) -> list[str]:
 
 def _read(home: Traversable, name: str) -> bytes:
     try:
+        if isinstance(home, Path) and home != files(__name__):  # an installer may link what it ships
+            return read_file(home / name)
         return home.joinpath(name).read_bytes()
     except OSError as err:
         raise _broken(f"{name} is missing") from err
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises: OSError; IntegrityError for what is no plain file, or larger than MOST_BYTES.
+
+    A link or a pipe in its place could give other bytes at each look.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(file, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise _broken(f"{path.name} is not a plain file")
+        raw = opened.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise _broken(f"{path.name} is larger than {MOST_BYTES >> 20} MiB")
+    return raw
 
 
 def _data(raw: bytes) -> dict[str, Json]:

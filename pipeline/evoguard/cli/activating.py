@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Prove it, try it on the past, show it; sign nothing.")]
-SHOWN_EXAMPLES = 10
+SHOWN_EXAMPLES, SHOWN_LINES = 10, 30
 
 
 def attach(policy: typer.Typer) -> None:
@@ -47,7 +47,9 @@ def policy_activate(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> int:
-    """Put a bundle of rules in force: its tests run, all recorded decisions are put before it, two people sign.
+    """Put a bundle of rules in force: its tests run, it is compared with the one in force, two people sign.
+
+    Compared: rules, data and scan rules as they stand; all recorded decisions and a thousand made-up questions.
 
     The first signature is filed (exit code 5, valid for 7 days); another person runs the same command and sees the
     same. From then on every change is reviewed under it; what waits for people is reviewed again. Rules of severity
@@ -114,7 +116,7 @@ def _activate(session: Session, wanted: str, person: str, key: Path | None, *, d
     if not dry_run and (not person or key is None):
         raise InputError("policy: nobody signs this", code="usage", fix="pass --as NAME --sign-with KEY, or --dry-run")
     with session.opened() as opened:
-        with progress("running the bundle's tests, putting recorded decisions before it"):
+        with progress("running the bundle's tests, asking both bundles what was decided and more"):
             prepared = run(activating.prepare(session.settings(), opened, wanted))
         if dry_run or key is None:
             session.answer({**prepared.report, "signed": False}, lambda: _report(prepared.report))
@@ -148,29 +150,42 @@ def _agreed(prepared: Prepared, *, sure: bool) -> None:
 
 def _report(doc: Row, *, to_stderr: bool = False) -> None:
     """Print what a bundle is and what it does to the past."""
-    tried, constitution = cast("Row", doc["backtest"]), cast("Row", doc["constitution"])
-    edited = ", ".join(cast("list[str]", constitution["edited"]))
+    told, tests = cast("Row", doc["difference"]), cast("Row", doc["tests"])
+    tried, edited = cast("Row", told["tried"]), ", ".join(cast("list[str]", cast("Row", doc["constitution"])["edited"]))
     pairs: list[tuple[str, object]] = [
         ("bundle", doc["bundle"]),
         ("in force now", doc["previous"]),
         ("change of rules", f"number {doc['serial']}"),
         ("rules", len(cast("list[str]", doc["rules"]))),
-        ("tests", f"{cast('Row', doc['tests'])['passed']} passed, none failed"),
-        ("constitution", f"{edited}: edited here; the shipped text holds" if edited else "as it ships"),
-        ("past decisions", tried["decisions"] or "none: nothing could be tried"),
-        *((f"  {turn}", count) for turn, count in cast("Row", tried.get("turns", {})).items()),
-        ("LOOSENS", "allows what was refused, or has no verdict; look at each below" if tried["loosens"] else ""),
+        ("tests", f"{tests['passed']} passed, none failed; the bundle in force has {tests['before']}"),
+        (
+            "constitution",
+            (f"{edited}: edited here; " if edited else "") + "the shipped one is asked beside this bundle",
+        ),
+        ("past decisions", tried["recorded"] or "NONE recorded: the past says nothing of it"),
+        ("made-up questions", tried["generated"]),
+        *((f"  {turn}", count) for turn, count in cast("Row", told["turns"]).items()),
+        ("compared", str(told["verdict"])),
+        (
+            "LOOSENS",
+            "it allows or no longer asks what the rules in force do; look at each line" if doc["loosens"] else "",
+        ),
     ]
-    examples = cast("list[Row]", tried.get("examples", []))
-    pairs += [(f"  {one['change']}", _turned(one)) for one in examples[:SHOWN_EXAMPLES]]
+    lines = [
+        *cast("list[str]", told["loosened"]),
+        *(f"not known: {text}" for text in cast("list[str]", told["unknown"])),
+    ]
+    pairs += [("  loosens", text) for text in lines[:SHOWN_LINES]]
+    pairs += [("  and", f"{len(lines) - SHOWN_LINES} more; --json has them")] if len(lines) > SHOWN_LINES else []
+    examples = cast("list[Row]", told["examples"])
+    pairs += [(f"  {one['where']}", _turned(one)) for one in examples[:SHOWN_EXAMPLES]]
     facts(pairs, to_stderr=to_stderr)
 
 
 def _turned(one: Row) -> str:
-    fires, silent = (" ".join(cast("list[str]", one[name])) for name in ("fires", "silent"))
-    parts = (fires and f"now {fires}", silent and f"no more {silent}", str(one["why"]))
-    why = "; ".join(part for part in parts if part)
-    return f"{one['stage']}: {one['turn']}" + (f" ({why})" if why else "")
+    looser, tighter = (" ".join(cast("list[str]", one[name])) for name in ("looser", "tighter"))
+    parts = (str(one["about"]), tighter and f"tighter {tighter}", looser and f"looser {looser}")
+    return f"{one['stage']}: {one['turn']} ({'; '.join(part for part in parts if part)})"
 
 
 def _became(done: Signed) -> None:

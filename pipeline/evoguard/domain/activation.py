@@ -24,14 +24,16 @@ Known = Callable[[str], Identity | None]
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What is signed: this bundle shall be in force next after that one, as change number `serial` (from 1).
+    """What is signed: this bundle shall be in force at `guard` next after that one, as change number `serial` (from 1).
 
-    The number makes a signature good for one change: who signed A to B does not sign it again after a rollback.
+    The number makes a signature good for one change: who signed A to B does not sign it again after a rollback. The
+    guard is the id of the installation: what people sign for one is nothing to another.
     """
 
     bundle: Digest
     previous: Digest
     serial: int
+    guard: str
 
     @property
     def subject(self) -> Digest:
@@ -40,42 +42,48 @@ class Activation:
 
     def as_json(self) -> dict[str, Json]:
         """Return the activation as plain JSON."""
-        return {"bundle": self.bundle, "previous": self.previous, "serial": self.serial}
+        return {"bundle": self.bundle, "previous": self.previous, "serial": self.serial, "guard": self.guard}
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What somebody is said to have signed; `counts` proves it."""
+    """What somebody is said to have signed; `counts` proves it. `report`: the digest of what they were shown."""
 
     by: str
     envelope: str
+    report: str = ""
 
     def as_json(self) -> dict[str, Json]:
         """Return what the event keeps, so that an auditor can prove it again."""
-        return {"by": self.by, "envelope": self.envelope}
+        return {"by": self.by, "envelope": self.envelope, "report": self.report}
 
 
 def counts(activation: Activation, signature: Signature, known: Known, prove: Prove, *, now_s: int) -> Command | None:
-    """Return the signature's command when a registered person signed this very activation and it holds now."""
-    return proved_by(known(signature.by), signature.envelope, prove, (PURPOSE, activation.subject), now_s=now_s)
+    """Return the signature's command when a registered person signed this very activation and it holds now.
+
+    One that would hold longer than a signature may is none.
+    """
+    said = (PURPOSE, activation.subject)
+    command = proved_by(known(signature.by), signature.envelope, prove, said, now_s=now_s)
+    return command if command is not None and command.expires <= now_s + LIFE_S else None
 
 
 def filed(activation: Activation, signature: Signature) -> Event:
     """Return the event of a first signature: a person's approval of one activation."""
     body: dict[str, Json] = {
         "by": signature.by, "kind": "person", "verdict": "approve", "digest": activation.subject,
-        "envelope": signature.envelope, **activation.as_json(),
+        "envelope": signature.envelope, "report": signature.report, **activation.as_json(),
     }  # fmt: skip
     return Event(VOUCHED, body, actor=signature.by, reason=f"{signature.by} signed; one more person must")
 
 
-def activated(activation: Activation, signatures: Iterable[Signature], report: Digest) -> Event:
-    """Return the event that puts a bundle in force; `report` names what the signers were shown."""
+def activated(activation: Activation, signatures: Iterable[Signature]) -> Event:
+    """Return the event that puts a bundle in force; each signature names what its signer was shown."""
     signed = [signature.as_json() for signature in signatures]
     people = " and ".join(sorted(str(one["by"]) for one in signed))
     return Event(
         ACTIVATED,
-        {**activation.as_json(), "signatures": [*signed], "report": report},
+        {**activation.as_json(), "signatures": [*signed]},
         actor=str(signed[-1]["by"]),
         reason=f"signed by {people}",
     )
@@ -83,8 +91,9 @@ def activated(activation: Activation, signatures: Iterable[Signature], report: D
 
 @dataclass(slots=True)
 class InForce:
-    """What is in force by the log alone; feed it every event of the stream in order."""
+    """What is in force at `guard` by the log alone; feed it every event of the stream in order."""
 
+    guard: str
     bundle: Digest | None = None
     """None: nobody activated anything, so the bundle that ships is in force."""
     serial: int = 0
@@ -98,13 +107,12 @@ class InForce:
         if item.event.type == ACTIVATED:
             return self._activated(item, known, prove)
         if item.stream == STREAM and item.event.type == VOUCHED and (found := _activation(item.event)):
-            signature = Signature(str(item.event.body.get("by")), str(item.event.body.get("envelope")))
-            self.waiting.setdefault(found, {})[signature.by] = signature
+            self.waiting.setdefault(found, {})[str(item.event.body.get("by"))] = _signature(item.event.body)
         return ""
 
     def next(self, bundle: Digest, shipped: Digest) -> Activation:
         """Return what is signed to put a bundle in force now."""
-        return Activation(bundle, self.bundle or shipped, self.serial + 1)
+        return Activation(bundle, self.bundle or shipped, self.serial + 1, self.guard)
 
     def before(self) -> Digest | None:
         """Return the bundle that was in force before this one, or None when nothing was ever activated."""
@@ -115,6 +123,8 @@ class InForce:
         found = _activation(item.event)
         if item.stream != STREAM or found is None:
             return f"{where} were activated outside the stream of rules, or in another form"
+        if found.guard != self.guard:
+            return f"{where} were signed for another installation"
         if found.serial != self.serial + 1 or (self.bundle is not None and found.previous != self.bundle):
             return f"{where} do not follow the ones that were in force"
         now_s = item.at // 1000
@@ -128,13 +138,17 @@ class InForce:
 
 
 def _activation(event: Event) -> Activation | None:
-    bundle, previous, serial = (event.body.get(name) for name in ("bundle", "previous", "serial"))
-    if not isinstance(bundle, str) or not isinstance(previous, str) or type(serial) is not int:
+    bundle, previous, serial, guard = (event.body.get(name) for name in ("bundle", "previous", "serial", "guard"))
+    if not isinstance(bundle, str) or not isinstance(previous, str) or not isinstance(guard, str):
         return None
-    return Activation(Digest(bundle), Digest(previous), serial)
+    return Activation(Digest(bundle), Digest(previous), serial, guard) if type(serial) is int else None
 
 
 def _signatures(event: Event) -> list[Signature]:
     said = event.body.get("signatures")
     rows = [row for row in said[:_MOST] if isinstance(row, Mapping)] if isinstance(said, list) else []
-    return [Signature(str(row.get("by")), str(row.get("envelope"))) for row in rows]
+    return [_signature(row) for row in rows]
+
+
+def _signature(row: Mapping[str, Json]) -> Signature:
+    return Signature(str(row.get("by")), str(row.get("envelope")), str(row.get("report", "")))

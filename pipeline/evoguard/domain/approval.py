@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,6 @@ def people_for(approvals: Iterable[Approval], *, digest: Digest, author: Author,
     )
 
 
-def rejected_by(approvals: Iterable[Approval], *, digest: Digest) -> str:
-    """Return the first person who rejected this digest, or an empty text. A reject has no expiry."""
-    return next((a.by for a in approvals if a.verdict == "reject" and a.kind == "person" and a.digest == digest), "")
+def rejected_by(approvals: Iterable[Approval], *, digests: Collection[Digest]) -> str:
+    """Return the first person who rejected one of these digests, or an empty text. A reject has no expiry."""
+    return next((a.by for a in approvals if a.verdict == "reject" and a.kind == "person" and a.digest in digests), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 from langgraph.types import interrupt
 
@@ -15,6 +16,12 @@ from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
 
+UNREVIEWED: dict[str, str | int | bool] = {
+    "approved": False, "bundle": "", "passed": False, "evidence": "", "scan": "", "allow": False, "decision": "",
+    "approval": "", "quorum": 0,
+}  # fmt: skip
+"""All that a review under other rules found: no gate may open on what is left of it."""
+
 
 async def approve(state: FlowState, ports: Ports) -> StepResult:
     """Record what arrived, count, and wait when nothing did. The interrupt comes last: before it there is no effect."""
@@ -26,12 +33,12 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     votes = votes_in(await ports.queries.events(f"change/{state['change']}")) + votes_of(events)
     digest, author, now = Digest(state["approval"]), proposal_of(state).author, ports.clock.now_ms() // 1000
     bundle = ports.policies.digest
-    if by := rejected_by(votes, digest=digest):
+    if by := rejected_by(votes, digests=await _asked(state, ports)):
         events.append(Event("change.rejected", {"by": by, "digest": digest}, actor=by, reason=_reason(votes, by)))
         return StepResult({"rejected": True, "outcome": "rejected"}, tuple(events))
     if bundle != state["bundle"]:
         events.append(_voided(state["bundle"], bundle))
-        return StepResult({"approved": False, "bundle": ""}, tuple(events))
+        return StepResult(UNREVIEWED, tuple(events))
     people = people_for(votes, digest=digest, author=author, now=now)
     if len(people) >= max(1, state["quorum"]):
         stored = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
@@ -40,6 +47,13 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     if not events:
         interrupt({"waiting": "approval", "wake_at": 0})
     return StepResult({"approved": False}, tuple(events))
+
+
+async def _asked(state: FlowState, ports: Ports) -> frozenset[Digest]:
+    """Return every digest of this change that people were ever asked about: a no to any of them stands."""
+    stored = await ports.queries.events(f"change/{state['change']}")
+    bodies = [item.event.body for item in stored if item.event.type == "approval.requested"]
+    return frozenset({Digest(state["approval"]), *(Digest(str(body["digest"])) for body in bodies)})
 
 
 def _voided(reviewed: str, bundle: Digest) -> Event:
@@ -139,7 +153,8 @@ async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
         if identity is None:
             raise AuthError("the voter is not registered")
         command = await ports.signer.command(str(doc["envelope"]), identity)
-        _must_be_about(command, message, state)
+        no = message.kind == "reject"
+        _must_be_about(command, message, await _asked(state, ports) if no else {state["approval"]})
     except (AuthError, InputError, KeyError, ValueError, TypeError) as err:
         return Event("approval.ignored", causation=cause, reason=str(err)[:300])
     vote: Vote = "approve" if command.purpose == "approve" else "reject"
@@ -151,10 +166,10 @@ async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
     return Event("approval.recorded", body, actor=identity.name, reason=command.detail[:300], causation=cause)
 
 
-def _must_be_about(command: Command, message: Message, state: FlowState) -> None:
+def _must_be_about(command: Command, message: Message, digests: Collection[str]) -> None:
     if command.purpose not in ("approve", "reject") or command.purpose != message.kind:
         raise InputError("the signature is not a vote")
-    if command.subject != state["approval"]:
+    if command.subject not in digests:
         raise InputError("the vote is about another digest")
     if command.expires * 1000 <= message.at:
         raise InputError("the vote had expired when it arrived")

@@ -26,8 +26,9 @@ DAY_MS = 24 * 3_600_000
 async def check(state: FlowState, ports: Ports) -> StepResult:
     """Run once; red is an answer, no isolated run is an error that leaves the gate shut."""
     proposal = proposal_of(state)
-    if over := await _over_budget(proposal, ports):
-        return StepResult(await refusal("check", [over], ports), ())
+    again = "approval" in state  # other rules came into force: it is no submission, and tells its author nothing new
+    if not again and (over := await _over_budget(proposal, ports)):
+        return StepResult({"passed": False, **await refusal("check", [over], ports)}, ())
     base = await ports.sources.files(proposal.repo, proposal.base)
     candidate = await ports.sources.files(proposal.repo, proposal.head)
     impact = await load(ports, state["impact"])

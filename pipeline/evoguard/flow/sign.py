@@ -44,10 +44,12 @@ async def attest(state: FlowState, ports: Ports, result: str, admit: Digest | No
     }
     if admit is not None:
         inputs["admit"] = admit
+    # a decision that the summary rests on was made under the bundle of then, whatever is in force now
+    bundle = as_digest(state["bundle"]) if "decision" in inputs else ports.policies.digest
     statement = vsa_statement(
         proposal=proposal,
         branch=state.get("branch", ""),
-        policy=ports.policies.digest,
+        policy=bundle,
         inputs=inputs,
         passed=result == "PASSED",
         verifier=ports.verifier,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from evoguard.domain.activation import (
     LIFE_S,
     NEEDED,
     PURPOSE,
+    STREAM,
     Activation,
     InForce,
     Signature,
@@ -26,16 +27,16 @@ from evoguard.domain.activation import (
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.events import Event, StoredEvent
 from evoguard.domain.identity import VOUCH_MARGIN_S, Command
-from evoguard.errors import AuthError, InputError
+from evoguard.errors import AuthError, InputError, IntegrityError
 from evoguard.settings import Settings
 from evoguard.views.reader import moment
-from evoguard.wiring.backtest import backtest
+from evoguard.wiring.comparing import diff
 from evoguard.wiring.desk import KeyPen
-from evoguard.wiring.rulebook import in_force, keep_to_decide_again
+from evoguard.wiring.rulebook import bundle_in_force, folder_in_force, in_force, keep_to_decide_again
 from evoguard.wiring.state import Opened
 
 SHIPPED = "shipped"
-_SHOWN_EXAMPLES = 20
+QUESTIONS, _SHOWN_EXAMPLES = 1_000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,8 @@ class Signed:
     ask: tuple[str, ...] = ()
 
 
-async def prepare(
-    settings: Settings, opened: Opened, wanted: str, *, told: Callable[[int], None] = lambda _: None
-) -> Prepared:
-    """Keep and prove a bundle, run its tests, put all recorded decisions before it.
+async def prepare(settings: Settings, opened: Opened, wanted: str, *, most: int = 0) -> Prepared:
+    """Keep and prove a bundle, run its tests, ask it and what is in force recorded and `most` made-up questions.
 
     `wanted` is a folder, the digest of a kept bundle, or `shipped`. Raises: InputError when it is in force already,
     lacks a rule of the constitution or fails its own tests; ConfigError, IntegrityError, UnavailableError.
@@ -68,15 +67,25 @@ async def prepare(
     now = in_force(opened)
     if digest == (now.bundle or shipped.digest):
         raise InputError(f"policy: {digest} is in force already", code="policy.in_force", fix="nothing is to be done")
-    kept = bundles.place(settings.state, digest)
+    activation, before = now.next(digest, shipped.digest), bundle_in_force(settings).manifest
+    constitution = _constitution(loaded.manifest, shipped)
+    passed = _tested(settings, loaded)
+    told = await diff(
+        settings, folder_in_force(settings), bundles.place(settings.state, digest), most=most or QUESTIONS, text=False
+    )
+    if (told["a"], told["b"]) != (activation.previous, digest):
+        raise InputError("policy: other rules came into force meanwhile", code="policy.overtaken", fix="look again")
+    examples = told["examples"]
+    difference = {**told, "examples": examples[:_SHOWN_EXAMPLES] if isinstance(examples, list) else []}
     report: dict[str, Json] = {
-        **now.next(digest, shipped.digest).as_json(),
+        **activation.as_json(),
         "rules": list(loaded.manifest.rules),
-        "constitution": _constitution(loaded.manifest, shipped),
-        "tests": _tested(settings, kept),
-        "backtest": await _tried(settings, kept, told),
+        "constitution": constitution,
+        "tests": {"passed": passed, "before": len(before.tests)},
+        "difference": difference,
+        "loosens": bool(told["loosens"]) or passed < len(before.tests),
     }
-    return Prepared(now.next(digest, shipped.digest), report)
+    return Prepared(activation, report)
 
 
 def sign(opened: Opened, prepared: Prepared, *, by: str, pen: KeyPen) -> Signed:
@@ -89,10 +98,10 @@ def sign(opened: Opened, prepared: Prepared, *, by: str, pen: KeyPen) -> Signed:
     if signer is None or signer.kind != "person":
         raise AuthError(f"{by} is not a registered person", code="auth.person", fix="people sign for rules")
     activation, now_s = prepared.activation, opened.clock.now_ms() // 1000
-    command = Command(PURPOSE, activation.subject, by, pen.nonce(), now_s + LIFE_S)
-    own = Signature(by, pen.sign(command))
-    read_command(own.envelope, signer)  # refuses a key that is not the person's, with the reason
     report = opened.artifacts.keep(canonical(dict(prepared.report)))
+    command = Command(PURPOSE, activation.subject, by, pen.nonce(), now_s + LIFE_S)
+    own = Signature(by, pen.sign(command), report)
+    read_command(own.envelope, signer)  # refuses a key that is not the person's, with the reason
     keep_to_decide_again(opened, bundles.kept(opened.settings.state, activation.bundle))
     _keep_way_back(opened, activation.previous)
     done = Signed(activation, (by,))
@@ -110,10 +119,25 @@ def sign(opened: Opened, prepared: Prepared, *, by: str, pen: KeyPen) -> Signed:
             )  # fmt: skip
         voices[by] = own
         done = Signed(activation, tuple(voices), () if len(voices) >= NEEDED else _others(opened, voices))
-        return activated(activation, voices.values(), report) if len(voices) >= NEEDED else filed(activation, own)
+        event = filed(activation, own) if len(voices) < NEEDED else activated(activation, voices.values())
+        _must_prove(opened, past, event)
+        return event
 
-    opened.registry.extend("policy", decision)
+    opened.registry.extend(STREAM, decision)
     return done
+
+
+def _must_prove(opened: Opened, past: tuple[StoredEvent, ...], event: Event) -> None:
+    """Refuse an event that nobody could believe later, such as one whose signatures are over when it is written."""
+    at = max(opened.clock.now_ms(), past[-1].at if past else 0)
+    stored = StoredEvent(STREAM, len(past) + 1, at, event, "", "")
+    try:
+        in_force(opened, (*past, stored))
+    except IntegrityError as err:
+        raise InputError(
+            f"policy: what would be written does not prove: {err.message}", code="policy.unproved",
+            fix="sign again; when the machine's clock is wrong, set it right first",
+        ) from err  # fmt: skip
 
 
 def status(opened: Opened) -> dict[str, Json]:
@@ -184,26 +208,15 @@ def _constitution(own: Manifest, shipped: Manifest) -> dict[str, Json]:
     return {"rules": sorted(codes), "edited": [*edited]}
 
 
-def _tested(settings: Settings, folder: Path) -> dict[str, Json]:
-    results = run_rule_tests(folder, cache_dir=settings.state / "policy-cache")
+def _tested(settings: Settings, loaded: Bundle) -> int:
+    """Return how many tests of the bundle passed. Raises: InputError when one fails."""
+    results = run_rule_tests(loaded=loaded, cache_dir=settings.state / "policy-cache")
     if failed := [name for name, passed in results if not passed]:
         raise InputError(
             f"policy: {len(failed)} of {len(results)} tests of the bundle fail, such as {failed[0]}",
             code="policy.tests_failed", fix="`evoguard policy test --bundle FOLDER` lists them",
         )  # fmt: skip
-    return {"passed": len(results)}
-
-
-async def _tried(settings: Settings, folder: Path, told: Callable[[int], None]) -> dict[str, Json]:
-    """Return how recorded decisions turn; on a guard that never decided, that nothing could be tried."""
-    try:
-        doc = await backtest(settings, bundle=folder, since_ms=0, told=told)
-    except InputError as err:
-        if err.code != "policy.no_decisions":
-            raise
-        return {"decisions": 0, "loosens": False}
-    examples = doc["examples"]
-    return {**doc, "examples": examples[:_SHOWN_EXAMPLES] if isinstance(examples, list) else []}
+    return len(results)
 
 
 def _voices(opened: Opened, now: InForce, activation: Activation, at_s: int) -> dict[str, Signature]:
@@ -239,5 +252,5 @@ def _row(item: StoredEvent) -> dict[str, Json]:
     body = item.event.body
     return {
         "serial": body["serial"], "bundle": body["bundle"], "previous": body["previous"],
-        "at": moment(item.at), "by": _people(item), "report": body.get("report", ""),
+        "at": moment(item.at), "by": _people(item),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from evoguard.errors import ConfigError, EvoguardError, InputError
 from evoguard.settings import Settings
 from evoguard.views import past
 from evoguard.wiring.reading import Reading
-from evoguard.wiring.rulebook import folder_in_force
+from evoguard.wiring.rulebook import bundle_in_force
 from evoguard.wiring.state import open_state
 
 MOST_EXAMPLES = 200
@@ -96,5 +96,7 @@ def policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
             f"policy: {bundle} is not a folder with a bundle", code="policy.bundle",
             fix="`evoguard policy build SOURCES --out FOLDER` builds one",
         )  # fmt: skip
-    cache = settings.state / "policy-cache" if bundle is None and settings.state.is_dir() else None
-    return OpaWasmPolicies(cache, folder=bundle or folder_in_force(settings))
+    if bundle is not None:
+        return OpaWasmPolicies(folder=bundle)
+    cache = settings.state / "policy-cache" if settings.state.is_dir() else None
+    return OpaWasmPolicies(cache, loaded=bundle_in_force(settings))

@@ -16,7 +16,7 @@ from evoguard.authoring.comparing import Side, Static, Turned
 from evoguard.authoring.folder import SCHEMA, is_test
 from evoguard.domain.canonical import Json
 from evoguard.domain.verdict import Decision
-from evoguard.errors import EvoguardError, InputError
+from evoguard.errors import EvoguardError, InputError, IntegrityError
 from evoguard.settings import Settings
 from evoguard.views import past
 from evoguard.wiring.authoring import bundle_folder
@@ -54,6 +54,8 @@ async def diff(
         )
     left, right = (_side(bundle_folder(path)) for path in (a, b))
     rules = tuple(OpaWasmPolicies(_cache(settings, path), folder=path) for path in (a, b))
+    if (rules[0].digest, rules[1].digest) != (left.digest, right.digest):
+        raise IntegrityError("policy bundle: it changed while it was read", code="integrity.policies", fix="try again")
     found, tried = comparing.static(left, right), _Tried()
     async for where, stage, about, question in _questions(settings, left, right, found, most):
         if question is None:

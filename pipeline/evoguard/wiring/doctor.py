@@ -29,7 +29,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
-from evoguard.wiring.rulebook import folder_in_force, opa_ready
+from evoguard.wiring.rulebook import bundle_in_force, opa_ready
 from evoguard_sandbox import Room, SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
 
@@ -175,8 +175,8 @@ def _policies(settings: Settings) -> Iterator[Part]:
     manifest = bundle.load().manifest
     detail = f"{len(manifest.rules)} rules, {len(manifest.tests)} tests"
     yield Part("policy bundle", ok=True, version=f"OPA {manifest.opa_version}", digest=manifest.digest, detail=detail)
-    if own := folder_in_force(settings):
-        found = bundle.load(own).manifest
+    found = bundle_in_force(settings).manifest
+    if found.digest != manifest.digest:
         detail = f"{len(found.rules)} rules, put in force here; the shipped constitution holds over them"
         yield Part("rules in force", ok=True, version=f"OPA {found.opa_version}", digest=found.digest, detail=detail)
     if settings.opa_url:

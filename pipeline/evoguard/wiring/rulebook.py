@@ -34,33 +34,37 @@ TOKEN_BYTES = 4_096
 
 
 def in_force(opened: Opened, stream: tuple[StoredEvent, ...] | None = None) -> InForce:
-    """Return what the log says is in force. Raises: IntegrityError when an activation does not prove."""
-    known = Registrations()
-    for item in event_log.read(opened.con, "registry"):
-        known.problem(item)
-    rules = InForce()
-    for item in event_log.read(opened.con, STREAM) if stream is None else stream:
-        if why := rules.take(item, known.people.get, read_command):
-            raise IntegrityError(
-                f"the rules in force cannot be told: {why}", code="policy.unproved",
-                fix="restore the database; `evoguard audit verify` says more",
-            )  # fmt: skip
+    """Return what the log says is in force. Raises: IntegrityError when an activation or a person does not prove."""
+    rules, known = InForce(opened.verifier()), Registrations()
+    stored = event_log.read(opened.con, STREAM) if stream is None else stream
+    registry = event_log.read(opened.con, "registry") if stored else ()
+    problems = [why for item in registry if (why := known.problem(item))]
+    problems += [why for item in stored if (why := rules.take(item, known.people.get, read_command))]
+    if problems:
+        raise IntegrityError(
+            f"the rules in force cannot be told: {problems[0]}", code="policy.unproved",
+            fix="restore the database; `evoguard audit verify` says more",
+        )  # fmt: skip
     return rules
 
 
-def folder_in_force(settings: Settings) -> Path | None:
-    """Return where the bundle in force is kept, or None for the one that ships. Raises: IntegrityError, ConfigError."""
+def bundle_in_force(settings: Settings) -> Bundle:
+    """Return the bundle in force, proved; the shipped one where no guard is set up. Raises: IntegrityError."""
+    shipped = bundle.load()
     if not settings.database.exists():
-        return None
+        return shipped
     opened = open_state(settings)
     try:
         digest = in_force(opened).bundle
     finally:
         opened.close()
-    if digest is None or digest == bundle.load().manifest.digest:
-        return None
-    bundles.kept(settings.state, digest)
-    return bundles.place(settings.state, digest)
+    return shipped if digest in (None, shipped.manifest.digest) else bundles.kept(settings.state, Digest(str(digest)))
+
+
+def folder_in_force(settings: Settings) -> Path | None:
+    """Return where the bundle in force is kept, or None for the one that ships. Raises: IntegrityError, ConfigError."""
+    digest = bundle_in_force(settings).manifest.digest
+    return None if digest == bundle.load().manifest.digest else bundles.place(settings.state, digest)
 
 
 def exported_for_opa(settings: Settings, folder: Path | None) -> tuple[Digest, bytes]:
@@ -68,8 +72,8 @@ def exported_for_opa(settings: Settings, folder: Path | None) -> tuple[Digest, b
 
     Raises: IntegrityError, ConfigError.
     """
-    folder = folder or folder_in_force(settings)
-    return bundle.load(folder).manifest.digest, exported(folder)
+    loaded = bundle.load(folder) if folder is not None else bundle_in_force(settings)
+    return loaded.manifest.digest, exported(loaded, bundle.sources(folder or folder_in_force(settings)))
 
 
 class Rulebook:
@@ -95,7 +99,7 @@ class Rulebook:
         loaded = self.shipped.bundle if shipped else bundles.kept(settings.state, digest)
         if settings.opa_url:
             return OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file))
-        return self.shipped if shipped else OpaWasmPolicies(self._cache, folder=bundles.place(settings.state, digest))
+        return self.shipped if shipped else OpaWasmPolicies(self._cache, loaded=loaded)
 
     def version(self) -> int:
         """Return a number that grows with every activation; nothing is proved by it."""
@@ -145,7 +149,7 @@ class RulesNow:
 
 def opa_ready(settings: Settings) -> Digest:
     """Return the bundle in force when the OPA server that settings name has it. Raises: EvoguardError."""
-    loaded = bundle.load(folder_in_force(settings))
+    loaded = bundle_in_force(settings)
     asyncio.run(OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file)).ready())
     return loaded.manifest.digest
 

@@ -122,7 +122,7 @@ def test_one_person_voting_often_is_one_person():
 
 
 def test_a_reject_has_no_expiry():
-    assert rejected_by([Approval("ann", "person", DIGEST, "reject", 1, 2)], digest=DIGEST) == "ann"
+    assert rejected_by([Approval("ann", "person", DIGEST, "reject", 1, 2)], digests={DIGEST}) == "ann"
 
 
 @pytest.mark.parametrize(

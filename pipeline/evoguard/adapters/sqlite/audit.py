@@ -46,7 +46,7 @@ class _Pass:
     bad_streams: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     known: Registrations = field(default_factory=Registrations)
-    rules: InForce = field(default_factory=InForce)
+    rules: InForce = field(default_factory=lambda: InForce(""))
     events: int = 0
 
     def take(self, row: Sequence[object]) -> None:
@@ -101,7 +101,8 @@ async def verify(
 
 def _walk(con: sqlite3.Connection, replay: Replay, signed: Sequence[Root]) -> tuple[_Pass, list[str]]:
     """Walk all events; return the walk, and every root whose heads are not what the log had at its place."""
-    walked, changed = _Pass(replay), []
+    row = con.execute("select value from meta where name='verifier'").fetchone()
+    walked, changed = _Pass(replay, rules=InForce(str(row[0]) if row else "")), []
     waiting = sorted(signed, key=lambda root: root.seq, reverse=True)
 
     def settle(before: float) -> None:

@@ -15,6 +15,7 @@ STATUS: Mapping[str, str] = {
     "candidate.checked": "checked",
     "change.judged": "judged",
     "approval.requested": "waiting for approval",
+    "approval.voided": "filed",
     "change.approved": "approved",
     "change.admitted": "admitted",
     "change.attested": "signed",

@@ -21,6 +21,8 @@ class Registrations:
     """Who is registered so far, by the log alone; feed it every event in order."""
 
     people: dict[str, Identity] = field(default_factory=dict)
+    """Only those whose registration proves: who was written in past the front desk speaks for nothing."""
+    names: set[str] = field(default_factory=set)
 
     def problem(self, item: StoredEvent) -> str:
         """Take in one event; return what is wrong with it as a registration, or an empty text."""
@@ -32,13 +34,16 @@ class Registrations:
         where = f"{item.stream} version {item.version}: {kind} {added.name[:60]}"
         if item.stream != STREAM:
             return f"{where} was registered outside the registry"
+        if added.name in self.names:
+            return f"{where} was registered before"
         needed = sponsors_needed(kind, people=len(self.people), first=not self.people)
         voices = {v.by for v in _vouches(item, added) if self._counts(v, at_s=item.at // 1000)}
+        if len(voices) < needed:
+            return f"{where} was registered with {len(voices)} of {needed} signatures of registered people"
+        self.names.add(added.name)
         if kind == "person":
             self.people[added.name] = added
-        if len(voices) >= needed:
-            return ""
-        return f"{where} was registered with {len(voices)} of {needed} signatures of registered people"
+        return ""
 
     def _counts(self, vouch: Vouch, *, at_s: int) -> bool:
         """Tell whether a vouch counted when the event was written, with the key that earlier events registered."""
