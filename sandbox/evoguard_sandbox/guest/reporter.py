@@ -73,6 +73,7 @@ class Reporter:
         self.tell = tell
         self.most: int = order["tests"]
         self.seed: int | None = order["seed"]
+        self.draws: int = order["draws"]
         self.without: set[str] = {*order["without"]}
         self.before = before
         self.plugged = Plugged(order["plugins"], machinery)
@@ -156,8 +157,14 @@ class Reporter:
         """Remember which test comes after this one: the host names it if it does not end."""
         self.next = nextitem.nodeid[:ID_CHARS] if nextitem is not None else ""
 
-    def pytest_runtest_logstart(self) -> None:
-        """Remember how often something could not be done apart from the code so far."""
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Have what the test draws follow the host's seed; remember how often something could not be done apart.
+
+        Two runs of one seed draw the same, so that what differs between them is the code's doing and no luck.
+        """
+        random.seed(f"{self.draws} {nodeid}")
+        if (hypothesis := sys.modules.get("hypothesis.core")) is not None:
+            hypothesis.global_force_seed = self.draws  # type: ignore[attr-defined]  # as its own --hypothesis-seed does
         if self.link is not None:
             self.unsplit = self.link.unsplit
             self.link.begin()

@@ -53,7 +53,7 @@ class Ask:
     targets: Sequence[str] = ()
     shuffled: bool = False
     seed: int | None = None
-    """The order of the shuffled tests; None for one that is drawn for this run."""
+    """The order of the shuffled tests, and what tests draw; None for one that is drawn for this run."""
     packages: Sequence[str] = ()
     """For a split run: the top-level names that live in the other process."""
     questions: int = 0
@@ -159,13 +159,15 @@ class Runs:
 
     def _order(self, ask: Ask, token: str) -> Order:
         rows, contents = wire(ask.tree, ask.kept)
+        seed = drawn_seed() if ask.seed is None else ask.seed
         told = {
             "token": token,
             # A module that cannot be collected apart from the code must not stop the others.
             "args": [*self._args(ask), *(["--continue-on-collection-errors"] if ask.packages else [])],
             "tests": self.limits.tests,
             "own": [] if ask.packages else self.own,
-            "seed": (drawn_seed() if ask.seed is None else ask.seed) if ask.shuffled else None,
+            "seed": seed if ask.shuffled else None,
+            "draws": seed,
             "split": list(ask.packages),
             "questions": ask.questions,
             "kinds": None if ask.kinds is None else dict(ask.kinds),
