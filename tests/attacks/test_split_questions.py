@@ -97,10 +97,10 @@ def test_what_asks_too_much_or_waits_too_long_or_comes_too_late_is_left_beside_t
     assert _apart_in_time(plain, None, 120) == frozenset()
 
 
-MANY = 400
+LARGE_TESTS = 400
 LARGE = "import calc\n" + "".join(
     f"\ndef test_{n}():\n    for n in range(500):\n        calc.add(n, 1)\n    assert calc.add({n}, 1) == {n + 1}\n"
-    for n in range(MANY)
+    for n in range(LARGE_TESTS)
 )
 
 
@@ -110,5 +110,5 @@ async def test_of_a_suite_that_is_too_large_to_run_apart_a_part_does(room, monke
     for code in (CODE + "# a comment\n", WRONG):
         seen = await run(Suite(files(CODE, LARGE), files(code, LARGE)), limits=limits, room=room)
         told.append((seen.verdict, seen.assurance))
-        assert 0 < seen.split < MANY or code == WRONG
+        assert 0 < seen.split < LARGE_TESTS or code == WRONG
     assert told == [("pass", "visible-only"), ("fail", "visible-only")]
