@@ -191,7 +191,7 @@ class Worker:
             self._running.pop(change, None)
 
     async def _advance(self, change: str) -> None:
-        rules = self.rules()
+        rules = self._rules_seen
         try:
             done = await self.drive(change)
         except IntegrityError as err:
@@ -202,9 +202,9 @@ class Worker:
             await self._retry(change, err)
         else:
             self._failures.pop(change, None)
-            if not done.outcome:  # rules that came into force during the drive must not wait for the next look
+            if not done.outcome:  # rules seen during the drive had it woken at once: that must not be put off here
                 at_ms = done.wake_at or self.clock.now_ms() + LOOK_AGAIN_MS
-                await self.waker.at(change, at_ms if self.rules() == rules else 0)
+                await self.waker.at(change, at_ms if self._rules_seen == rules else 0)
 
     async def _retry(self, change: str, err: Exception) -> None:
         failed = self._failures[change] = self._failures.get(change, 0) + 1

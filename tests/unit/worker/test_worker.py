@@ -189,3 +189,37 @@ async def test_a_repository_that_is_broken_keeps_no_kill_from_being_written_down
     worker.raise_epoch = broken
     await _rounds(worker, 1)
     assert table.messages == [("one", "kill")]
+
+
+async def test_rules_that_come_into_force_during_a_drive_wake_its_change_again():
+    table, seen = Table({"waits": 0}), [1]
+    ends = asyncio.Event()
+
+    async def drive(change: str) -> Advance:
+        await ends.wait()
+        return Advance(wake_at=10**15)
+
+    worker = a_worker(table, drive)
+    worker.rules = lambda: seen[-1]
+    await _rounds(worker, 2)
+    seen.append(2)
+    await _rounds(worker, 1)
+    ends.set()
+    await asyncio.gather(*worker._running.values())
+    assert table.due["waits"] == 0
+
+
+async def test_rules_that_nobody_can_read_keep_no_change_from_being_driven():
+    table, driven = Table({"rollout-1": 0}), []
+
+    async def drive(change: str) -> Advance:
+        driven.append(change)
+        return Advance(wake_at=10**15)
+
+    def unreadable() -> int:
+        raise RuntimeError("the table cannot be read")
+
+    worker = a_worker(table, drive)
+    worker.rules = unreadable
+    await _rounds(worker)
+    assert (driven, table.due["rollout-1"]) == (["rollout-1"], 10**15)
