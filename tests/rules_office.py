@@ -84,3 +84,8 @@ class Office:
 
     def active(self) -> str:
         return self.book().policies().digest
+
+
+def loosened(folder: Path) -> Path:
+    """Make a bundle whose data say that hardly a path is a guard path and one person is enough."""
+    return edited(folder, {"guard": {"globs": ["{nothing,nothing/**}"], "people": 1}})

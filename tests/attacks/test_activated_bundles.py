@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +15,8 @@ from evoguard.bundle import load
 from evoguard.errors import EvoguardError, InputError
 from evoguard.wiring import activating
 from evoguard.wiring.rulebook import in_force
-from rules_office import Office
+from rules_office import loosened
 from unit.cli.test_ruling import edited
-
-
-@pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
-    """Return an office in which the bundles' own tests take no time."""
-    monkeypatch.setattr(activating, "run_rule_tests", lambda *_, **__: [("told/to/pass", True)])
-    monkeypatch.setattr(activating, "QUESTIONS", 20)
-    made = Office(tmp_path)
-    yield made
-    made.opened.close()
-
-
-def loosened(folder: Path) -> Path:
-    """Make a bundle whose data say that hardly a path is a guard path and one person is enough."""
-    return edited(folder, {"guard": {"globs": ["{nothing,nothing/**}"], "people": 1}})
 
 
 async def test_the_constitution_that_ships_holds_over_any_bundle(office):

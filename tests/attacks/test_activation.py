@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +21,6 @@ from evoguard.wiring import activating
 from evoguard.wiring.rulebook import RulesNow, in_force
 from rules_office import LATER, SHIPPED, Office, locks
 from unit.cli.test_ruling import edited
-
-
-@pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
-    """Return an office in which the bundles' own tests take no time."""
-    monkeypatch.setattr(activating, "run_rule_tests", lambda *_, **__: [("told/to/pass", True)])
-    monkeypatch.setattr(activating, "QUESTIONS", 20)
-    made = Office(tmp_path)
-    yield made
-    made.opened.close()
 
 
 def test_two_people_put_rules_in_force_and_two_take_them_back(office):

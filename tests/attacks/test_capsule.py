@@ -27,7 +27,7 @@ from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
 from evoguard.wiring.capsule import pack
 from house import House
-from unit.cli.test_ruling import edited
+from rules_office import loosened
 
 TOOL = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 Doc = dict[str, Any]
@@ -316,8 +316,7 @@ async def test_rules_that_are_kept_nowhere_are_said_so(house, doc, monkeypatch):
 def loose(folder: Path) -> OpaWasmPolicies:
     """Return rules that know hardly a guard path."""
     home = folder / "own"
-    guard = {"guard": {"globs": ["{nothing,nothing/**}"], "people": 1}}
-    return OpaWasmPolicies(folder=home if home.exists() else edited(home, guard))
+    return OpaWasmPolicies(folder=home if home.exists() else loosened(home))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,6 @@ from real_house import RealHouse
 
 VERIFY = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 pytestmark = pytest.mark.needs_gvisor
-
-
-@pytest.fixture
-def real(tmp_path: Path) -> Iterator[RealHouse]:
-    house = RealHouse.make(tmp_path)
-    yield house
-    house.close()
 
 
 def _git(repo: Path, *words: str) -> str:

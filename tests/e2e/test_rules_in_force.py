@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,10 @@ from evoguard.bundle import load
 from evoguard.wiring import activating
 from evoguard.wiring.capsule import capsule
 from real_house import RealHouse
-from unit.cli.test_ruling import edited
+from rules_office import locks
 
 VERIFY = Path(__file__).parents[2] / "deploy" / "tools" / "verify_capsule.py"
 pytestmark = pytest.mark.needs_gvisor
-
-
-@pytest.fixture
-def real(tmp_path: Path) -> Iterator[RealHouse]:
-    house = RealHouse.make(tmp_path)
-    yield house
-    house.close()
 
 
 async def activate(real: RealHouse, bundle: Path) -> str:
@@ -35,17 +26,11 @@ async def activate(real: RealHouse, bundle: Path) -> str:
     return prepared.activation.bundle
 
 
-def more_locks(folder: Path, *names: str) -> Path:
-    """Make a bundle that knows more lock files and is otherwise as it ships."""
-    known = json.loads(load().data)["change"]["locks"]
-    return edited(folder, {"change": {"locks": sorted([*known, *names])}})
-
-
 async def test_a_change_that_waits_is_reviewed_again_and_released_under_the_new_rules(real: RealHouse) -> None:
     change = await real.propose("p1")
     async with real.worker():
         await real.until(change, "waiting for approval")
-        mine = await activate(real, more_locks(real.folder / "mine", "mix.lock"))
+        mine = await activate(real, locks(real.folder / "mine", "mix.lock"))
         for _ in range(600):
             if (await real.story(change)).count("approval.requested") == 2:
                 break

@@ -34,7 +34,7 @@ class FileArtifacts:
                 _make_folders(self._folder, path.parent)
                 durable.write(path.parent, path.name, raw, mode=0o600, replace=True)
             else:
-                _sync(path.parent)
+                durable.sync(path.parent)
         except OSError as err:
             raise UnavailableError(
                 "artifacts", f"nothing was stored: {err.strerror}", fix="free space in, or mend, the artifacts folder"
@@ -74,12 +74,4 @@ def _make_folders(top: Path, leaf: Path) -> None:
     for folder in (top, leaf.parent, leaf):
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+            durable.sync(folder.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from evoguard.cli import exit_codes
-from evoguard.cli.session import As, Session, SignWith, run, verb
+from evoguard.cli.session import As, Session, SignWith, confirmed, run, verb
 from evoguard.cli.text import facts, line, note, table
 
 if TYPE_CHECKING:
-    from evoguard.wiring.activating import Prepared, Signed
+    from evoguard.wiring.activating import Signed
 
 Row = Mapping[str, object]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal.")]
@@ -110,8 +109,7 @@ def _activate(session: Session, wanted: str, person: str, key: Path | None, *, d
     from evoguard.cli.progress import progress
     from evoguard.errors import InputError
     from evoguard.wiring import activating
-    from evoguard.wiring.desk import KeyPen
-    from evoguard.wiring.keys import ProvedPen
+    from evoguard.wiring.keys import pen_of
 
     if not dry_run and (not person or key is None):
         raise InputError("policy: nobody signs this", code="usage", fix="pass --as NAME --sign-with KEY, or --dry-run")
@@ -121,10 +119,11 @@ def _activate(session: Session, wanted: str, person: str, key: Path | None, *, d
         if dry_run or key is None:
             session.answer({**prepared.report, "signed": False}, lambda: _report(prepared.report))
             return exit_codes.DONE
-        _agreed(prepared, sure=yes)
-        identity = opened.queries.identity_now(person)
-        pen = ProvedPen(key, identity) if identity is not None else KeyPen(key)
-        done = activating.sign(opened, prepared, by=person, pen=pen)
+        note("this is what you sign:")
+        _report(prepared.report, to_stderr=True)
+        if not yes:
+            confirmed("Sign this?", fix="pass --yes")
+        done = activating.sign(opened, prepared, by=person, pen=pen_of(opened, person, key))
     doc = {**prepared.report, "signed": True, "signed_by": list(done.by), "ask": list(done.ask),
            "in_force": not done.ask}  # fmt: skip
     session.answer(doc, lambda: _became(done))
@@ -132,20 +131,6 @@ def _activate(session: Session, wanted: str, person: str, key: Path | None, *, d
         note(f"next: {' or '.join(done.ask)} looks at the same and signs, within 7 days:")
         note(f"  evoguard policy activate {done.activation.bundle} --as NAME --sign-with KEY")
     return exit_codes.WAITING if done.ask else exit_codes.DONE
-
-
-def _agreed(prepared: Prepared, *, sure: bool) -> None:
-    """Show what is signed; ask at a terminal. Raises: InputError for a no, or when nobody can be asked."""
-    from evoguard.errors import InputError
-
-    note("this is what you sign:")
-    _report(prepared.report, to_stderr=True)
-    if sure:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError("there is no terminal to ask at", code="approval.unasked", fix="pass --yes")
-    if not typer.confirm("Sign this?", err=True):
-        raise InputError("not signed", code="approval.declined")
 
 
 def _report(doc: Row, *, to_stderr: bool = False) -> None:

@@ -153,8 +153,7 @@ def policy_test(
     chosen = one_of(form, TEST_FORMATS, session)
     if folder is not None and bundle is not None:
         raise InputError("a folder and --bundle name two things to test", code="usage", fix="leave one of them out")
-    tested = _folder_tests(folder, opa) if folder is not None else _bundle_tests(session, bundle)
-    doc, cases = tested
+    doc, cases = _folder_tests(folder, opa) if folder is not None else _bundle_tests(session, bundle)
     if chosen == "junit":
         from evoguard.authoring import reports
 

@@ -13,8 +13,7 @@ from evoguard.cli.text import facts, line, note, table
 
 if TYPE_CHECKING:
     from evoguard.views.reader import Doc
-    from evoguard.wiring.desk import KeyPen, Registered
-    from evoguard.wiring.state import Opened
+    from evoguard.wiring.desk import Registered
 
 PublicKey = Annotated[Path, typer.Option("--key", metavar="PUB", help="The public key file (FILE.pub).")]
 Sponsor = Annotated[str, typer.Option("--as", metavar="PERSON", help="A registered person who vouches for this.")]
@@ -120,10 +119,11 @@ def _add(
 ) -> int:
     from evoguard.cli.files import KEY_BYTES, contents
     from evoguard.wiring.desk import register
+    from evoguard.wiring.keys import pen_of
 
     public = contents(key, "the public key", KEY_BYTES)
     with session.opened() as opened:
-        pen = _sponsor_pen(opened, by, sign_with)
+        pen = pen_of(opened, by, sign_with) if sign_with is not None else None
         done = register(opened, kind, name, public, by=by, pen=pen)
     doc = {
         "name": name, "kind": kind, "fingerprint": done.fingerprint, "by": done.by, "registered": not done.ask,
@@ -144,16 +144,6 @@ def _became(kind: str, name: str, done: Registered) -> str:
     if not done.ask:
         return f"{kind} {name} registered, key {done.fingerprint}"
     return f"{kind} {name} is NOT registered yet: {done.by} vouched for key {done.fingerprint}; one more person must"
-
-
-def _sponsor_pen(opened: Opened, by: str, sign_with: Path | None) -> KeyPen | None:
-    from evoguard.wiring.desk import KeyPen
-    from evoguard.wiring.keys import ProvedPen
-
-    if sign_with is None:
-        return None
-    identity = opened.queries.identity_now(by) if by else None
-    return ProvedPen(sign_with, identity) if identity is not None else KeyPen(sign_with)
 
 
 def _list(session: Session, kind: Literal["person", "agent"]) -> int:

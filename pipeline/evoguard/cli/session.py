@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json as jsonlib
 import os
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,16 @@ def run(work: Coroutine[object, object, T]) -> T:
     import asyncio
 
     return asyncio.run(work)
+
+
+def confirmed(question: str, *, fix: str) -> None:
+    """Ask at a terminal before something is signed. Raises: InputError for a no, or when nobody can be asked."""
+    from evoguard.errors import InputError
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InputError("there is no terminal to ask at", code="approval.unasked", fix=fix)
+    if not typer.confirm(question, err=True):
+        raise InputError("not signed", code="approval.declined")
 
 
 def verb(app: typer.Typer, name: str, *, example: str, hidden: bool = False) -> Callable[[Command], Command]:

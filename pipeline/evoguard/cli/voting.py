@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evoguard.cli import exit_codes
-from evoguard.cli.session import As, Session, SignWith, run, verb
+from evoguard.cli.session import As, Session, SignWith, confirmed, run, verb
 from evoguard.cli.text import line, note
 
 if TYPE_CHECKING:
@@ -99,13 +98,8 @@ async def _vote(opened: Opened, doc: dict[str, object], person: str, key: Path, 
 def _agreed(doc: dict[str, object], *, sure: bool) -> None:
     """Show what is signed; ask at a terminal. Raises: InputError for a no, or when nobody can be asked."""
     from evoguard.cli.pages import asked_page
-    from evoguard.errors import InputError
 
     note("this is what you sign:")
     asked_page(doc, to_stderr=True)
-    if sure:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError("there is no terminal to ask at", code="approval.unasked", fix="pass --digest, or --yes")
-    if not typer.confirm("Sign this?", err=True):
-        raise InputError("not signed", code="approval.declined")
+    if not sure:
+        confirmed("Sign this?", fix="pass --digest, or --yes")

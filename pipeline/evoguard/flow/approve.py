@@ -29,11 +29,13 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     left = await ended(messages, state, ports)
     if left is not None:
         return StepResult({"withdrawn": True, "outcome": left.type.removeprefix("change.")}, (left,))
-    events = [await _recorded(message, state, ports) for message in messages]
-    votes = votes_in(await ports.queries.events(f"change/{state['change']}")) + votes_of(events)
+    stored = await ports.queries.events(f"change/{state['change']}")
+    asked = _asked(state, stored)
+    events = [await _recorded(message, state, asked, ports) for message in messages]
+    votes = votes_in(stored) + votes_of(events)
     digest, author, now = Digest(state["approval"]), proposal_of(state).author, ports.clock.now_ms() // 1000
     bundle = ports.policies.digest
-    if by := rejected_by(votes, digests=await _asked(state, ports)):
+    if by := rejected_by(votes, digests=asked):
         events.append(Event("change.rejected", {"by": by, "digest": digest}, actor=by, reason=_reason(votes, by)))
         return StepResult({"rejected": True, "outcome": "rejected"}, tuple(events))
     if bundle != state["bundle"]:
@@ -41,17 +43,16 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
         return StepResult(UNREVIEWED, tuple(events))
     people = people_for(votes, digest=digest, author=author, now=now)
     if len(people) >= max(1, state["quorum"]):
-        stored = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
-        events.append(Event("change.approved", {"by": sorted(people), "digest": digest, "approvals": stored}))
-        return StepResult({"approved": True, "approvals": stored}, tuple(events))
+        counted = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
+        events.append(Event("change.approved", {"by": sorted(people), "digest": digest, "approvals": counted}))
+        return StepResult({"approved": True, "approvals": counted}, tuple(events))
     if not events:
         interrupt({"waiting": "approval", "wake_at": 0})
     return StepResult({"approved": False}, tuple(events))
 
 
-async def _asked(state: FlowState, ports: Ports) -> frozenset[Digest]:
+def _asked(state: FlowState, stored: tuple[StoredEvent, ...]) -> frozenset[Digest]:
     """Return every digest of this change that people were ever asked about: a no to any of them stands."""
-    stored = await ports.queries.events(f"change/{state['change']}")
     bodies = [item.event.body for item in stored if item.event.type == "approval.requested"]
     return frozenset({Digest(state["approval"]), *(Digest(str(body["digest"])) for body in bodies)})
 
@@ -142,7 +143,7 @@ async def _withdrawn(message: Message, state: FlowState, ports: Ports) -> bool:
     return about and command.expires * 1000 > message.at
 
 
-async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
+async def _recorded(message: Message, state: FlowState, asked: Collection[str], ports: Ports) -> Event:
     """Return the event for one message: a vote that counts, or why it does not."""
     cause = f"inbox/{message.id}"
     try:
@@ -153,8 +154,7 @@ async def _recorded(message: Message, state: FlowState, ports: Ports) -> Event:
         if identity is None:
             raise AuthError("the voter is not registered")
         command = await ports.signer.command(str(doc["envelope"]), identity)
-        no = message.kind == "reject"
-        _must_be_about(command, message, await _asked(state, ports) if no else {state["approval"]})
+        _must_be_about(command, message, asked if message.kind == "reject" else {state["approval"]})
     except (AuthError, InputError, KeyError, ValueError, TypeError) as err:
         return Event("approval.ignored", causation=cause, reason=str(err)[:300])
     vote: Vote = "approve" if command.purpose == "approve" else "reject"

@@ -32,7 +32,7 @@ from evoguard.settings import Settings
 from evoguard.views.reader import moment
 from evoguard.wiring.comparing import diff
 from evoguard.wiring.desk import KeyPen
-from evoguard.wiring.rulebook import bundle_in_force, folder_in_force, in_force, keep_to_decide_again
+from evoguard.wiring.rulebook import folder_of, in_force, keep_to_decide_again, proved
 from evoguard.wiring.state import Opened
 
 SHIPPED = "shipped"
@@ -67,12 +67,12 @@ async def prepare(settings: Settings, opened: Opened, wanted: str, *, most: int 
     now = in_force(opened)
     if digest == (now.bundle or shipped.digest):
         raise InputError(f"policy: {digest} is in force already", code="policy.in_force", fix="nothing is to be done")
-    activation, before = now.next(digest, shipped.digest), bundle_in_force(settings).manifest
+    activation, before = now.next(digest, shipped.digest), folder_of(settings, now.bundle)
     constitution = _constitution(loaded.manifest, shipped)
     passed = _tested(settings, loaded)
-    told = await diff(
-        settings, folder_in_force(settings), bundles.place(settings.state, digest), most=most or QUESTIONS, text=False
-    )
+    tests = len(proved(settings, before).manifest.tests)
+    kept = bundles.place(settings.state, digest)
+    told = await diff(settings, before, kept, most=most or QUESTIONS, text=False)
     if (told["a"], told["b"]) != (activation.previous, digest):
         raise InputError("policy: other rules came into force meanwhile", code="policy.overtaken", fix="look again")
     examples = told["examples"]
@@ -81,9 +81,9 @@ async def prepare(settings: Settings, opened: Opened, wanted: str, *, most: int 
         **activation.as_json(),
         "rules": list(loaded.manifest.rules),
         "constitution": constitution,
-        "tests": {"passed": passed, "before": len(before.tests)},
+        "tests": {"passed": passed, "before": tests},
         "difference": difference,
-        "loosens": bool(told["loosens"]) or passed < len(before.tests),
+        "loosens": bool(told["loosens"]) or passed < tests,
     }
     return Prepared(activation, report)
 

@@ -9,6 +9,13 @@ from evoguard.adapters.signer import read_command
 from evoguard.domain.identity import Command, Identity
 from evoguard.errors import AuthError, ConfigError
 from evoguard.wiring.desk import KeyPen
+from evoguard.wiring.state import Opened
+
+
+def pen_of(opened: Opened, name: str, key: Path) -> KeyPen:
+    """Return a key file's pen, held to the identity registered under the name where there is one. Raises: AuthError."""
+    identity = opened.queries.identity_now(name) if name else None
+    return ProvedPen(key, identity) if identity is not None else KeyPen(key)
 
 
 def new_key(path: Path, *, passphrase: str = "") -> dict[str, str]:

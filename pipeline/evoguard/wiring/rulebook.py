@@ -48,23 +48,34 @@ def in_force(opened: Opened, stream: tuple[StoredEvent, ...] | None = None) -> I
     return rules
 
 
-def bundle_in_force(settings: Settings) -> Bundle:
-    """Return the bundle in force, proved; the shipped one where no guard is set up. Raises: IntegrityError."""
-    shipped = bundle.load()
+def folder_in_force(settings: Settings) -> Path | None:
+    """Return where the bundle in force is kept; None for the one that ships, also where no guard is set up.
+
+    Raises: IntegrityError when the log does not prove it; ConfigError.
+    """
     if not settings.database.exists():
-        return shipped
+        return None
     opened = open_state(settings)
     try:
-        digest = in_force(opened).bundle
+        return folder_of(settings, in_force(opened).bundle)
     finally:
         opened.close()
-    return shipped if digest in (None, shipped.manifest.digest) else bundles.kept(settings.state, Digest(str(digest)))
 
 
-def folder_in_force(settings: Settings) -> Path | None:
-    """Return where the bundle in force is kept, or None for the one that ships. Raises: IntegrityError, ConfigError."""
-    digest = bundle_in_force(settings).manifest.digest
-    return None if digest == bundle.load().manifest.digest else bundles.place(settings.state, digest)
+def folder_of(settings: Settings, digest: Digest | None) -> Path | None:
+    """Return where a bundle is kept; None for the one that ships."""
+    shipped = digest in (None, bundle.load().manifest.digest)
+    return None if digest is None or shipped else bundles.place(settings.state, digest)
+
+
+def bundle_in_force(settings: Settings) -> Bundle:
+    """Return the bundle in force, proved. Raises: as `folder_in_force`."""
+    return proved(settings, folder_in_force(settings))
+
+
+def proved(settings: Settings, folder: Path | None) -> Bundle:
+    """Return the shipped bundle, or a kept one, whose folder is called by its digest. Raises: IntegrityError."""
+    return bundle.load() if folder is None else bundles.kept(settings.state, Digest(f"sha256:{folder.name}"))
 
 
 def exported_for_opa(settings: Settings, folder: Path | None) -> tuple[Digest, bytes]:
@@ -72,8 +83,9 @@ def exported_for_opa(settings: Settings, folder: Path | None) -> tuple[Digest, b
 
     Raises: IntegrityError, ConfigError.
     """
-    loaded = bundle.load(folder) if folder is not None else bundle_in_force(settings)
-    return loaded.manifest.digest, exported(loaded, bundle.sources(folder or folder_in_force(settings)))
+    place = folder or folder_in_force(settings)
+    loaded = bundle.load(folder) if folder is not None else proved(settings, place)
+    return loaded.manifest.digest, exported(loaded, bundle.sources(place))
 
 
 class Rulebook:

@@ -16,7 +16,7 @@ from evoguard_sandbox.judging.asks import split_ask
 from evoguard_sandbox.judging.evidence import Base, Picked, function_of, green, passed, told_well
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import Site, sites
-from evoguard_sandbox.judging.runs import Ask, Runs
+from evoguard_sandbox.judging.runs import APART_S, IN_TIME, Ask, Runs
 from evoguard_sandbox.judging.together import Together
 from evoguard_sandbox.trees import Tree
 
@@ -27,8 +27,6 @@ seconds. On a candidate the others may ask so many times as many.
 """
 TOO_MANY = "more questions than a test may ask"
 """What `guest/split_link.py` says then."""
-APART_S, IN_TIME = 120.0, 0.5
-"""How long the base runs apart from the code, and in which part of it a test must end that is to run so at all."""
 LONG_MS, LONGER = 5_000, 10
 """A test that takes so long apart from the code, and so many times what it takes beside it, waits for something."""
 Trusted = Callable[[str], bool]

@@ -26,8 +26,10 @@ from evoguard_sandbox.types import Limits, Suite
 MOST_ATTEMPTS = 2
 PATIENCE, LEAST_S = 10, 60.0
 """How many times the base's own time a run may take, and what any may: a busy machine makes no red test."""
-APART_LEAST_S = 600.0
-"""What a candidate's run apart from the code may take, which is far slower: ten times what its tests were chosen by."""
+APART_S, IN_TIME = 120.0, 0.5
+"""How long the base runs apart from the code, and in which part of it a test must end that is to run so at all."""
+APART_LEAST_S = PATIENCE * IN_TIME * APART_S
+"""What a candidate's run apart from the code may take at least: it is far slower than one beside it."""
 EMPTY_CONFIG = "/dev/null"
 HARVEST = [
     "-q",
