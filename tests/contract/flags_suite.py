@@ -230,9 +230,8 @@ class House:
         return self.folder / "flags.json"
 
     def app(self, **options):
-        return build_app(
-            SqliteFlagStore(self.database), self.latches, WallClock(), bootstrap=self.bootstrap, poll_s=0.05, **options
-        )
+        given = {"bootstrap": self.bootstrap, "mark": lambda: id(self.latches.now), "poll_s": 0.05, **options}
+        return build_app(SqliteFlagStore(self.database), self.latches, WallClock(), **given)
 
     async def write(self, **changes) -> FlagState:
         state = a_flag(**changes)

@@ -89,6 +89,10 @@ class FileLatches:
             unreadable=unreadable,
         )
 
+    def mark(self) -> tuple[int, int]:
+        """Return what differs as soon as a latch or a lift was filed, replaced or removed. Raises: OSError."""
+        return os.stat(self._folder).st_mtime_ns, os.stat(self._folder / LIFTS).st_mtime_ns
+
     def _git_epoch(self) -> int:
         """Return the epoch that a kill left in git: the latch of that kill must be known, or it was taken away."""
         try:

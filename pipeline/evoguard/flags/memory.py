@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,8 @@ class Memory:
         self.copy = Copy()
         self.fresh = False
         """Whether the last look at the database succeeded."""
+        self.told: Callable[[], None] = lambda: None
+        """Called whenever what is held has changed."""
 
     async def start(self) -> None:
         """Read the bootstrap file, then the database; neither has to be there."""
@@ -71,6 +73,7 @@ class Memory:
             self._watch(newer, seen)
             if newer != self.copy:
                 self.copy = newer
+                self.told()
                 await loop.run_in_executor(self._pool, _save, self._bootstrap, newer)
             return True
 

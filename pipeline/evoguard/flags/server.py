@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import resource
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from evoguard.domain.canonical import canonical
@@ -35,30 +38,45 @@ from evoguard.flags.bounds import (
     object_of,
     refusal,
 )
+from evoguard.flags.feed import Feed
 from evoguard.flags.memory import Memory
 from evoguard.flags.store import FlagStore
 from evoguard.ports.clock import Clock
 from evoguard.ports.latches import Latches
 
 log = logging.getLogger(__name__)
+Mark = Callable[[], object]
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+SWITCH_S = 0.0005
+"""The thread that reads latches gets its turn this soon: each call to the kernel would cost it ten times as long."""
+MAX_STREAMS = 2_000
+KEEP_ALIVE_S = 10.0
+"""A stream with nothing to tell says so this often; stock SDKs give up after 30 s of silence."""
+RETRY_MS = 500
+"""How long a client that lost its stream waits before it asks again."""
 
 
 class FlagServer:
     """The endpoints over a memory copy. Latches and store have threads of their own: neither starves the other."""
 
-    def __init__(self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path) -> None:
+    def __init__(
+        self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, mark: Mark, poll_s: float
+    ) -> None:
         self._store = store
         self._clock = clock
         self._store_pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._boards = Boards(latches)
         self.memory = Memory(store, bootstrap, self._store_pool)
+        self.feed = Feed(self._boards, self._states, mark=mark, every_s=poll_s)
+        self.memory.told = self.feed.stir
+        self._last: tuple[tuple[FlagState, ...], LatchBoard, document.Page] | None = None
 
     async def features(self, request: Request) -> Response:
         """Serve what SDKs poll; 304 when they have exactly these bytes."""
         await self._authorised(request, "flags.read")
-        board = await self._boards.now()
-        page = document.features(self._states(board), board)
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
+        page = self._page_of(await self._boards.now())
+        # A Node SDK that polls changes to the stream by itself when it reads the second header.
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache", "fetch-mode": "streaming"}
         if page.etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type="application/json", headers=headers)
@@ -72,6 +90,34 @@ class FlagServer:
         if state is None:
             raise RefusedError(404, "flag.unknown", "no flag has this name")
         return Response(canonical(document.feature(state, board)), media_type="application/json")
+
+    async def streaming(self, request: Request) -> Response:
+        """Serve everything and then each change as server-sent events, a kill within milliseconds.
+
+        What is served first was read after the request came. A client that names the last event it had gets what it
+        missed. The stream ends when its token is no longer valid.
+        """
+        await self._authorised(request, "flags.read")
+        if self.feed.streams >= MAX_STREAMS:
+            raise RefusedError(503, "flags.streams_full", f"{MAX_STREAMS} streams are open", retry_s=5)
+        self._states(await self._boards.now())  # nothing known: the SDK keeps what it has
+        return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def _stream(self, request: Request) -> AsyncIterator[bytes]:
+        self.feed.join()
+        try:
+            await self.feed.look()
+            at = self.feed.known(request.headers.get("last-event-id", "")[:100])
+            yield b"retry: %d\n\n%s" % (RETRY_MS, self.feed.since(at))
+            at = self.feed.number
+            while not self.feed.ended and _key(request) in self.memory.copy.tokens:
+                if await self.feed.after(at, wait_s=KEEP_ALIVE_S):
+                    news, at = self.feed.since(at), self.feed.number
+                    yield news
+                else:
+                    yield b": still here\n\n"
+        finally:
+            self.feed.leave()
 
     async def off(self, request: Request) -> Response:
         """Serve the acknowledgement of kills: what is off right now."""
@@ -111,6 +157,13 @@ class FlagServer:
                 await asyncio.to_thread(self._store_pool.shutdown, wait=True)
         self._boards.close()
 
+    def _page_of(self, board: LatchBoard) -> document.Page:
+        """Return the page under a board; the last one is kept, for thousands ask between two changes."""
+        states = self._states(board)
+        if self._last is None or self._last[0] is not states or self._last[1] != board:
+            self._last = (states, board, document.features(states, board))
+        return self._last[2]
+
     def _states(self, board: LatchBoard) -> tuple[FlagState, ...]:
         """Return the rows to serve. Raises: RefusedError 503 when none are known, so that SDKs keep what they have.
 
@@ -124,7 +177,7 @@ class FlagServer:
     async def _authorised(self, request: Request, kind: str) -> str:
         """Return the assurance of the request's token. Raises: RefusedError 401, 403, 431 or 503."""
         check_headers(request)
-        key = sha256(request.headers.get("authorization", "").encode("utf-8", "surrogateescape")).hexdigest()
+        key = _key(request)
         found = self.memory.copy.tokens.get(key)
         if found is None and "authorization" in request.headers:
             if not await self.memory.refresh(unless_within_s=0.05):
@@ -149,23 +202,31 @@ class FlagServer:
         return Response(status_code=202)
 
 
-def build_app(store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, poll_s: float = 0.2) -> Starlette:
-    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read."""
-    server = FlagServer(store, latches, clock, bootstrap=bootstrap)
+def build_app(
+    store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, mark: Mark = int, poll_s: float = 0.2
+) -> Starlette:
+    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read.
+
+    `mark` is anything that differs once something was filed among the latches, and costs next to nothing to ask.
+    """
+    server = FlagServer(store, latches, clock, bootstrap=bootstrap, mark=mark, poll_s=poll_s)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await server.memory.start()
-        polling = asyncio.create_task(server.memory.poll(poll_s))
+        tasks = [asyncio.create_task(work) for work in (server.memory.poll(poll_s), server.feed.run())]
         try:
             yield
         finally:
-            polling.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await server.close()
 
     routes = [
         Route("/api/client/features", server.features),
         Route("/api/client/features/{name}", server.feature),
+        Route("/api/client/streaming", server.streaming),
         Route("/api/client/register", server.register, methods=["POST"]),
         Route("/api/client/metrics", server.metrics, methods=["POST"]),
         Route("/kpi", server.kpi, methods=["POST"]),
@@ -173,7 +234,27 @@ def build_app(store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Pa
         Route("/health", server.health),
     ]
     handlers = {RefusedError: _refused, InputError: _bad_input, UnavailableError: _unavailable, HTTPException: _http}
-    return Starlette(routes=routes, exception_handlers={**handlers, Exception: _broken}, lifespan=lifespan)
+    app = Starlette(routes=routes, exception_handlers={**handlers, Exception: _broken}, lifespan=lifespan)
+    app.state.end_streams = server.feed.end
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams before it ends: they would keep it waiting."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def end(self) -> None:
+        """Let open answers finish."""
+        self._app.state.end_streams()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End as a signal asks."""
+        self._app.state.end_streams()
+        super().handle_exit(sig, frame)
 
 
 async def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
@@ -182,23 +263,33 @@ async def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], 
     Raises: ConfigError for an address that is not loopback, or a port that is taken.
     """
     listener = _listen(host, port)
+    _more_files()
+    sys.setswitchinterval(SWITCH_S)
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        h11_max_incomplete_event_size=16_384, timeout_keep_alive=20, limit_concurrency=500, backlog=256,
+        h11_max_incomplete_event_size=16_384, timeout_keep_alive=20, limit_concurrency=MAX_STREAMS + 500, backlog=256,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
     if ready is not None:
         ready(int(listener.getsockname()[1]))
-    server = uvicorn.Server(config)
+    server = _Server(config, app)
     running = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
-        server.should_exit = True  # open answers are finished first
+        server.end()
         await running
         raise
     finally:
         listener.close()
+
+
+def _more_files() -> None:
+    """Let this process hold a descriptor for each stream, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_STREAMS if hard == resource.RLIM_INFINITY else min(hard, 2 * MAX_STREAMS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -219,6 +310,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigError(f"port {port} cannot be bound", code="flags.port_taken", fix="choose another port") from err
     return listener
+
+
+def _key(request: Request) -> str:
+    """Return what the request's token is kept as."""
+    return sha256(request.headers.get("authorization", "").encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _uses(doc: object, known: set[str]) -> dict[str, dict[str, int]]:

@@ -26,11 +26,13 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
     from evoguard.flags.server import build_app, serve  # the kill command shares this file and loads no web framework
 
     state_folder.check(settings.state)
+    kills = latches(settings)
     app = build_app(
         SqliteFlagStore(settings.database),
-        latches(settings),
+        kills,
         SystemClock(),
         bootstrap=settings.state / "flags.json",
+        mark=kills.mark,
     )
     await serve(app, settings.flags_host, settings.flags_port, ready=ready)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from evoguard_sandbox.judging.mutant_spots import Spot, spots
@@ -23,6 +24,9 @@ from evoguard_sandbox.judging.mutant_words import (
     rewritten,
     span,
 )
+
+MOST_REMEMBERED = 512
+"""Files whose sites are kept: the same base is mutated for each candidate, and finding them takes most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Site:
     end: Position
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def sites(path: str, source: bytes) -> tuple[Site, ...]:
     """Return every assertion of every test that can be mutated, in order; () for a file that does not parse."""
     try:

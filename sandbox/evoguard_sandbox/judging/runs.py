@@ -30,6 +30,8 @@ APART_S, IN_TIME = 120.0, 0.5
 """How long the base runs apart from the code, and in which part of it a test must end that is to run so at all."""
 APART_LEAST_S = PATIENCE * IN_TIME * APART_S
 """What a candidate's run apart from the code may take at least: it is far slower than one beside it."""
+MORE_RUNS = 1
+"""Runs at a time beyond one for each core: two halves and a pair of about one length would leave a core idle."""
 EMPTY_CONFIG = "/dev/null"
 HARVEST = [
     "-q",
@@ -95,7 +97,7 @@ class Runs:
         """How long a run may take now that the base's own time is known; None: as long as the limits say."""
         self.known: asyncio.Future[Base] | None = None
         """Where `measure` tells, to whom it may concern, what the base shows as soon as its plain run is there."""
-        self.slots = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0))))
+        self.slots = asyncio.Semaphore(len(os.sched_getaffinity(0)) + MORE_RUNS)
 
     def make(self, mode: Mode = "suite", layer_dirs: tuple[Path, ...] | None = None) -> Make:
         """Return the make of a sandbox for this suite, or for it with other dependencies."""
