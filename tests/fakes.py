@@ -18,7 +18,7 @@ from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.domain.rollout import Plan
 from evoguard.domain.scan import Hit, Scan, Standing
 from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
-from evoguard.errors import FencedError, InputError, IntegrityError
+from evoguard.errors import FencedError, InputError, IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
 from evoguard.ports.latches import Latches
 
@@ -180,6 +180,17 @@ class FakeLatches:
 
     def lift(self, latch: Latch) -> None:
         self.seen = [replace(x, lifted=True) if x.id == latch.id else x for x in self.seen]
+
+
+@dataclass
+class FakeKillPath:
+    """Armed, unless a test says why not."""
+
+    fault: str = ""
+
+    async def prove(self) -> None:
+        if self.fault:
+            raise UnavailableError("kill_path", self.fault)
 
 
 class FakeFlags:

@@ -33,6 +33,7 @@ from fakes import (
     FakeClock,
     FakeFlags,
     FakeForge,
+    FakeKillPath,
     FakeKpis,
     FakeLatches,
     FakePolicies,
@@ -62,6 +63,7 @@ class House:
     sandbox: FakeSandbox = field(default_factory=FakeSandbox)
     scanner: FakeScanner = field(default_factory=FakeScanner)
     policies: FakePolicies = field(default_factory=FakePolicies)
+    kill_path: FakeKillPath = field(default_factory=FakeKillPath)
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     forge: FakeForge = field(default_factory=FakeForge)
     pens: dict[str, Any] = field(default_factory=dict)
@@ -94,7 +96,8 @@ class House:
         self.app = build(saver)
         self.ports = Ports(
             artifacts=self.artifacts, clock=self.clock, effects=self.effects, flags=self.flags, forge=self.forge,
-            sources=self.sources, inbox=self.inbox, kpis=self.kpis, lanes=SqliteLanes(self.con), latches=self.latches,
+            sources=self.sources, inbox=self.inbox, kill_path=self.kill_path, kpis=self.kpis,
+            lanes=SqliteLanes(self.con), latches=self.latches,
             policies=self.policies, queries=self.queries, sandbox=self.sandbox, scanner=self.scanner,
             signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1),
             verifier="evoguard:test",

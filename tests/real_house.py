@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +34,7 @@ class RealHouse:
     opened: Opened
     origin: Path
     pens: dict[str, KeyPen] = field(default_factory=dict)
+    flags: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def make(cls, folder: Path) -> RealHouse:
@@ -40,13 +44,26 @@ class RealHouse:
 
         settings = Settings.load(folder / "state", {"HOME": str(folder)})
         init(settings)
-        (settings.state / "settings.toml").write_text(PACE)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
+        (settings.state / "settings.toml").write_text(f"flags_port = {port}\n{PACE}")
         settings = Settings.load(folder / "state", {"HOME": str(folder)})
         make_history(folder / "lending.git")
         house = cls(folder, settings, open_state(settings), folder / "lending.git")
+        house.serve_flags()
         house.person("alice")
         house.person("bob")
         return house
+
+    def serve_flags(self) -> None:
+        """Start the flag server: no rollout begins without one. It ends with the house."""
+        command = [sys.executable, "-m", "evoguard", "--state", str(self.settings.state), "flags", "serve"]
+        self.flags = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.settings.flags_port), timeout=1):
+                return
+            time.sleep(0.05)
+        raise AssertionError("the flag server did not start")
 
     def person(self, name: str) -> None:
         """Register a person; the first one sponsors everybody else."""
@@ -146,5 +163,8 @@ class RealHouse:
         SqliteKpis(self.opened.con).store(json.dumps(batch).encode(), "edge", now_ms=now)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """End the flag server and let go of the database."""
+        if self.flags is not None:
+            self.flags.terminate()
+            self.flags.wait()
         self.opened.close()

@@ -26,7 +26,7 @@ from evoguard.adapters.sqlite.flags import SqliteFlags, SqliteFlagStore
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.errors import FencedError, InputError
-from evoguard.flags.server import build_app, serve
+from evoguard.flags.server import Watched, build_app, serve
 from evoguard.ports.flags import Flags
 from fakes import FakeFlags
 
@@ -213,6 +213,8 @@ class House:
     read_token: str = ""
     write_token: str = ""
     self_token: str = ""
+    place: str = ""
+    """What the kill folder is called that it says it reads."""
 
     def __post_init__(self) -> None:
         with closing(connect(a_database(self.folder))) as con:
@@ -230,7 +232,8 @@ class House:
         return self.folder / "flags.json"
 
     def app(self, **options):
-        given = {"bootstrap": self.bootstrap, "mark": lambda: id(self.latches.now), "poll_s": 0.05, **options}
+        watched = Watched(lambda: id(self.latches.now), lambda: self.place)
+        given = {"bootstrap": self.bootstrap, "watched": watched, "poll_s": 0.05, **options}
         return build_app(SqliteFlagStore(self.database), self.latches, WallClock(), **given)
 
     async def write(self, **changes) -> FlagState:

@@ -126,7 +126,8 @@ def test_a_latch_file_that_appears_is_seen_by_its_mark_long_before_the_next_look
     async def follow() -> None:
         await house.write(percent=100)
         store = SqliteFlagStore(house.database)
-        app = server.build_app(store, latches, WallClock(), bootstrap=house.bootstrap, mark=latches.mark, poll_s=3_600)
+        app = server.build_app(store, latches, WallClock(), bootstrap=house.bootstrap, poll_s=3_600,
+                               watched=server.Watched(latches.mark, str))  # fmt: skip
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ready.set_result))
         url = f"http://127.0.0.1:{await ready}"

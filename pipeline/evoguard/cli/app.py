@@ -27,8 +27,8 @@ from evoguard.cli.session import AsJson, Session, StateDir
 
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "evidence", "watch",
-    "approve", "reject", "kill", "lift", "verify", "capsule", "audit", "policy", "sandbox", "serve", "worker", "flags",
-    "bench", "demo",
+    "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox", "serve", "worker",
+    "flags", "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b

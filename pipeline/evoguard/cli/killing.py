@@ -1,7 +1,8 @@
-"""Verbs that stop and start again: kill, lift. They open no database of their own and load no flow."""
+"""Verbs that stop, start again and rehearse: kill, lift, drill. They open no database of their own and load no flow."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,7 @@ def attach(app: typer.Typer) -> None:
     example += '\nevoguard kill lending-pricing --reason "flag or component, whichever it is"'
     verb(app, "kill", example=example)(kill)
     verb(app, "lift", example="evoguard lift kill-0123456789abcdef --as bob --sign-with bob")(lift)
+    verb(app, "drill", example="evoguard drill\nevoguard drill --last --json")(drill)
 
 
 def kill(
@@ -85,6 +87,42 @@ def lift(
     if done.unreadable and not session.json:
         note(f"EVERYTHING STAYS KILLED: unreadable latches: {', '.join(done.unreadable)}")
     return exit_codes.DONE if done.lifted and not done.unreadable else exit_codes.WAITING
+
+
+def drill(
+    session: Session,
+    last: Annotated[bool, typer.Option("--last", help="Show the newest rehearsal instead of a new one.")] = False,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who rehearses; else the account's name.")] = "",
+) -> int:
+    """Rehearse the kill on a flag that nobody uses: order, latch, push to a client, and a write that must be refused.
+
+    What is served to users is not touched. The latch of the drill's own flag stays in the kill folder.
+    """
+    from evoguard.errors import InputError
+    from evoguard.wiring.drill import last_drill, run_drill
+    from evoguard.wiring.kill import account
+
+    if last:
+        found = last_drill(session.settings())
+        if found is None:
+            raise InputError("the kill was never rehearsed here", code="drill.none", fix="evoguard drill")
+        doc = {"at": found[0], **found[1]}
+    else:
+        doc = dict(run(run_drill(session.settings(), by=by or account())).as_json())
+    session.answer(doc, lambda: _rehearsed(doc))
+    return exit_codes.DONE if doc["ok"] else exit_codes.ERROR
+
+
+def _rehearsed(doc: Mapping[str, object]) -> None:
+    def ms(name: str) -> str:
+        return "NOT TOLD" if doc[name] == -1 else f"{doc[name]} ms"
+
+    line(f"{doc['kill'] or 'NOT LATCHED'}  flag {doc['flag']}")
+    line(f"  told to a client that streams  {ms('stream_off_ms')}")
+    line(f"  told to a client that polls    {ms('poll_off_ms')}")
+    line(f"  confirmed by the flag server   {'yes' if doc['acknowledged'] else 'NO'}")
+    line(f"  turning it on again            {'refused' if doc['refused'] else 'NOT REFUSED'}")
+    note(f"THE KILL DOES NOT WORK: {doc['fault']}" if doc["fault"] else "the kill works on this machine")
 
 
 def scopes(what: str) -> list[tuple[Scope, str]]:

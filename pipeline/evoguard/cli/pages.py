@@ -28,9 +28,12 @@ def overview_page(doc: Doc) -> None:
         )
     if unreadable := rows_of(doc["unreadable_latches"]):
         line(f"EVERYTHING IS KILLED: unreadable latches: {', '.join(str(name) for name in unreadable)}")
-    if kills := docs_of(doc["kills"]):
+    kills = docs_of(doc["kills"])
+    if drills := sum(bool(kill["drill"]) for kill in kills):
+        facts([("drills", f"{drills} made-up flags stay killed")])
+    if real := [kill for kill in kills if not kill["drill"]]:
         names = ("kill", "scope", "name", "by", "at", "reason")
-        table(names, ([kill[name] for name in names] for kill in kills))
+        table(names, ([kill[name] for name in names] for kill in real))
 
 
 def story_page(doc: Doc) -> None:

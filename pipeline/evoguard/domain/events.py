@@ -21,6 +21,7 @@ KNOWN = frozenset(
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
         "release.reverted", "author.held", "change.killed", "change.known_good", "change.reverted",
         "registry.initialised", "person.added", "agent.added", "kill.recorded", "kill.lifted", "author.released",
+        "kill.drilled",
     }
 )  # fmt: skip
 

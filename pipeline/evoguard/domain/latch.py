@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,10 @@ MAX_EPOCH = 2**40
 """No installation kills that often; a latch with a higher number was made to end the numbering."""
 MAX_LEAP = 1_000_000
 """How far one latch may be above every number that is trusted without it."""
+
+DRILL_FLAG = "drill-"
+"""What the flag of a rehearsal is called, with twelve hexadecimal digits behind it."""
+_DRILL = re.compile(r"drill-[0-9a-f]{12}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,11 @@ class Latch:
         if self.scope == "all":
             return True
         return self.name == (component if self.scope == "component" else flag) and bool(self.name)
+
+    @property
+    def is_drill(self) -> bool:
+        """Tell whether it covers nothing but a flag that was made for a rehearsal."""
+        return self.scope == "flag" and bool(_DRILL.match(self.name))
 
     def as_json(self) -> dict[str, Json]:
         """Return the latch as plain JSON, as its file holds it."""

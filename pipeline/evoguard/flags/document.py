@@ -69,10 +69,11 @@ def features(states: Iterable[FlagState], board: LatchBoard) -> Page:
     return Page(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def off_list(states: Iterable[FlagState], board: LatchBoard, *, known: bool) -> dict[str, Json]:
+def off_list(states: Iterable[FlagState], board: LatchBoard, *, known: bool, folder: str = "") -> dict[str, Json]:
     """Return which flags are served on and off now and why, under which epoch: the acknowledgement of a kill.
 
-    A flag in neither list is not served, so an SDK takes it as off. `known` is false when no rows could be read yet.
+    A flag in neither list is not served, so an SDK takes it as off. `known` is false when no rows could be read yet;
+    `folder` is the kill folder's device and number, by which a worker sees that both look at the same one.
     """
     off: list[Json] = []
     on: list[Json] = []
@@ -85,7 +86,8 @@ def off_list(states: Iterable[FlagState], board: LatchBoard, *, known: bool) -> 
             )
         else:
             on.append(state.flag)
-    return {"epoch": board.epoch, "known": known, "unreadable": list(board.unreadable)[:20], "off": off, "on": on}
+    unreadable: list[Json] = [*board.unreadable[:20]]
+    return {"epoch": board.epoch, "known": known, "folder": folder, "unreadable": unreadable, "off": off, "on": on}
 
 
 def _strategy(state: FlagState) -> dict[str, Json]:

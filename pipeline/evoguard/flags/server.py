@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -45,7 +46,6 @@ from evoguard.ports.clock import Clock
 from evoguard.ports.latches import Latches
 
 log = logging.getLogger(__name__)
-Mark = Callable[[], object]
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 SWITCH_S = 0.0005
 """The thread that reads latches gets its turn this soon: each call to the kernel would cost it ten times as long."""
@@ -56,18 +56,34 @@ RETRY_MS = 500
 """How long a client that lost its stream waits before it asks again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The place that kills are filed in.
+
+    `mark` is anything that differs once something was filed there, and costs next to nothing to ask; `place` is what
+    only this place is called.
+    """
+
+    mark: Callable[[], object]
+    place: Callable[[], str]
+
+
+NOWHERE = Watched(int, str)
+
+
 class FlagServer:
     """The endpoints over a memory copy. Latches and store have threads of their own: neither starves the other."""
 
     def __init__(
-        self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, mark: Mark, poll_s: float
+        self, store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, watched: Watched, poll_s: float
     ) -> None:
         self._store = store
         self._clock = clock
         self._store_pool = ThreadPoolExecutor(4, thread_name_prefix="store")
         self._boards = Boards(latches)
         self.memory = Memory(store, bootstrap, self._store_pool)
-        self.feed = Feed(self._boards, self._states, mark=mark, every_s=poll_s)
+        self._watched = watched
+        self.feed = Feed(self._boards, self._states, mark=watched.mark, every_s=poll_s)
         self.memory.told = self.feed.stir
         self._last: tuple[tuple[FlagState, ...], LatchBoard, document.Page] | None = None
 
@@ -125,7 +141,8 @@ class FlagServer:
         board = await self._boards.now()
         copy = self.memory.copy
         return Response(
-            canonical(document.off_list(copy.flags, board, known=copy.known)), media_type="application/json"
+            canonical(document.off_list(copy.flags, board, known=copy.known, folder=self._watched.place())),
+            media_type="application/json",
         )
 
     async def health(self, _: Request) -> Response:
@@ -203,13 +220,16 @@ class FlagServer:
 
 
 def build_app(
-    store: FlagStore, latches: Latches, clock: Clock, *, bootstrap: Path, mark: Mark = int, poll_s: float = 0.2
+    store: FlagStore,
+    latches: Latches,
+    clock: Clock,
+    *,
+    bootstrap: Path,
+    watched: Watched = NOWHERE,
+    poll_s: float = 0.2,
 ) -> Starlette:
-    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read.
-
-    `mark` is anything that differs once something was filed among the latches, and costs next to nothing to ask.
-    """
-    server = FlagServer(store, latches, clock, bootstrap=bootstrap, mark=mark, poll_s=poll_s)
+    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read."""
+    server = FlagServer(store, latches, clock, bootstrap=bootstrap, watched=watched, poll_s=poll_s)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

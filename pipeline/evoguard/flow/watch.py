@@ -28,6 +28,7 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
     if ignored := late(messages):
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
+        await ports.kill_path.prove()  # nothing that could not be taken back at once is let out
         opened = Event("rollout.opened", {"percent": plan.stages[0]})
         return await _enter(state, ports, plan.stages[0], opened)
     entries = await _entries(state, ports)

@@ -10,6 +10,7 @@ from evoguard.ports.effects import Effects
 from evoguard.ports.flags import Flags
 from evoguard.ports.forge import Forge, Sources
 from evoguard.ports.inbox import Inbox
+from evoguard.ports.kill_path import KillPath
 from evoguard.ports.kpis import Kpis
 from evoguard.ports.lanes import Lanes
 from evoguard.ports.latches import Latches
@@ -46,6 +47,7 @@ class Ports:
     forge: Forge
     sources: Sources
     inbox: Inbox
+    kill_path: KillPath
     kpis: Kpis
     lanes: Lanes
     latches: Latches

@@ -64,6 +64,7 @@ def kills(board: LatchBoard) -> list[Doc]:
             "by": latch.by,
             "at": moment(latch.at * 1000),
             "signed": bool(latch.signed),
+            "drill": latch.is_drill,
         }
         for latch in board.latches
         if not latch.lifted

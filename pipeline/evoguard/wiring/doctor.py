@@ -29,12 +29,15 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
+from evoguard.wiring.drill import last_drill
 from evoguard.wiring.rulebook import bundle_in_force, opa_ready
 from evoguard_sandbox import Room, SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
 
 THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
 OLDEST_GIT = (2, 30)
+DRILL_DAYS = 30
+"""A rehearsal that is older than this says little about today."""
 START = "start `evoguard serve`"
 
 
@@ -249,13 +252,31 @@ def _kill_folder(settings: Settings) -> Iterator[Part]:
     yield Part("kill folder", ok=good, detail=detail, mend=f"chmod 770 {folder} {lifts}")
     board = flag_wiring.latches(settings).board()
     active = [
-        f"{latch.id} ({latch.scope} {latch.name})".replace(" )", ")") for latch in board.latches if not latch.lifted
+        f"{latch.id} ({latch.scope} {latch.name})".replace(" )", ")")
+        for latch in board.latches
+        if not (latch.lifted or latch.is_drill)
     ]
     if board.unreadable:
         text = f"EVERYTHING IS KILLED: unreadable: {', '.join(board.unreadable)}"
         yield Part("kills", ok=False, detail=text, mend=f"read, then remove, the file in {folder}; kills in force stay")
     else:
         yield Part("kills", ok=True, detail=f"epoch {board.epoch}, in force: {', '.join(active) or 'none'}")
+
+
+def _kill_drill(settings: Settings) -> Iterator[Part]:
+    """Look when the kill was last rehearsed; a rehearsal that failed is to be mended at once."""
+    if not (settings.state / "VERSION").exists():
+        return
+    mend, found = "evoguard drill", last_drill(settings)
+    if found is None:
+        yield Part("kill drill", ok=False, detail="the kill was never rehearsed here", mend=mend, needed=False)
+        return
+    at_ms, drill = found
+    days = max(0.0, time.time() - at_ms / 1000) / 86_400
+    shown = drill["fault"] or f"a streaming client was told in {drill['stream_off_ms']} ms"
+    good, new = not drill["fault"], days <= DRILL_DAYS
+    detail = f"{days:.1f} days ago: {shown}"
+    yield Part("kill drill", ok=good and new, detail=detail, mend=mend, needed=not good)
 
 
 def _flag_server(settings: Settings) -> Iterator[Part]:
@@ -307,5 +328,6 @@ def _private(name: str, path: Path) -> Part:
 
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
-    _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _state, _flag_server, _worker,
+    _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _state, _flag_server, _kill_drill,
+    _worker,
 )  # fmt: skip

@@ -23,7 +23,12 @@ from evoguard.settings import Settings
 
 async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve flags and take KPI batches until a signal. Raises: ConfigError for an unusable state or port."""
-    from evoguard.flags.server import build_app, serve  # the kill command shares this file and loads no web framework
+    from evoguard.adapters.kill_path import place
+    from evoguard.flags.server import (  # the kill command shares this file and loads no web framework
+        Watched,
+        build_app,
+        serve,
+    )
 
     state_folder.check(settings.state)
     kills = latches(settings)
@@ -32,7 +37,7 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
         kills,
         SystemClock(),
         bootstrap=settings.state / "flags.json",
-        mark=kills.mark,
+        watched=Watched(kills.mark, partial(place, settings.kill_dir)),
     )
     await serve(app, settings.flags_host, settings.flags_port, ready=ready)
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
+from evoguard.adapters.kill_path import ServedKills
 from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
 from evoguard.adapters.signer import LocalSigner
@@ -33,6 +35,7 @@ from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Ports
 from evoguard.settings import Settings
+from evoguard.wiring.flags import token
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
@@ -60,6 +63,9 @@ def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
         forge=GitForge(settings.repos_dir),
         sources=GitSources(settings.repos_dir),
         inbox=opened.inbox,
+        kill_path=ServedKills(
+            settings.flags_url, partial(token, settings, "flags.read"), settings.kill_dir, opened.latches
+        ),
         kpis=SqliteKpis(opened.con),
         lanes=SqliteLanes(opened.con),
         latches=opened.latches,

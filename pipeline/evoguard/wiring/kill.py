@@ -38,7 +38,7 @@ async def run_kill(
     A key that cannot be read makes it an unsigned kill. Raises: InputError for an order that is not understood.
     """
     now = int(time.time())
-    who = by or _account()
+    who = by or account()
     signed = ""
     if key is not None:
         command = Command("kill", f"{scope}:{name}", who, new_nonce(), now + SIGNED_LIFE_S, reason)
@@ -179,7 +179,8 @@ def _covered(latch: Latch, component: str, served: dict[str, str]) -> bool:
     return any(latch.covers(component=component, flag=flag) for flag in flags)
 
 
-def _account() -> str:
+def account() -> str:
+    """Return the name of the account that this runs under."""
     import pwd
 
     with suppress(KeyError):
