@@ -18,6 +18,7 @@ from evoguard.cli import (
     proving,
     reading,
     registering,
+    rollouts,
     ruling,
     running,
     sandboxing,
@@ -27,8 +28,8 @@ from evoguard.cli.session import AsJson, Session, StateDir
 
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "evidence", "watch",
-    "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox", "serve", "worker",
-    "flags", "bench", "demo",
+    "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox", "serve",
+    "worker", "flags", "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -59,7 +60,7 @@ app = typer.Typer(
     name="evoguard", cls=_Ordered, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
-for room in (registering, proposing, reading, voting, killing, proving, ruling, sandboxing, running, machine):
+for room in (registering, proposing, reading, rollouts, voting, killing, proving, ruling, sandboxing, running, machine):
     room.attach(app)
 
 

@@ -1,0 +1,159 @@
+"""A rollout as it went: who met which version, both arms' rates with bands, and the evidence beside its bounds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from evoguard.domain.canonical import Digest, Json
+from evoguard.domain.evalues import milli
+from evoguard.domain.events import StoredEvent
+from evoguard.domain.fold import Count, Fold, StageEntry, Tally
+from evoguard.domain.kpi import Arm, KpiBatch
+from evoguard.domain.rollout import Plan
+from evoguard.errors import InputError
+from evoguard.views.changes import found
+from evoguard.views.reader import Doc, Reader, moment
+
+POINTS = 72
+"""Moments that are shown: about as many as a terminal has columns."""
+BAND_Z = 1.96
+"""Bands hold 95 % at one moment. They are for the eye; decisions rest on the e-values, which hold at all moments."""
+ENDS = ("rollout.completed", "rollout.aborted", "change.killed", "change.known_good", "change.reverted")
+ENTERS = ("rollout.opened", "rollout.widened")
+
+
+class Batches(Protocol):
+    """Gives the batches of a rollout in order of arrival. Raises: UnavailableError, IntegrityError."""
+
+    async def batches(self, change: str) -> tuple[KpiBatch, ...]:
+        """Return them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the events and the approved plan say of a rollout."""
+
+    margins: Mapping[str, int]
+    entries: tuple[StageEntry, ...]
+    end: StoredEvent | None
+
+
+async def rollout(reader: Reader, kpis: Batches, change: str, *, now_ms: int, points: int = POINTS) -> Doc:
+    """Return a rollout's course at `points` moments, the last one now or when it ended.
+
+    Raises: InputError (`rollout.none`) for a change that was never rolled out; IntegrityError, UnavailableError.
+    """
+    row = await found(reader, change)
+    told = await _told(reader, change)
+    if not told.entries:
+        raise InputError(f"{change} was never rolled out", code="rollout.none", fix=f"evoguard show {change}")
+    until = told.end.at if told.end else now_ms
+    course = course_of(told.margins, told.entries, await kpis.batches(change), until, points)
+    plan = Plan((), told.margins, 0, 0, 0, 0)
+    return {
+        "change": change,
+        "status": row.status,
+        "component": row.component,
+        "flag": row.flag,
+        "ended": told.end.event.type if told.end else "",
+        "reason": told.end.event.reason if told.end else "",
+        "stages": [{"percent": e.percent, "entered": moment(e.entered_at)} for e in told.entries],
+        "abort_bound_milli": milli(plan.abort_bound),
+        "promote_bound_milli": milli(plan.promote_bound),
+        "kpis": {kpi: margin for kpi, margin in sorted(told.margins.items())},
+        "points": [point(tally) for tally in course],
+    }
+
+
+def course_of(
+    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: Sequence[KpiBatch], until: int, points: int
+) -> list[Tally]:
+    """Return what was known at evenly spaced moments from the first stage's entry to `until`.
+
+    A batch is known from its own time on, a stage from its entry on; each is taken once.
+    """
+    first = entries[0].entered_at
+    span = max(1, until - first)
+    waiting = sorted(batches, key=lambda batch: batch.at)
+    fold, at, taken = Fold(margins, entries[:1]), 0, []
+    for n in range(1, points + 1):
+        now = first + span * n // points
+        for entry in range(1, len(entries) + 1):
+            if entries[entry - 1].entered_at > now:
+                break
+            until_entry = entries[entry].entered_at if entry < len(entries) else now + 1
+            due = at
+            while due < len(waiting) and waiting[due].at < min(until_entry, now + 1):
+                due += 1
+            if len(fold.entries) < entry:
+                fold.enter(entries[:entry])
+            fold.take(waiting[at:due])
+            at = due
+        taken.append(fold.tally(now))
+    return taken
+
+
+def point(tally: Tally) -> Doc:
+    """Return one moment as plain JSON: units and bad ones of this stage by arm, rates with bands, e-values.
+
+    Rates in parts of a million, e-values in thousandths.
+    """
+    kpis: Doc = {}
+    for kpi in sorted(tally.aborts):
+        arms: Doc = {arm: _arm(tally.stage, kpi, arm) for arm in ("known_good", "candidate")}
+        kpis[kpi] = {
+            **arms,
+            "abort_e_milli": milli(tally.aborts[kpi]),
+            "promote_e_milli": milli(tally.promotes[kpi]),
+        }
+    return {
+        "at": moment(tally.now_ms),
+        "percent": tally.entries[-1].percent,
+        "known_good": tally.before.known_good + tally.stage.known_good,
+        "candidate": tally.before.candidate + tally.stage.candidate,
+        "kpis": kpis,
+    }
+
+
+def wilson(bad: int, units: int) -> tuple[float, float]:
+    """Return the 95 % band of a rate (Wilson 1927), each end from 0 to 1; (0, 1) when nothing was counted."""
+    if units <= 0:
+        return 0.0, 1.0
+    bad = min(bad, units)
+    rate, square = bad / units, BAND_Z * BAND_Z
+    middle = (rate + square / (2 * units)) / (1 + square / units)
+    half = BAND_Z * math.sqrt(rate * (1 - rate) / units + square / (4 * units * units)) / (1 + square / units)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _arm(stage: Count, kpi: str, arm: Arm) -> Doc:
+    units = stage.known_good if arm == "known_good" else stage.candidate
+    bad = stage.bad.get((kpi, arm), 0)
+    low, high = wilson(bad, units)
+    rate = _millionths(min(bad, units) / units) if units else None
+    return {"units": units, "bad": bad, "rate_ppm": rate, "low_ppm": _millionths(low), "high_ppm": _millionths(high)}
+
+
+def _millionths(rate: float) -> int:
+    """Return a rate in whole parts of a million: documents hold no fractions."""
+    return round(rate * 1_000_000)
+
+
+async def _told(reader: Reader, change: str) -> Told:
+    stored = await reader.events(f"change/{change}")
+    entries = tuple(
+        StageEntry(int(str(item.event.body["percent"])), item.at) for item in stored if item.event.type in ENTERS
+    )
+    end = next((item for item in stored if item.event.type in ENDS), None)
+    mapped = [item.event.body["impact"] for item in stored if item.event.type == "change.mapped"]
+    if not entries or not mapped:
+        return Told({}, (), None)
+    impact: dict[str, Json] = json.loads(await reader.artifact(Digest(str(mapped[-1]))))
+    component = impact["component"]
+    kpis = component.get("kpis") if isinstance(component, dict) else None
+    margins = {str(name): int(str(margin)) for name, margin in kpis.items()} if isinstance(kpis, dict) else {}
+    return Told(margins, entries, end)
