@@ -10,7 +10,7 @@ from typing import Any
 
 from evoguard.errors import InputError
 
-NAMES = ("crash", "escapes", "forgeries", "guard", "kill", "kpis", "sandbox", "scan", "suite", "suites")
+NAMES = ("abort", "crash", "escapes", "forgeries", "guard", "kill", "kpis", "sandbox", "scan", "suite", "suites")
 
 
 @dataclass(frozen=True, slots=True)

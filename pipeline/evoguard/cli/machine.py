@@ -45,6 +45,7 @@ BENCHES = {
     "guard": "what the guard itself costs a change, from submission to the first stage",
     "kpis": "a look at a rollout after a day of KPI batches",
     "scan": "the look for known faults in what a change adds",
+    "abort": "healthy rollouts aborted and bad ones found, beside the rules of other tools",
     "kill": "a kill until stock SDKs are off: streaming, polling, under load",
     "crash": "kill -9 of worker, flag server and router in a rollout",
     "sandbox": "one sandbox: from the pool, cold, its memory, its end",
