@@ -5,8 +5,8 @@ last bit; `tests/unit/rollout/whole.py` says the same without state, and a prope
 
 Two worlds must both be safe. In one, bad events belong to units that were new in their batch; then the batch's own
 share is exact. In the other, a unit comes back later and fails for the first time; then its arm follows the share
-that the flag had. So the abort test uses the larger of the two shares and the promotion test the smaller: either
-choice can only weaken the evidence for what it would allow.
+that the flag had. So both tests use the flag's share while what was counted looks like it; where it does not, the
+abort test uses the larger of the two and the promotion test the smaller: either can only weaken what it would allow.
 """
 
 from __future__ import annotations
@@ -132,13 +132,15 @@ class _Stream:
     Streams are never mixed: a candidate that blames the other arm must not thin out honest counts.
     """
 
-    __slots__ = ("_clock", "_group", "_processes", "_units")
+    __slots__ = ("_clock", "_group", "_met", "_processes", "_units")
 
     def __init__(self, kpis: Iterable[str], began_at: int) -> None:
         self._units: dict[str, set[str]] = {kpi: set() for kpi in kpis}
         self._processes = {kpi: abort_process() for kpi in self._units}
         self._group: Count | None = None
         self._clock = began_at
+        self._met: dict[int, Count] = {}
+        """Units of the closed groups of each stage, by the time when it was entered."""
 
     def take(self, batch: KpiBatch, entries: tuple[StageEntry, ...]) -> Count:
         """Return what the batch adds. A group ends with enough units for a share, when it is old, or with its stage."""
@@ -173,14 +175,20 @@ class _Stream:
 
     def _close(self, group: Count, entries: tuple[StageEntry, ...]) -> None:
         self._processes = {kpi: self._after(kpi, group, entries) for kpi in self._processes}
+        self._met[_entry_at(entries, group.at).entered_at] = self._met_with(group, entries)
         self._clock = max(self._clock, group.at)
+
+    def _met_with(self, group: Count, entries: tuple[StageEntry, ...]) -> Count:
+        """Return the units of the group's stage so far, the group's own with them."""
+        before = self._met.get(_entry_at(entries, group.at).entered_at, NOTHING)
+        return Count(0, before.known_good + group.known_good, before.candidate + group.candidate, {})
 
     def _after(self, kpi: str, group: Count, entries: tuple[StageEntry, ...]) -> EProcess:
         process = self._processes[kpi]
         if _restart_due(self._clock, group.at, entries):
             process = process.restarted()
         flagged = _entry_at(entries, group.at).percent / 100
-        return group.seen_by(process, kpi, max(group.share, flagged))
+        return group.seen_by(process, kpi, _abort_share(group, self._met_with(group, entries), flagged))
 
 
 class Fold:
@@ -286,6 +294,18 @@ def tally_of(
     fold = Fold(margins, entries)
     fold.take(once.values())
     return replace(fold.tally(now_ms), taken=len(known))
+
+
+def _abort_share(group: Count, met: Count, flagged: float) -> float:
+    """Return the flag's share while group and stage look like it (two standard deviations), else the larger.
+
+    Where units meet the candidate by the flag's share, weighing all groups by that share has expectation 1; a larger
+    one in those that look otherwise only lowers it. Each group's own share would cost a third of the evidence.
+    """
+    for seen in (group, met):
+        if seen.share > flagged + 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
+            return max(group.share, flagged)
+    return flagged
 
 
 def _restart_due(clock: int, at: int, entries: tuple[StageEntry, ...]) -> bool:

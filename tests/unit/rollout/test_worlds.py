@@ -27,11 +27,13 @@ def healthy(seed: int, world: str) -> list[KpiBatch]:
         if world == "returning":
             batches.append(returning(rng, name, at=at, share=SHARES[stage], failing=3, units=8))
         else:
-            batches.append(traffic(rng, name, at=at, units=50, share=SHARES[stage], rates=(rate, rate)))
+            # Misrouted: three times as many meet the candidate as the flag says.
+            share = min(0.9, SHARES[stage] * (3 if world == "misrouted" else 1))
+            batches.append(traffic(rng, name, at=at, units=50, share=share, rates=(rate, rate)))
     return batches
 
 
-@pytest.mark.parametrize("world", ["constant", "drift", "incident", "returning"])
+@pytest.mark.parametrize("world", ["constant", "drift", "incident", "returning", "misrouted"])
 def test_a_healthy_rollout_is_hardly_ever_aborted_however_often_one_looks(world):
     runs = 1_000
     aborted = sum(

@@ -62,12 +62,15 @@ def abort_evidence(
     for stream in streams:
         process = abort_process()
         clock = entries[0].entered_at
+        met: dict[int, Count] = {}
         for group in _groups(stream, entries, now_ms):
             if _restart_due(clock, group.at, entries):
                 process = process.restarted()
             clock = max(clock, group.at)
-            flagged = _entry_at(entries, group.at).percent / 100
-            process = group.seen_by(process, kpi, max(_share(group), flagged))
+            entry = _entry_at(entries, group.at)
+            met[entry.entered_at] = met.get(entry.entered_at, NOTHING).plus(group)
+            share = _abort_share(group, met[entry.entered_at], entry.percent / 100)
+            process = group.seen_by(process, kpi, share)
         peak = max(peak, process.peak)
     return peak
 
@@ -100,6 +103,14 @@ def _promote_share(group: Count, total: Count, flagged: float) -> float:
     for seen in (group, total):
         if _share(seen) < flagged - 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
             return min(_share(group), flagged)
+    return flagged
+
+
+def _abort_share(group: Count, met: Count, flagged: float) -> float:
+    """Return the flag's share while group and stage look like it (two standard deviations), else the larger one."""
+    for seen in (group, met):
+        if _share(seen) > flagged + 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
+            return max(_share(group), flagged)
     return flagged
 
 
