@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from evoguard import bundle
+from evoguard.adapters import go_tools
 from evoguard.authoring.builder import Builder, write
 from evoguard.authoring.opa import at_work
 from evoguard.errors import EvoguardError
@@ -26,13 +26,8 @@ SHIPPED = ROOT / "pipeline" / "evoguard" / "bundle"
 
 
 def find_opa() -> Path:
-    """Return the pinned OPA, building it when it is not in the tool cache."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "deploy/tools/get.py"), "opa"], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode or not done.stdout.strip():
-        raise SystemExit("build_policies: OPA could not be built; is Go on PATH?")
-    return Path(done.stdout.strip())
+    """Return the pinned OPA, building it when it is not in the tool cache. Raises: EvoguardError."""
+    return go_tools.get(go_tools.named("opa"), lambda text: print(text, file=sys.stderr))
 
 
 def refresh_capabilities(builder: Builder, policies: Path) -> None:

@@ -27,5 +27,5 @@ missing=
   *) exit 1;;  # what came is not what is pinned: nothing to skip
 esac
 export EVOGUARD_NIGHTLY=1 EVOGUARD_SUITES_MISSING=$missing EVOGUARD_ETCD=$etcd EVOGUARD_KUBE_APISERVER=$server
-.venv/bin/python deploy/mutate_policies.py
+.venv/bin/evoguard tools get opa >/dev/null && .venv/bin/evoguard policy mutate policies
 exec .venv/bin/python -m pytest -q -rs tests/nightly

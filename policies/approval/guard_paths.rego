@@ -10,20 +10,20 @@ import data.evoguard.lib
 code := "approval.guard_paths"
 
 deny contains lib.finding(code, "an agent may not touch a guard path", path, lib.at(["author", "kind"])) if {
-	some path in lib.guarded
 	not input.author.kind == "person"
+	some path in lib.guarded
 }
 
 deny contains lib.finding(code, $"a guard path needs {data.guard.people} people", path, $"{count(lib.people)}") if {
-	some path in lib.guarded
 	not input.stage == "review"
 	not enough_people
+	some path in lib.guarded
 }
 
 escalate contains lib.finding(code, $"a guard path needs {data.guard.people} people", path, "") if {
-	some path in lib.guarded
 	input.stage == "review"
 	input.author.kind == "person"
+	some path in lib.guarded
 }
 
 enough_people if count(lib.people) >= data.guard.people

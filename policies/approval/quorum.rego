@@ -15,8 +15,8 @@ deny contains lib.finding(code, $"{count(lib.people)} of {lib.quorum} people app
 }
 
 deny contains lib.finding(code, "a reject stands", "", vote.by) if {
-	some vote in input.approvals
 	not input.stage == "review"
+	some vote in input.approvals
 	vote.verdict != "approve"
 }
 

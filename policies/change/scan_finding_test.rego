@@ -27,9 +27,9 @@ test_a_warning_asks_people if {
 test_an_info_is_told if {
 	decision := with_hit({"severity": "info"})
 	given.allows(decision)
+	count(decision.escalate) == 0
 	some finding in decision.notes
 	finding.code == code
-	count(decision.escalate) == 0
 }
 
 test_another_severity_denies if given.denies(with_hit({"severity": "style"}), code)

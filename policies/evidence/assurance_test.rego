@@ -30,9 +30,9 @@ test_asking_for_less_loosens_nothing if {
 
 test_without_assurance if given.denies(given.judged_at_review(json.remove(given.review, ["evidence/assurance"])), code)
 
-shared(percent, split, expected) := given.reviewed({
+shared(percent, apart, expected) := given.reviewed({
 	"tighten": {"assurance": "split", "split_percent": percent},
-	"evidence": {"assurance": "visible-only", "split": split, "expected": expected, "run": expected},
+	"evidence": {"assurance": "visible-only", "split": apart, "expected": expected, "run": expected},
 })
 
 test_own_share_is_reached if given.allows(shared(30, 3, 10))

@@ -86,7 +86,10 @@ days(date) := ((((365 * (year - 1970)) + count([leap | some leap in leap_years; 
 }
 
 # Division is not among the builtins that rules may use, so the leap years are listed.
-leap_years := {year | some n in numbers.range(0, 31); year := 1972 + (4 * n)}
+leap_years contains year if {
+	some n in numbers.range(0, 31)
+	year := 1972 + (4 * n)
+}
 
 before := [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
 

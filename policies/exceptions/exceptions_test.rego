@@ -108,9 +108,9 @@ test_never_of_the_constitution if {
 }
 
 test_never_of_the_constitution_where_nobody_says_what_that_is if {
+	held := {"author": {"id": "coder", "kind": "agent", "held": true}}
+	exempt := [object.union(exemption, {"code": "author.held"})]
 	every said in [[], null, 5, "author.held", {"author": true}] {
-		held := {"author": {"id": "coder", "kind": "agent", "held": true}}
-		exempt := [object.union(exemption, {"code": "author.held"})]
 		decision := given.reviewed(held) with data.tried.exemptions as exempt with data.constitution as said
 		codes(decision.deny) == {"author.held"}
 	}

@@ -53,10 +53,19 @@ default wrong_stage(_) := {{
 wrong_stage(stage) := set() if input.stage == stage
 
 # A rule was seen when its package holds a set of denials, escalations or notes: an empty set, when it has nothing to say.
-seen contains $"{area}.{name}" if is_set(data.evoguard.rules[area][name].deny)
+seen contains $"{area}.{name}" if {
+	some area, name
+	is_set(data.evoguard.rules[area][name].deny)
+}
 
-seen contains $"{area}.{name}" if is_set(data.evoguard.rules[area][name].escalate)
+seen contains $"{area}.{name}" if {
+	some area, name
+	is_set(data.evoguard.rules[area][name].escalate)
+}
 
-seen contains $"{area}.{name}" if is_set(data.evoguard.rules[area][name].notes)
+seen contains $"{area}.{name}" if {
+	some area, name
+	is_set(data.evoguard.rules[area][name].notes)
+}
 
 rules_seen := sort(seen)

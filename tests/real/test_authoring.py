@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from evoguard import bundle
-from evoguard.authoring import folder, lint, template
+from evoguard.adapters import keys
+from evoguard.authoring import folder, lint, template, testing
 from evoguard.authoring.builder import Builder, write
 from evoguard.errors import InputError, UnavailableError
 from evoguard.wiring import authoring
@@ -158,8 +159,14 @@ def test_what_regal_calls_an_error_is_added(rules: Path, tmp_path: Path):
     regal.write_text(REGAL)
     regal.chmod(0o755)
     assert problems(rules, regal) == [("author/held.rego", 3, "regal.style.todo-comment")]
-    regal.write_text("#!/bin/sh\necho nonsense\n")
-    assert problems(rules, regal) == []
+
+
+@pytest.mark.parametrize("script", ["echo nonsense", "echo '{}'", "echo '[]'; exit 3", "exit 1", "kill -9 $$"])
+def test_a_regal_that_gives_no_answer_is_a_problem(rules: Path, tmp_path: Path, script: str):
+    regal = tmp_path / "regal"
+    regal.write_text(f"#!/bin/sh\n{script}\n")
+    regal.chmod(0o755)
+    assert [code for _, _, code in problems(rules, regal)] == ["regal.no_answer"]
 
 
 def test_a_program_that_is_not_opa_is_one_clear_error(rules: Path, tmp_path: Path):
@@ -215,6 +222,14 @@ def test_a_failed_test_is_told_with_its_place_and_nothing_is_measured(rules: Pat
     assert {file.tenths for file in found.files} == {None}
 
 
+def test_a_test_that_opa_did_not_run_is_red(rules: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = testing._tests
+    monkeypatch.setattr(testing, "_tests", lambda opa: asked(opa)[1:])
+    found = authoring.tested(rules, OPA)
+    assert (found.ok, [test.why for test in found.failed]) == (False, ["it was not run"])
+    assert {file.tenths for file in found.files} == {None}
+
+
 def test_no_test_at_all_is_refused(rules: Path):
     for path in rules.rglob("*_test.rego"):
         if path.parent.name != "given":
@@ -236,3 +251,14 @@ def test_a_rule_that_asks_for_endless_memory_is_one_clear_error(rules: Path):
         problems(rules)
     assert caught.value.code in ("policy.too_much", "unavailable.opa")
     assert caught.value.fix
+
+
+def test_a_build_is_signed_and_an_older_signature_does_not_outlive_the_next_build(rules: Path, tmp_path: Path):
+    public = keys.generate(tmp_path / "ci.key")
+    built = authoring.build(rules, tmp_path / "bundle", OPA, sign_with=tmp_path / "ci.key")
+    assert authoring.verify(tmp_path / "bundle", public) == {
+        "verified": True, "bundle": built["bundle"], "key": built["signed_with"]
+    }  # fmt: skip
+    assert authoring.build(rules, tmp_path / "bundle", OPA)["signed_with"] == ""
+    with pytest.raises(InputError, match="is not signed"):
+        authoring.verify(tmp_path / "bundle", public)

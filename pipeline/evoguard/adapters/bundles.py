@@ -9,14 +9,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from evoguard import bundle
-from evoguard.adapters import durable
+from evoguard.adapters import dsse, durable
 from evoguard.bundle import Bundle
-from evoguard.domain.canonical import Digest, as_digest
-from evoguard.errors import ConfigError, IntegrityError, UnavailableError
+from evoguard.domain.canonical import Digest, as_digest, canonical
+from evoguard.errors import AuthError, ConfigError, IntegrityError, UnavailableError
 
 FOLDER = "bundles"
 PARTS = (bundle.MANIFEST, bundle.WASM, bundle.TESTS, bundle.DATA, bundle.SCAN, bundle.SOURCES)
+SIGNED_TYPE = "application/vnd.evoguard.policy-bundle+json"
 LEFT_OVER_S = 3_600
 """So old is what a killed process left half copied."""
 
@@ -58,6 +61,55 @@ def keep(state: Path, source: Path) -> Digest:
         raise UnavailableError(
             "bundles", f"nothing was stored: {err.strerror}", fix="free space in the state folder"
         ) from err
+
+
+def signature(digest: Digest, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the signature of whoever built a bundle, over its digest."""
+    return f"{dsse.seal(SIGNED_TYPE, _signed_for(digest), key)}\n".encode()
+
+
+def signature_in(folder: Path) -> bytes | None:
+    """Return the signature beside a bundle, None where there is none. Raises: IntegrityError for no plain file."""
+    try:
+        return bundle.read_file(folder / bundle.SIGNATURE)
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise IntegrityError(
+            f"policy bundle: {bundle.SIGNATURE} cannot be read: {err.strerror}", code="integrity.signature"
+        ) from err
+
+
+def signed_by(raw: bytes, digest: Digest, known: Mapping[str, ec.EllipticCurvePublicKey]) -> str:
+    """Return whose key of `known` signed exactly this bundle.
+
+    Raises: AuthError when it is nobody's of them; InputError for another envelope; IntegrityError for another bundle.
+    """
+    envelope = dsse.strict_json(raw)
+    for name, key in known.items():
+        try:
+            body = dsse.unseal(envelope, SIGNED_TYPE, key)
+        except AuthError:
+            continue
+        if body != _signed_for(digest):
+            raise IntegrityError(
+                "policy bundle: its signature is over another bundle", code="integrity.signature",
+                fix="build it again with --sign-with, or take the bundle as it was signed",
+            )  # fmt: skip
+        return name
+    raise AuthError("policy bundle: its signature is by none of the keys that are known", code="auth.signature")
+
+
+def keep_signature(state: Path, digest: Digest, raw: bytes) -> None:
+    """Keep a signature that was proved beside the kept bundle. Raises: UnavailableError."""
+    try:
+        durable.write(place(state, digest), bundle.SIGNATURE, raw, mode=0o600, replace=True)
+    except OSError as err:
+        raise UnavailableError("bundles", f"nothing was stored: {err.strerror}", fix="free space there") from err
+
+
+def _signed_for(digest: Digest) -> bytes:
+    return canonical({"bundle": digest})
 
 
 def _placed(state: Path, aside: Path, parts: Mapping[str, bytes]) -> Digest:

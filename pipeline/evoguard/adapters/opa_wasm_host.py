@@ -61,7 +61,10 @@ class Program:
             raise UnavailableError("policies", "the bundle has no such entry point")
         try:
             instance = _Instance(self._engine, self._module, self._fuel, self._max_pages)
-            return instance.evaluate(self._entries[entrypoint], data, question)
+            try:
+                return instance.evaluate(self._entries[entrypoint], data, question)
+            finally:
+                instance.close()
         except (wt.WasmtimeError, wt.Trap, _AbortError, IndexError, ValueError, MemoryError) as err:
             raise UnavailableError("policies", "the rules gave no verdict within their bounds") from err
 
@@ -96,6 +99,10 @@ class _Instance:
         if not isinstance(result, int):
             raise ValueError("an export that returns no address")
         return result
+
+    def close(self) -> None:
+        """Give its memory back now: an error's traceback would hold it until the next one is asked."""
+        self._store.close()
 
     def abi(self) -> int:
         version = self._exports["opa_wasm_abi_version"]

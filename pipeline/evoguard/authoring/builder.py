@@ -43,8 +43,8 @@ class Builder:
             refuse(found.problems)
             texts = self.sources.texts
             parts = {
-                bundle.WASM: _wasm(opa, ENTRYPOINTS, tests=False),
-                bundle.TESTS: _wasm(opa, found.tests, tests=True),
+                bundle.WASM: wasm(opa, ENTRYPOINTS, tests=False),
+                bundle.TESTS: wasm(opa, found.tests, tests=True),
                 bundle.DATA: texts[folder.DATA].encode("utf-8"),
                 bundle.SCAN: scan_rules(texts),
             }
@@ -91,6 +91,7 @@ def write(files: dict[str, bytes], out: Path) -> None:
                 f"policy: {out} holds something that is no bundle", code="policy.folder_taken",
                 fix="name a folder that is not there yet, or one with a bundle",
             )  # fmt: skip
+        (out / bundle.SIGNATURE).unlink(missing_ok=True)  # it is of what was there before
         for name in sorted(files, key=lambda name: name == bundle.MANIFEST):
             (out / name).write_bytes(files[name])
         bundle.load(out)
@@ -102,7 +103,7 @@ def write(files: dict[str, bytes], out: Path) -> None:
         raise InputError(f"policy: what was built does not load: {err.message}", code="policy.build") from err
 
 
-def _wasm(opa: Opa, entrypoints: Iterable[str], *, tests: bool) -> bytes:
+def wasm(opa: Opa, entrypoints: Iterable[str], *, tests: bool) -> bytes:
     """Return the compiled module with these entry points."""
     entries = [flag for entry in entrypoints for flag in ("-e", entry)]
     made = "bundle.tar.gz"

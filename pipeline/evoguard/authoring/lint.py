@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evoguard.authoring import modules, probe, scan_rules, structure
+from evoguard.authoring import editor, modules, probe, scan_rules, structure
 from evoguard.authoring.builder import unformatted
 from evoguard.authoring.folder import Sources
 from evoguard.authoring.opa import Opa, at_work
@@ -19,16 +19,10 @@ from evoguard.domain.canonical import Json
 from evoguard.errors import InputError
 
 REGAL_TIMEOUT_S = 120
-NO_REGAL = "Regal was not run: no `regal` in the tool cache or on PATH (its style checks are extra)"
-REGAL_CONFIG = """# Regal's own checks of style, beside those of `evoguard policy lint`.
-rules:
-  idiomatic:
-    no-defined-entrypoint:
-      level: ignore # the build names the entry points itself
-  style:
-    line-length:
-      level: ignore
-"""
+NO_REGAL = "Regal was not run: there is none (its checks of style are extra); `evoguard tools get regal` builds it"
+NO_ANSWER = "lint again; if it stays so, remove that Regal or name another on PATH: `evoguard tools get regal`"
+CLEAN, WARNED, FOUND = 0, 2, 3
+"""How `regal lint` ends when it did its work; every other end is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +82,32 @@ def _capabilities(sources: Sources, shipped: str) -> list[Problem]:
 
 
 def _regal(opa: Opa, regal: Path, problems: list[Problem]) -> str:
-    """Add what Regal calls an error; return what is to be said of it."""
-    config = opa.home / ".regal" / "config.yaml"
+    """Add what Regal calls an error; return what is to be said of it. A Regal that gives no answer is a problem."""
+    config = opa.home / editor.REGAL
     config.parent.mkdir()
-    own = opa.sources.folder / ".regal" / "config.yaml"
-    config.write_bytes(own.read_bytes() if own.is_file() and not own.is_symlink() else REGAL_CONFIG.encode())
+    own = opa.sources.folder / editor.REGAL
+    config.write_bytes(
+        own.read_bytes() if own.is_file() and not own.is_symlink() else editor.files()[editor.REGAL].encode()
+    )
+    words = ["lint", "--format", "json", "--config-file", str(config), *opa.sources.rego(tests=True)]
+    why = ""
     try:
-        done = subprocess.run(
-            [str(regal), "lint", "--format", "json", "--config-file", str(config), *opa.sources.rego(tests=True)],
-            cwd=opa.home, capture_output=True, check=False, timeout=REGAL_TIMEOUT_S,
-        )  # fmt: skip
-        found = json.loads(done.stdout)["violations"]
-        problems += [_violation(one) for one in found if one.get("level", "error") == "error"]
+        done = subprocess.run([str(regal), *words], cwd=opa.home, capture_output=True, check=False,
+                              timeout=REGAL_TIMEOUT_S)  # fmt: skip
+        why = done.stderr.decode("utf-8", "replace").strip()[:300]
+        if done.returncode in (CLEAN, WARNED, FOUND):
+            found = json.loads(done.stdout)["violations"]
+            errors = [_violation(one) for one in found if one.get("level") != "warning"]
+            problems += errors
+            return f"Regal was run: {len(errors)} errors, {len(found) - len(errors)} warnings"
     except (OSError, subprocess.TimeoutExpired) as err:
-        return f"Regal could not be run: {type(err).__name__}"
+        why = type(err).__name__
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return "Regal was run and did not answer in its own format, so nothing of it is listed"
-    return f"Regal was run: {len(found)} remarks"
+        why = "it did not answer in its own format"
+    problems.append(
+        Problem(editor.REGAL, 0, "regal.no_answer", f"Regal gave no answer: {why or 'no reason'}", NO_ANSWER)
+    )
+    return "Regal was run and gave no answer"
 
 
 def _violation(row: dict[str, Any]) -> Problem:

@@ -1,7 +1,8 @@
 """Whether a rule's own tests would notice if it never fired, and if it always did.
 
 Each test of a rule is run again by OPA with the rule's findings replaced: by nothing at all, and by one that is always
-there. A test that was green and turns red needs the rule to fire, or to stay silent. One process asks for all rules.
+there. A test that was green and turns red needs the rule to fire, or to stay silent. One process asks for all rules, of
+each set no further than the first such test.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from evoguard.authoring.modules import RULES
 from evoguard.authoring.opa import Opa
@@ -71,7 +73,7 @@ def problems(probed: dict[str, Probed], found: Structure) -> Iterator[Problem]:
 
 
 def _program(found: Structure) -> Iterator[str]:
-    """Yield a module that tells of each green test which replaced set turns it red."""
+    """Yield a module that tells of each replaced set whether some green test turns red."""
     yield f"package {PACKAGE}\n"
     yield "told contains [] if false"
     for code, module in found.rules.items():
@@ -81,10 +83,13 @@ def _program(found: Structure) -> Iterator[str]:
 
 
 def _cases(code: str, name: str, tests: list[str]) -> Iterator[str]:
+    """Yield a rule of one value for each fault: OPA leaves it at the first body that holds, and asks no other test."""
     always = json.dumps({"code": code, "msg": "always", "path": "", "term": ""})
-    for what, forced in (("fires", "set()"), ("silent", f"{{{always}}}")):
+    for what, forced in (("fires", "set()"), ("silent", f"{{{always}}}")) if tests else ():
+        needed = f"needed_{code.replace('.', '_')}_{name}_{what}_{sha256(code.encode()).hexdigest()[:8]}"
+        yield f'told contains ["{code}", "{name}", "{what}"] if {needed}'
         for test in tests:
             yield (
-                f'told contains ["{code}", "{name}", "{what}"] if {{\n\tdata.{test} == true\n'
+                f"{needed} if {{\n\tdata.{test} == true\n"
                 f"\tnot data.{test} == true with data.{RULES}{code}.{name} as {forced}\n}}"
             )

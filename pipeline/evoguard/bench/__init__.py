@@ -10,7 +10,20 @@ from typing import Any
 
 from evoguard.errors import InputError
 
-NAMES = ("abort", "crash", "escapes", "forgeries", "guard", "kill", "kpis", "sandbox", "scan", "suite", "suites")
+NAMES = (
+    "abort",
+    "crash",
+    "escapes",
+    "forgeries",
+    "guard",
+    "kill",
+    "kpis",
+    "policy",
+    "sandbox",
+    "scan",
+    "suite",
+    "suites",
+)
 
 
 @dataclass(frozen=True, slots=True)

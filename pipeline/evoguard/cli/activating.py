@@ -141,6 +141,7 @@ def _report(doc: Row, *, to_stderr: bool = False) -> None:
         ("bundle", doc["bundle"]),
         ("in force now", doc["previous"]),
         ("change of rules", f"number {doc['serial']}"),
+        ("built by", doc["built_by"] or "not signed by whoever built it"),
         ("rules", len(cast("list[str]", doc["rules"]))),
         ("tests", f"{tests['passed']} passed, none failed; the bundle in force has {tests['before']}"),
         (

@@ -22,6 +22,7 @@ from evoguard.cli import (
     ruling,
     running,
     sandboxing,
+    tooling,
     voting,
 )
 from evoguard.cli.session import AsJson, Session, StateDir
@@ -29,7 +30,7 @@ from evoguard.cli.session import AsJson, Session, StateDir
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "evidence", "watch",
     "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox", "serve",
-    "worker", "flags", "bench", "demo",
+    "worker", "flags", "tools", "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -60,7 +61,9 @@ app = typer.Typer(
     name="evoguard", cls=_Ordered, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
-for room in (registering, proposing, reading, rollouts, voting, killing, proving, ruling, sandboxing, running, machine):
+for room in (
+    registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, running, machine,
+):  # fmt: skip
     room.attach(app)
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, cast
 
 import typer
 
-from evoguard.cli import comparing, exit_codes
+from evoguard.cli import comparing, exit_codes, mutating
 from evoguard.cli.authoring_pages import built_page, files_page, lint_page, tested_page
 from evoguard.cli.session import Session, verb
-from evoguard.cli.text import line
+from evoguard.cli.text import facts, line
 
 Tested = tuple[Mapping[str, object], list[tuple[str, str, str]]]
 """The answer, and its cases: class, name, why it failed."""
@@ -38,7 +38,12 @@ def attach(policy: typer.Typer) -> None:
     verb(policy, "lint", example=example)(policy_lint)
     example = "evoguard policy test rules\nevoguard policy test rules --format junit > rules.xml\nevoguard policy test"
     verb(policy, "test", example=example)(policy_test)
-    verb(policy, "build", example="evoguard policy build rules --out /tmp/bundle")(policy_build)
+    example = (
+        "evoguard policy build rules --out /tmp/bundle\nevoguard policy build rules --out /tmp/bundle --sign-with ci"
+    )
+    verb(policy, "build", example=example)(policy_build)
+    verb(policy, "verify", example="evoguard policy verify /tmp/bundle --key ci.pub")(policy_verify)
+    mutating.attach(policy)
     comparing.attach(policy)
 
 
@@ -134,7 +139,7 @@ def policy_test(
     bundle: Annotated[
         Path | None,
         typer.Option(
-            "--bundle", metavar="FOLDER", help="A bundle, whose compiled tests are run; else the shipped one."
+            "--bundle", metavar="FOLDER", help="A bundle, whose compiled tests are run; else the one in force."
         ),
     ] = None,
     form: Annotated[
@@ -176,16 +181,18 @@ def _folder_tests(folder: Path, opa: Path | None) -> Tested:
 
 def _bundle_tests(session: Session, bundle: Path | None) -> Tested:
     from evoguard.cli.progress import progress
-    from evoguard.wiring import proofs
+    from evoguard.wiring import proofs, rulebook
 
+    place, which = (bundle, "as named") if bundle is not None else rulebook.other_side(session.settings())
     with progress("compiling and running the rule tests"):
-        results = proofs.rule_tests(session.settings(), bundle)
+        results = proofs.rule_tests(session.settings(), place)
     failed = [name for name, passed in results if not passed]
     doc = {
         "ok": bool(results) and not failed,
         "passed": len(results) - len(failed),
         "failed": len(failed),
-        "bundle": proofs.rules(bundle)["digest"],
+        "bundle": proofs.rules(place)["digest"],
+        "bundle_is": which,
         "tests": [{"name": name, "passed": passed} for name, passed in results],
     }
     cases = [("bundle", name, "" if passed else "it is false, undefined or gave no answer") for name, passed in results]
@@ -199,6 +206,9 @@ def policy_build(
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Where the bundle goes: a new folder, or an older bundle's.")
     ],
+    sign_with: Annotated[
+        Path | None, typer.Option("--sign-with", metavar="KEY", help="Sign the bundle's digest with a private key.")
+    ] = None,
     opa: Opa = None,
 ) -> int:
     """Compile a folder of policies to a bundle: rules, tests, data, scan rules, sources, and a digest as its name."""
@@ -206,8 +216,23 @@ def policy_build(
     from evoguard.wiring import authoring
 
     with progress("compiling the rules"):
-        doc = authoring.build(folder, out, opa)
+        doc = authoring.build(folder, out, opa, sign_with=sign_with)
     session.answer(doc, lambda: built_page(doc))
+    return exit_codes.DONE
+
+
+def policy_verify(
+    session: Session,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A built bundle's folder.")],
+    *,
+    key: Annotated[Path, typer.Option("--key", metavar="PUB", help="The builder's public key, from whom you trust.")],
+) -> int:
+    """Verify a bundle as a stranger would: each file by its digest, and the signature over them with your key."""
+    from evoguard.cli.files import KEY_BYTES, contents
+    from evoguard.wiring import authoring
+
+    doc = authoring.verify(bundle, contents(key, "the public key", KEY_BYTES))
+    session.answer(doc, lambda: facts([("verified", doc["bundle"]), ("signed with", doc["key"])]))
     return exit_codes.DONE
 
 

@@ -19,7 +19,7 @@ def files_page(doc: Row, said: str) -> None:
 
 def built_page(doc: Row) -> None:
     """Print the bundle's name and what it holds."""
-    facts((name, doc[name]) for name in ("bundle", "folder", "rules", "tests", "opa"))
+    facts((name, doc[name]) for name in ("bundle", "folder", "rules", "tests", "opa", "signed_with"))
     line(f"next: `evoguard policy diff --text {doc['folder']}`, `evoguard policy backtest --bundle {doc['folder']}`")
 
 
@@ -47,7 +47,7 @@ def tested_page(doc: Row) -> None:
             place = f"{test['file']}:{test['line']}: " if "file" in test else ""
             why = f": {test['why']}" if "why" in test else ""
             line(f"  FAILED {place}{test['name']}{why}")
-    bundle = f", bundle {doc['bundle']}" if "bundle" in doc else ""
+    bundle = f", bundle {doc['bundle']}, {doc['bundle_is']}" if "bundle" in doc else ""
     line(f"{doc['passed']} passed, {doc['failed']} failed{bundle}")
     if files and doc["failed"]:
         line("coverage was not measured: it is when all tests are green")

@@ -26,7 +26,7 @@ def attach(policy: typer.Typer) -> None:
 def policy_diff(
     session: Session,
     first: Annotated[
-        Path, typer.Argument(metavar="A", help="A bundle's folder; named alone it is B, and A the one that ships.")
+        Path, typer.Argument(metavar="A", help="A bundle's folder; named alone it is B, and A the one in force.")
     ],
     second: Annotated[Path | None, typer.Argument(metavar="B", help="The bundle that is looked at.")] = None,
     *,
@@ -45,11 +45,13 @@ def policy_diff(
     were tried, not of all there are; the constitution that ships holds over B as well, which is not counted here.
     """
     from evoguard.cli.progress import progress
-    from evoguard.wiring import comparing
+    from evoguard.wiring import comparing, rulebook
 
-    a, b = (first, second) if second is not None else (None, first)
+    settings, named = session.settings(), second is not None
+    a, which = (first, "as named") if named else rulebook.other_side(settings)
     with progress("asking both bundles"):
-        doc = run(comparing.diff(session.settings(), a, b, most=most, text=text))
+        doc = run(comparing.diff(settings, a, second or first, most=most, text=text))
+    doc["a_is"] = which
     session.answer(doc, lambda: diff_page(doc))
     return exit_codes.ERROR if check and doc["loosens"] else exit_codes.DONE
 
@@ -76,7 +78,7 @@ def policy_docs(
 
 def diff_page(doc: Row) -> None:
     """Print what differs, the word on it first, and what was tried to find it."""
-    facts([("B is", doc["verdict"]), ("A", doc["a"]), ("B", doc["b"])])
+    facts([("B is", doc["verdict"]), ("A", f"{doc['a']}, {doc['a_is']}"), ("B", doc["b"])])
     line()
     _standing(cast("Row", doc["standing"]))
     for name, said in (("loosened", "LOOSENS"), ("unknown", "CANNOT TELL")):

@@ -44,6 +44,7 @@ def doctor(
 BENCHES = {
     "guard": "what the guard itself costs a change, from submission to the first stage",
     "kpis": "a look at a rollout after a day of KPI batches",
+    "policy": "a decision at 10 to 1,000 files, rules that run away, the past asked again",
     "scan": "the look for known faults in what a change adds",
     "abort": "healthy rollouts aborted and bad ones found, beside the rules of other tools",
     "kill": "a kill until stock SDKs are off: streaming, polling, under load",

@@ -27,6 +27,7 @@ def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     verb(policy, "show", example="evoguard policy show --json")(policy_show)
     example = "evoguard policy backtest\nevoguard policy backtest --bundle /tmp/rules --since 2026-11-01 --check"
+    example += "\nevoguard policy backtest --bundle /tmp/rules --resume far.json   # stopped, it goes on from there"
     verb(policy, "backtest", example=example)(policy_backtest)
     example = "evoguard policy simulate ch-0123456789ab\nevoguard policy simulate ch-0123456789ab --bundle /tmp/rules"
     verb(policy, "simulate", example=example)(policy_simulate)
@@ -63,14 +64,21 @@ def policy_backtest(
     check: Annotated[
         bool, typer.Option("--check", help="Exit 1 when something is newly allowed or has no verdict.")
     ] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Keep there how far it is, and go on from there.")
+    ] = None,
 ) -> int:
     """Put all recorded decisions before rules again: what is newly denied, newly allowed, unchanged?"""
     from evoguard.cli.progress import progress
     from evoguard.wiring import backtest
 
     settings, since_ms = session.settings(), _moment(since)
-    with progress("asking the recorded questions again"):
-        doc = run(backtest.backtest(settings, bundle=bundle, since_ms=since_ms))
+    with progress("asking the recorded questions again") as say:
+        work = backtest.backtest(
+            settings, bundle=bundle, since_ms=since_ms, resume=resume,
+            told=lambda count: say(f"{count} recorded questions asked again"),
+        )  # fmt: skip
+        doc = run(work)
     session.answer(doc, lambda: backtest_page(doc))
     return exit_codes.ERROR if check and doc["loosens"] else exit_codes.DONE
 

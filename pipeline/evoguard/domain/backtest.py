@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evoguard.domain.canonical import Json
@@ -64,27 +64,69 @@ def turned(then: Recorded, now: Decision | None, why: str = "") -> Turned:
     return Turned(then, "other reasons" if fires or silent else "unchanged", fires, silent)
 
 
-def summary(turns: Sequence[Turned], *, most: int) -> dict[str, Json]:
-    """Return the counts by turn and by rule, and at most so many of the decisions that turned, the worst first."""
-    counts = Counter(one.turn for one in turns)
-    fires, silent = (_counted(codes) for codes in ((t.fires for t in turns), (t.silent for t in turns)))
-    changed = sorted((t for t in turns if t.turn != "unchanged"), key=lambda t: TURNS.index(t.turn))
-    return {
-        "decisions": len(turns),
-        "turns": {turn: counts[turn] for turn in TURNS},
-        "rules": [
-            {"code": code, "fires": fires[code], "silent": silent[code]}
-            for code in sorted(fires.keys() | silent.keys())
-        ],
-        "examples": [one.as_json() for one in changed[:most]],
-        "omitted": max(0, len(changed) - most),
-    }
+@dataclass(slots=True)
+class Tally:
+    """What became of decisions, added up one by one: as large for a million as for a hundred.
 
+    Of each kind of turn the first `most` examples are kept; nothing of an unchanged decision is.
+    """
 
-def loosens(turns: Iterable[Turned]) -> bool:
-    """Tell whether anything was newly allowed or has no verdict; both need a person."""
-    return any(one.turn in ("newly allowed", "no verdict") for one in turns)
+    most: int
+    turns: Counter[str] = field(default_factory=Counter)
+    fires: Counter[str] = field(default_factory=Counter)
+    silent: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[Json]] = field(default_factory=dict)
 
+    def add(self, one: Turned) -> None:
+        """Count one decision."""
+        self.turns[one.turn] += 1
+        self.fires.update(one.fires)
+        self.silent.update(one.silent)
+        kept = self.examples.setdefault(one.turn, []) if one.turn != "unchanged" else None
+        if kept is not None and len(kept) < self.most:
+            kept.append(one.as_json())
 
-def _counted(many: Iterable[Iterable[str]]) -> Counter[str]:
-    return Counter(code for codes in many for code in codes)
+    @property
+    def decisions(self) -> int:
+        """Return how many were counted."""
+        return self.turns.total()
+
+    @property
+    def loosens(self) -> bool:
+        """Tell whether anything was newly allowed or has no verdict; both need a person."""
+        return bool(self.turns["newly allowed"] or self.turns["no verdict"])
+
+    def summary(self) -> dict[str, Json]:
+        """Return the counts by turn and by rule, and at most so many of the decisions that turned, the worst first."""
+        shown = [row for turn in TURNS for row in self.examples.get(turn, [])][: self.most]
+        changed = self.decisions - self.turns["unchanged"]
+        return {
+            "decisions": self.decisions,
+            "turns": {turn: self.turns[turn] for turn in TURNS},
+            "rules": [
+                {"code": code, "fires": self.fires[code], "silent": self.silent[code]}
+                for code in sorted(self.fires.keys() | self.silent.keys())
+            ],
+            "examples": [*shown],
+            "omitted": changed - len(shown),
+        }
+
+    def as_json(self) -> dict[str, Json]:
+        """Return it whole, to go on with later."""
+        counts = {name: dict(getattr(self, name)) for name in ("turns", "fires", "silent")}
+        return {**counts, "examples": {turn: [*rows] for turn, rows in self.examples.items()}}
+
+    @classmethod
+    def from_json(cls, doc: Mapping[str, Json], *, most: int) -> Tally:
+        """Return what `as_json` gave. Raises: ValueError for anything else."""
+        made = cls(most)
+        for name in ("turns", "fires", "silent"):
+            counts = doc.get(name)
+            if not isinstance(counts, Mapping) or not all(type(n) is int and n >= 0 for n in counts.values()):
+                raise ValueError(f"{name} is no table of counts")
+            getattr(made, name).update(counts)
+        kept = doc.get("examples")
+        if not isinstance(kept, Mapping) or not kept.keys() | made.turns.keys() <= {*TURNS}:
+            raise ValueError("another kind of turn")
+        made.examples = {turn: [*rows] for turn, rows in kept.items() if isinstance(rows, list)}
+        return made

@@ -13,22 +13,28 @@ from evoguard.errors import EvoguardError
 from evoguard.views.changes import found
 from evoguard.views.reader import Reader
 
+CHANGES, PAGE = "change/", 200
 STAGE: dict[str, PolicyStage] = {"change.judged": "review", "change.admitted": "admit"}
 
 
 async def of_change(reader: Reader, change: str) -> list[Recorded]:
     """Return the decisions on one change. Raises: InputError when there is no such change, IntegrityError."""
     await found(reader, change)
-    stored = await reader.events(f"change/{change}")
+    stored = await reader.events(f"{CHANGES}{change}")
     return [await _recorded(reader, change, item) for item in stored if item.event.type in STAGE]
 
 
-async def all_since(reader: Reader, since_ms: int = 0) -> AsyncIterator[Recorded]:
-    """Yield every decision from a moment on, by the change's submission. Raises: IntegrityError."""
-    for row in reversed(await reader.changes(open_only=False)):
-        for item in await reader.events(f"change/{row.id}"):
-            if item.event.type in STAGE and item.at >= since_ms:
-                yield await _recorded(reader, row.id, item)
+async def all_since(reader: Reader, since_ms: int = 0, *, after: int = 0) -> AsyncIterator[tuple[int, Recorded]]:
+    """Yield every decision from a moment on with its place in the log, oldest first; `after`: from behind such a place.
+
+    However many there are, a page of places and one change's events are held at a time. Raises: IntegrityError.
+    """
+    while page := await reader.filed(tuple(STAGE), after=after, limit=PAGE):
+        for place, stream, version in page:
+            after = place
+            item = (await reader.events(stream))[version - 1]
+            if item.at >= since_ms and stream.startswith(CHANGES):
+                yield place, await _recorded(reader, stream.removeprefix(CHANGES), item)
 
 
 async def _recorded(reader: Reader, change: str, item: StoredEvent) -> Recorded:

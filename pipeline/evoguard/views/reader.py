@@ -21,6 +21,9 @@ class Reader(Protocol):
     async def changes(self, *, open_only: bool) -> tuple[ChangeRow, ...]:
         """Return changes, newest first."""
 
+    async def filed(self, kinds: tuple[str, ...], *, after: int, limit: int) -> tuple[tuple[int, str, int], ...]:
+        """Return (place in the log, stream, version) of events of these types behind a place, oldest first."""
+
     async def events(self, stream: str) -> tuple[StoredEvent, ...]:
         """Return a stream in order, each link proved. Raises: IntegrityError."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoguard import bundle
-from evoguard.adapters import bundles
+from evoguard.adapters import bundles, keys
 from evoguard.adapters.floored import CONSTITUTION
 from evoguard.adapters.opa_wasm import run_rule_tests
 from evoguard.adapters.signer import read_command
@@ -68,7 +68,7 @@ async def prepare(settings: Settings, opened: Opened, wanted: str, *, most: int 
     if digest == (now.bundle or shipped.digest):
         raise InputError(f"policy: {digest} is in force already", code="policy.in_force", fix="nothing is to be done")
     activation, before = now.next(digest, shipped.digest), folder_of(settings, now.bundle)
-    constitution = _constitution(loaded.manifest, shipped)
+    constitution, built_by = _constitution(loaded.manifest, shipped), _built_by(opened, wanted, digest)
     passed = _tested(settings, loaded)
     tests = len(proved(settings, before).manifest.tests)
     kept = bundles.place(settings.state, digest)
@@ -81,6 +81,7 @@ async def prepare(settings: Settings, opened: Opened, wanted: str, *, most: int 
         **activation.as_json(),
         "rules": list(loaded.manifest.rules),
         "constitution": constitution,
+        "built_by": built_by,
         "tests": {"passed": passed, "before": tests},
         "difference": difference,
         "loosens": bool(told["loosens"]) or passed < tests,
@@ -182,6 +183,28 @@ def _brought(state: Path, wanted: str) -> Bundle:
             fix="`evoguard policy build SOURCES --out FOLDER` builds one",
         )  # fmt: skip
     return bundles.kept(state, bundles.keep(state, folder))
+
+
+def _built_by(opened: Opened, wanted: str, digest: Digest) -> str:
+    """Return which registered person signed the bundle when it was built, or an empty text for one without a signature.
+
+    Raises: AuthError, InputError, IntegrityError when there is a signature, and it does not hold.
+    """
+    kept = bundles.place(opened.settings.state, digest)
+    brought = kept if wanted == SHIPPED or wanted.startswith("sha256:") else Path(wanted)
+    raw = bundles.signature_in(brought)
+    if raw is None:
+        return ""
+    people = {name: opened.queries.identity_now(name) for name in opened.registry.people()}
+    known = {name: keys.load_public(one.public_pem.encode()) for name, one in people.items() if one is not None}
+    try:
+        name = bundles.signed_by(raw, digest, known)
+    except AuthError as err:
+        text = "policy bundle: it is signed by a key that is no registered person's"
+        fix = "have a registered person build it, or build it without --sign-with"
+        raise AuthError(text, code="auth.signature", fix=fix) from err
+    bundles.keep_signature(opened.settings.state, digest, raw)
+    return name
 
 
 def _digest(text: str) -> Digest:

@@ -6,17 +6,29 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from evoguard import bundle
-from evoguard.adapters import tool_cache
-from evoguard.authoring import builder, catalogue, folder, formatting, lint, modules, structure, template, testing
+from evoguard.adapters import bundles, keys, tool_cache
+from evoguard.authoring import (
+    builder,
+    catalogue,
+    editor,
+    folder,
+    formatting,
+    lint,
+    modules,
+    mutating,
+    structure,
+    template,
+    testing,
+)
 from evoguard.authoring.opa import MEND, at_work
 from evoguard.authoring.problem import refuse
 from evoguard.domain.canonical import Json
 from evoguard.errors import ConfigError, InputError
 
-REGAL_FILE = ".regal/config.yaml"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -73,7 +85,7 @@ def init(place: Path, source: Path | None) -> dict[str, Json]:
             f"policy: the bundle has a source that is none: {strange[0][:200]!r}", code="policy.path",
             fix="start from a bundle that you trust",
         )  # fmt: skip
-    written = folder.make(place, {**texts, REGAL_FILE: lint.REGAL_CONFIG})
+    written = folder.make(place, {**texts, **editor.files()})
     return {"folder": str(place), "from": bundle.load(home).manifest.digest, "files": [*written]}
 
 
@@ -99,20 +111,56 @@ def tested(place: Path, opa: Path | None) -> testing.Tested:
     return testing.run(opa_path(opa), folder.read(place))
 
 
-def build(place: Path, out: Path, opa: Path | None) -> dict[str, Json]:
-    """Compile a policy folder to a bundle in another folder.
+def mutated(
+    place: Path | None, opa: Path | None, *, rules: Collection[str], sample: int, seed: int,
+    told: Callable[[int, int, int], None] = lambda *_: None,
+) -> mutating.Judged:  # fmt: skip
+    """Return what the tests say of rules broken on purpose; without a folder, of the sources that ship.
+
+    Raises: InputError, ConfigError, UnavailableError.
+    """
+    binary = opa_path(opa)
+    sources = folder.Sources(Path(), bundle.sources()) if place is None else folder.read(place)
+    return mutating.mutate(binary, sources, rules=rules, sample=sample, seed=seed, told=told)
+
+
+def build(place: Path, out: Path, opa: Path | None, *, sign_with: Path | None = None) -> dict[str, Json]:
+    """Compile a policy folder to a bundle in another folder, and sign its digest with a private key where one is named.
 
     Raises: InputError with the place of what is wrong first, ConfigError without OPA; then nothing is written.
     """
+    key = keys.load_private(sign_with) if sign_with is not None else None
     made = builder.Builder(opa_path(opa), place)
     refuse(structure.wider(made.sources, _capabilities()))
     files = made.files()
     builder.write(files, out)
+    if key is not None:
+        digest = bundle.load(out).manifest.digest
+        (out / bundle.SIGNATURE).write_bytes(bundles.signature(digest, key))
     doc = json.loads(files[bundle.MANIFEST])
     return {
         "bundle": str(doc["digest"]), "folder": str(out), "rules": len(doc["rules"]), "tests": len(doc["tests"]),
-        "opa": str(doc["opa_version"]), "bytes": {name: len(raw) for name, raw in sorted(files.items())},
+        "opa": str(doc["opa_version"]),
+        "signed_with": keys.fingerprint(key.public_key()) if key is not None else "",
+        "bytes": {name: len(raw) for name, raw in sorted(files.items())},
     }  # fmt: skip
+
+
+def verify(place: Path, public_pem: bytes) -> dict[str, Json]:
+    """Return the bundle that a key signed, proved file by file and by its signature.
+
+    Raises: IntegrityError, AuthError; InputError for a folder without a bundle or without a signature, or for no key.
+    """
+    key = keys.load_public(public_pem)
+    bundle_folder(place)
+    digest, raw = bundle.load(place).manifest.digest, bundles.signature_in(place)
+    bundle.sources(place)
+    if raw is None:
+        raise InputError(
+            f"policy: {place} is not signed", code="policy.unsigned", fix="`evoguard policy build … --sign-with KEY`"
+        )
+    bundles.signed_by(raw, digest, {"": key})
+    return {"verified": True, "bundle": digest, "key": keys.fingerprint(key)}
 
 
 def _capabilities() -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
-from evoguard.domain.backtest import Recorded, Turned, loosens, summary, turned
+from evoguard.domain.backtest import Recorded, Tally, Turned, turned
 from evoguard.domain.canonical import Json
 from evoguard.domain.verdict import findings_json
 from evoguard.errors import ConfigError, EvoguardError, InputError
@@ -16,30 +19,84 @@ from evoguard.wiring.reading import Reading
 from evoguard.wiring.rulebook import bundle_in_force
 from evoguard.wiring.state import open_state
 
-MOST_EXAMPLES = 200
+MOST_EXAMPLES, AT_ONCE, KEPT_EVERY = 200, 8, 512
+"""Decisions that are shown, asked at once, and counted between two looks at the disk."""
+MOST_KEPT_BYTES = 16 << 20
 
 
 async def backtest(
-    settings: Settings, *, bundle: Path | None, since_ms: int, told: Callable[[int], None] = lambda _: None
-) -> dict[str, Json]:
-    """Return how every decision since then turns under the rules in `bundle`, by default those that ship.
+    settings: Settings, *, bundle: Path | None, since_ms: int, resume: Path | None = None,
+    told: Callable[[int], None] = lambda _: None,
+) -> dict[str, Json]:  # fmt: skip
+    """Return how every decision since then turns under the rules in `bundle`, by default those in force.
 
-    `told` is called with the count so far. Raises: ConfigError, IntegrityError; InputError for no decision at all.
+    `told` is called with the count so far. With `resume`, a file, it goes on from what that file says, and keeps there
+    how far it is. Raises: ConfigError, IntegrityError; InputError for no decision at all, and for a file of another
+    backtest.
     """
     rules, opened = policies(settings, bundle), open_state(settings)
-    turns: list[Turned] = []
     try:
-        async for one in past.all_since(Reading(opened), since_ms):
-            turns.append((await _again(rules, one))[0])
-            told(len(turns))
+        asked: dict[str, Json] = {"bundle": rules.digest, "since_ms": since_ms, "guard": opened.verifier()}
+        place, tally = _begun(resume, asked)
+        waiting: list[tuple[int, Recorded]] = []
+        async for row in past.all_since(Reading(opened), since_ms, after=place):
+            waiting.append(row)
+            if len(waiting) >= AT_ONCE:
+                place, waiting = await _count(rules, waiting, tally), []
+                told(tally.decisions)
+                if resume is not None and tally.decisions % KEPT_EVERY < AT_ONCE:
+                    _keep(resume, asked, place, tally)
+        if waiting:
+            place = await _count(rules, waiting, tally)
+        if resume is not None:
+            _keep(resume, asked, place, tally)
     finally:
         opened.close()
-    if not turns:
+    if not tally.decisions:
         raise InputError(
             "policy: no decision was recorded since then, so nothing was tried", code="policy.no_decisions",
             fix="leave --since out, or submit a change first (`evoguard submit --help`)",
         )  # fmt: skip
-    return {"bundle": rules.digest, "loosens": loosens(turns), **summary(turns, most=MOST_EXAMPLES)}
+    return {"bundle": rules.digest, "loosens": tally.loosens, **tally.summary()}
+
+
+async def _count(rules: OpaWasmPolicies, rows: list[tuple[int, Recorded]], tally: Tally) -> int:
+    """Ask some questions at once, count the answers in their order, and return the last one's place."""
+    for turn, _ in await asyncio.gather(*(_again(rules, one) for _, one in rows)):
+        tally.add(turn)
+    return rows[-1][0]
+
+
+def _begun(resume: Path | None, asked: dict[str, Json]) -> tuple[int, Tally]:
+    """Return the place to go on behind, and what was counted up to it. Raises: InputError."""
+    if resume is None or not resume.exists():
+        return 0, Tally(MOST_EXAMPLES)
+    fix = "name another file, or remove this one to begin anew"
+    try:
+        with resume.open("rb") as file:
+            doc = json.loads(file.read(MOST_KEPT_BYTES))
+        place, tally = doc["place"], Tally.from_json(doc["tally"], most=MOST_EXAMPLES)
+        if type(place) is not int or place < 0:
+            raise ValueError("no place")
+    except OSError as err:
+        raise InputError(f"--resume: it cannot be read: {err.strerror}", code="policy.resume", fix=fix) from err
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        raise InputError("--resume: the file holds no backtest", code="policy.resume", fix=fix) from err
+    if doc["asked"] != asked:
+        text = "--resume: the file is of another backtest: another bundle, another --since or another guard"
+        raise InputError(text, code="policy.resume", fix=fix)
+    return place, tally
+
+
+def _keep(resume: Path, asked: dict[str, Json], place: int, tally: Tally) -> None:
+    aside = resume.with_name(f".{resume.name}.new")
+    try:
+        aside.write_text(json.dumps({"asked": asked, "place": place, "tally": tally.as_json()}), encoding="utf-8")
+        os.replace(aside, resume)
+    except OSError as err:
+        raise InputError(
+            f"--resume: {resume} cannot be written: {err.strerror}", code="policy.resume", fix="name another file"
+        ) from err
 
 
 async def simulate(settings: Settings, change: str, *, bundle: Path | None) -> dict[str, Json]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoguard import __version__, bundle
-from evoguard.adapters import keys, state_folder, tool_cache
+from evoguard.adapters import go_tools, keys, state_folder, tool_cache
 from evoguard.adapters.scanners import engine
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import db, event_log, roots
@@ -172,6 +172,19 @@ def _runner_layer(settings: Settings) -> Iterator[Part]:
 def _scanner(_: Settings) -> Iterator[Part]:
     layer = tool_cache.semgrep_dir()
     yield Part("scanner", ok=True, version=engine.NAME, digest=engine.verify(layer), detail=str(layer))
+
+
+def _author_tools(_: Settings) -> Iterator[Part]:
+    """Look for what authors of rules use; nothing of it is needed to judge."""
+    for name, tool in go_tools.known().items():
+        if name in ("opa", "regal"):
+            there, other = go_tools.built(tool), shutil.which(name)
+            detail = str(
+                there or f"{other} on PATH, of whatever version" if other else "missing; only authors of rules need it"
+            )
+            mend = f"evoguard tools get {name}"
+            yield Part(name, ok=bool(there or other), version=tool.version if there else "", detail=detail, mend=mend,
+                       needed=False)  # fmt: skip
 
 
 def _policies(settings: Settings) -> Iterator[Part]:
@@ -328,6 +341,6 @@ def _private(name: str, path: Path) -> Part:
 
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
-    _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _state, _flag_server, _kill_drill,
-    _worker,
+    _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _author_tools, _state, _flag_server,
+    _kill_drill, _worker,
 )  # fmt: skip

@@ -32,6 +32,10 @@ class Reading:
         rows = [await self.change(change) for change in pending if change not in known]
         return (*(row for row in rows if row is not None and row.status == "submitted"), *filed)
 
+    async def filed(self, kinds: tuple[str, ...], *, after: int, limit: int) -> tuple[tuple[int, str, int], ...]:
+        """Return (place in the log, stream, version) of events of these types behind a place, oldest first."""
+        return await self._opened.queries.filed(kinds, after=after, limit=limit)
+
     async def events(self, stream: str) -> tuple[StoredEvent, ...]:
         """Return a stream in order. Raises: IntegrityError."""
         return await self._opened.queries.events(stream)

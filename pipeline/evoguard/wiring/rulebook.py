@@ -62,6 +62,19 @@ def folder_in_force(settings: Settings) -> Path | None:
         opened.close()
 
 
+def other_side(settings: Settings) -> tuple[Path | None, str]:
+    """Return the bundle that others are held against where none is named, proved, and in words which one that is.
+
+    It is the one in force; where no guard is set up, the one that ships. Raises: as `folder_in_force`.
+    """
+    folder = folder_in_force(settings)
+    proved(settings, folder)
+    if folder is not None:
+        return folder, "the one in force here"
+    why = "which is in force here" if settings.database.exists() else f"for there is no guard in {settings.state}"
+    return None, f"the one that ships, {why}"
+
+
 def folder_of(settings: Settings, digest: Digest | None) -> Path | None:
     """Return where a bundle is kept; None for the one that ships."""
     shipped = digest in (None, bundle.load().manifest.digest)

@@ -59,7 +59,7 @@ def test_another_answer_is_one_clear_error(tmp_path: Path, script: str, error: t
 def test_what_is_no_program_is_one_clear_error(tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         Opa(tmp_path / "none", tmp_path, SOURCES).run("version")
-    assert "deploy/tools/get.py opa" in caught.value.fix
+    assert "evoguard tools get opa" in caught.value.fix
 
 
 def test_it_works_on_a_copy_that_is_gone_afterwards():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from evoguard import bundle as bundle_module
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.bundle import load
 from evoguard.wiring import activating
@@ -144,3 +145,30 @@ def test_what_is_exported_for_an_opa_server_is_what_is_in_force(installed: Insta
     assert (doc["revision"], "evoguard" in doc["roots"], "limits" in doc["roots"]) == (SHIPPED, True, True)
     taken = installed.json("policy", "export", "--out", str(tmp_path / "no" / "such"))
     assert (taken.code, taken.error["code"]) == (2, "usage")
+
+
+def test_what_stands_alone_is_held_against_the_bundle_in_force_and_says_which(
+    installed: Installed, tight: Path, tmp_path: Path
+):
+    shipped, few = str(Path(bundle_module.__file__).parent), ("--questions", "20")
+    before = installed.json("policy", "diff", str(tight), *few).doc
+    assert (before["a"], before["a_is"]) == (SHIPPED, "the one that ships, which is in force here")
+    activate(installed, str(tight), "alice", "bob")
+    after = installed.json("policy", "diff", shipped, *few).doc
+    assert (after["a"], after["b"], after["a_is"]) == (before["b"], SHIPPED, "the one in force here")
+    assert f"{before['b']}, the one in force here" in installed.run("policy", "diff", shipped, *few).out
+    named = installed.json("policy", "diff", shipped, str(tight), *few).doc
+    assert (named["a"], named["a_is"]) == (SHIPPED, "as named")
+    elsewhere = installed.json("--state", str(tmp_path / "none"), "policy", "diff", str(tight), *few).doc
+    assert (elsewhere["a"], str(elsewhere["a_is"]).startswith("the one that ships, for there is no guard")) == (
+        SHIPPED,
+        True,
+    )
+
+
+def test_a_bundle_in_force_that_was_touched_is_no_other_side(installed: Installed, tight: Path):
+    activate(installed, str(tight), "alice", "bob")
+    for data in installed.settings.state.glob("bundles/*/data.json"):
+        data.write_text("{}")
+    for words in (("diff", str(tight)), ("test",)):
+        assert installed.json("policy", *words).error["code"] == "integrity.policies"

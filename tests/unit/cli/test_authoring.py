@@ -47,6 +47,10 @@ def test_init_writes_the_sources_of_the_shipped_bundle(installed: Installed, tmp
         (("lint", "{rules}"), "policy.opa"),
         (("lint", "{rules}", "--format", "html"), "usage"),
         (("lint", "{rules}", "--format", "sarif"), "usage"),
+        (("mutate", "{rules}"), "policy.opa"),
+        (("mutate",), "policy.opa"),
+        (("mutate", "{rules}", "--sample", "0"), "usage"),
+        (("verify", "{tmp}", "--key", "{tmp}/none.pub"), "file.unreadable"),
         (("build", "{rules}", "--out", "{tmp}/b"), "policy.opa"),
         (("build", "{rules}", "--out", "{tmp}/b", "--opa", "{tmp}"), "policy.opa"),
     ],
@@ -64,7 +68,7 @@ def test_bad_input_is_one_clear_error(
 @pytest.mark.usefixtures("no_opa")
 def test_without_opa_the_exact_command_is_said(installed: Installed, rules: Path):
     said = installed.run("policy", "lint", str(rules)).err
-    assert "python deploy/tools/get.py opa" in said
+    assert "evoguard tools get opa" in said
     assert "--opa FILE or EVOGUARD_OPA=FILE" in said
 
 

@@ -12,9 +12,13 @@ import pytest
 from contract.policies_suite import a_question
 from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.adapters.sqlite.queries import SqliteQueries
+from evoguard.domain.backtest import Recorded
 from evoguard.domain.canonical import canonical, digest_of
 from evoguard.domain.events import Event
 from evoguard.domain.verdict import PolicyStage
+from evoguard.views import past as views_past
+from evoguard.wiring import backtest
 from unit.cli.installed import CHANGE, Installed
 
 SHIPPED = Path(bundle.__file__).parent
@@ -295,3 +299,50 @@ def test_the_tests_of_another_bundle_are_its_own(past: Installed, tmp_path: Path
     answer = past.json("policy", "test", "--bundle", str(edited(tmp_path / "tight", max_files=10)))
     assert (answer.code, answer.doc["failed"] > 0) == (1, True)
     assert answer.doc["bundle"] != bundle.load().manifest.digest
+
+
+def test_a_backtest_that_was_stopped_goes_on_and_says_the_same(
+    past: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tight, file = str(edited(tmp_path / "tight", max_files=10)), tmp_path / "far.json"
+    whole = past.json("policy", "backtest", "--bundle", tight).doc
+    monkeypatch.setattr(backtest, "AT_ONCE", 1)
+    monkeypatch.setattr(backtest, "KEPT_EVERY", 1)
+    asked = backtest._again
+
+    async def dies(rules: OpaWasmPolicies, one: Recorded) -> object:
+        if one.change == HELD:
+            raise KeyboardInterrupt
+        return await asked(rules, one)
+
+    monkeypatch.setattr(backtest, "_again", dies)
+    words = ("policy", "backtest", "--bundle", tight, "--resume", str(file))
+    assert past.json(*words).code == 130
+    assert json.loads(file.read_text())["tally"]["turns"] == {"unchanged": 1, "newly denied": 1}
+    seen: list[str] = []
+
+    async def counts(rules: OpaWasmPolicies, one: Recorded) -> object:
+        seen.append(one.change)
+        return await asked(rules, one)
+
+    monkeypatch.setattr(backtest, "_again", counts)
+    assert (past.json(*words).doc, seen) == (whole, [HELD])
+    assert (past.json(*words).doc, seen) == (whole, [HELD])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"asked": {}, "place": -1, "tally": {}}', '{"place": 1}'])
+def test_a_file_of_another_backtest_is_refused_and_left_alone(past: Installed, tmp_path: Path, text: str):
+    file = tmp_path / "far.json"
+    file.write_text(text)
+    answer = past.json("policy", "backtest", "--resume", str(file))
+    assert (answer.code, answer.error["code"], file.read_text()) == (2, "policy.resume", text)
+    file.unlink()
+    assert past.json("policy", "backtest", "--resume", str(file)).code == 0
+    other = past.json("policy", "backtest", "--resume", str(file), "--since", "2029-01-01")
+    assert (other.code, other.error["code"]) == (2, "policy.resume")
+
+
+def test_no_decision_is_left_out_however_many_changes_there_are(past: Installed, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(views_past, "PAGE", 1)
+    monkeypatch.setattr(SqliteQueries.changes, "__kwdefaults__", {"open_only": False, "limit": 1})
+    assert past.json("policy", "backtest").doc["decisions"] == 3

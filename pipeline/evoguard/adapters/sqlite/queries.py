@@ -35,6 +35,12 @@ class SqliteQueries:
         rows = self._con.execute(sql, (limit,))
         return tuple(ChangeRow(*row) for row in rows)
 
+    async def filed(self, kinds: tuple[str, ...], *, after: int, limit: int) -> tuple[tuple[int, str, int], ...]:
+        """Return (place in the log, stream, version) of events of these types behind a place, oldest first."""
+        marks = ",".join("?" * len(kinds))
+        sql = f"select seq, stream, version from events where type in ({marks}) and seq>? order by seq limit ?"  # noqa: S608  (marks alone)
+        return tuple((int(a), str(b), int(c)) for a, b, c in self._con.execute(sql, (*kinds, after, limit)))
+
     async def events(self, stream: str) -> tuple[StoredEvent, ...]:
         """Return a stream in order, each link proved."""
         return event_log.read(self._con, stream)
