@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
+from evoguard.domain.component import ComponentFile
 from evoguard.domain.evidence import Assurance, Evidence, TestResult
 from evoguard.domain.flag import FlagState
 from evoguard.domain.fold import StageEntry, Tally, tally_of
 from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.latch import Latch, LatchBoard
+from evoguard.domain.reach import Dependant, Reach
 from evoguard.domain.rollout import Plan
 from evoguard.domain.scan import Hit, Scan, Standing
 from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
 from evoguard.errors import FencedError, InputError, IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
+from evoguard.ports.impact import Past
 from evoguard.ports.latches import Latches
 
 
@@ -112,6 +115,25 @@ class FakeSandbox:
 
 
 @dataclass
+class FakeImpact:
+    """What a change reaches and what its files went through, as a test says it."""
+
+    dependants: tuple[Dependant, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    seen: Past = field(default_factory=lambda: Past(0, False, 1))
+    asked: list[frozenset[str]] = field(default_factory=list)
+
+    async def reach(self, repo: str, base: CommitId, head: CommitId, *, diff: Diff, rules: ComponentFile) -> Reach:
+        return Reach({}, self.dependants, (), (), (), {}, self.unknown)
+
+    async def past(
+        self, repo: str, base: CommitId, paths: Iterable[str], *, now_s: int, authors: Mapping[str, str]
+    ) -> Past:
+        self.asked.append(frozenset(paths))
+        return self.seen
+
+
+@dataclass
 class FakeScanner:
     """A scanner that finds what a test tells it to find."""
 
@@ -150,6 +172,10 @@ class FakePolicies:
     @property
     def digest(self) -> Digest:
         return digest_of({"bundle": self.bundle}) if self.bundle else _rules().digest
+
+    @property
+    def data(self) -> Mapping[str, Json]:
+        return _rules().data
 
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         found = await _rules().decide(stage, question)

@@ -14,6 +14,7 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 from evoguard.adapters import keys
 from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
+from evoguard.adapters.sqlite.authors import SqliteAuthors
 from evoguard.adapters.sqlite.effects import SqliteEffects
 from evoguard.adapters.sqlite.inbox import SqliteInbox
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteQueries, SqliteWaker
@@ -33,6 +34,7 @@ from fakes import (
     FakeClock,
     FakeFlags,
     FakeForge,
+    FakeImpact,
     FakeKillPath,
     FakeKpis,
     FakeLatches,
@@ -60,6 +62,7 @@ class House:
     clock: FakeClock = field(default_factory=FakeClock)
     latches: FakeLatches = field(default_factory=FakeLatches)
     sources: FakeSources = field(default_factory=lambda: FakeSources(COMPONENT))
+    impact: FakeImpact = field(default_factory=FakeImpact)
     sandbox: FakeSandbox = field(default_factory=FakeSandbox)
     scanner: FakeScanner = field(default_factory=FakeScanner)
     policies: FakePolicies = field(default_factory=FakePolicies)
@@ -95,6 +98,7 @@ class House:
         self.saver = saver
         self.app = build(saver)
         self.ports = Ports(
+            authors=SqliteAuthors(self.con), impact=self.impact,
             artifacts=self.artifacts, clock=self.clock, effects=self.effects, flags=self.flags, forge=self.forge,
             sources=self.sources, inbox=self.inbox, kill_path=self.kill_path, kpis=self.kpis,
             lanes=SqliteLanes(self.con), latches=self.latches,

@@ -24,6 +24,8 @@ hit := {
 	"msg": "code is run that was decoded from data",
 }
 
+feature := {"name": "lines", "value": 60, "points": 60, "hard": false, "note": ""}
+
 secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
 
 set_aside := {"test": "tests/test_a.py::test_a", "until": 1790086400, "reason": "reads the clock", "owner": "ada"}
@@ -52,6 +54,16 @@ review := {
 	},
 	"files": [file],
 	"totals": {"files": 1, "added": 3, "deleted": 1, "omitted": 0},
+	"impact": {
+		"floor": 80,
+		"risk": 80,
+		"features": [feature],
+		"known": true,
+		"unknown": [],
+		"dependants": 2,
+		"tests": 1,
+		"components": ["scoring"],
+	},
 	"author": {"id": "coder", "kind": "agent", "held": false},
 	"component": {
 		"name": "scoring",

@@ -29,6 +29,14 @@ kinds := {
 	"totals.added": "count",
 	"totals.deleted": "count",
 	"totals.omitted": "count",
+	"impact.floor": "points",
+	"impact.risk": "points",
+	"impact.features": "list",
+	"impact.known": "flag",
+	"impact.unknown": "codes",
+	"impact.dependants": "count",
+	"impact.tests": "count",
+	"impact.components": "codes",
 	"author.id": "code",
 	"author.kind": "actor",
 	"author.held": "flag",
@@ -79,6 +87,7 @@ item_kinds := {
 		"mode_new": "text",
 		"size": "count",
 	},
+	"impact.features": {"name": "code", "value": "count", "points": "points", "hard": "flag", "note": "text"},
 	"secrets": {"rule": "code", "path": "text", "line": "count"},
 	"hits": {"rule": "code", "severity": "hit", "path": "text", "line": "count", "msg": "text"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
@@ -111,7 +120,7 @@ unreadable contains field if {
 
 unreadable contains $"{list}[{at}].{field}" if {
 	some list, fields in item_kinds
-	some at, item in input[list]
+	some at, item in lib.at(split(list, "."))
 	some field, kind in fields
 	not readable(kind, lib.get(item, field))
 }
@@ -120,12 +129,20 @@ unreadable contains $"{list}[{at}].{field}" if {
 unreadable contains "data" if not data_complete
 
 data_complete if {
-	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people, data.evidence.quarantine_days] {
+	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people, data.evidence.quarantine_days, data.risk.escalate_from] {
 		whole(number)
 	}
 	every list in [data.guard.globs, data.evidence.isolations, data.change.locks, data.modes.plain, data.modes.script_suffixes, data.rules] {
 		readable("codes", list)
 		count(list) > 0
+	}
+	every step in data.risk.people {
+		whole(step.from)
+		whole(step.people)
+	}
+	every step in data.risk.first_percent {
+		whole(step.from)
+		whole(step.most)
 	}
 	named(data.modes.executable)
 	data.evidence.assurance in words.assurance
@@ -142,6 +159,11 @@ readable("flag", value) if is_boolean(value)
 readable("list", value) if is_array(value)
 
 readable("count", value) if whole(value)
+
+readable("points", value) if {
+	whole(value)
+	value <= 1000
+}
 
 readable("percent", value) if {
 	whole(value)

@@ -53,6 +53,36 @@ test_needs_change_id if needed("change.id")
 
 test_needs_change_repo if needed("change.repo")
 
+test_needs_impact_floor if needed("impact.floor")
+
+test_needs_impact_risk if needed("impact.risk")
+
+test_needs_impact_features if needed("impact.features")
+
+test_needs_impact_known if needed("impact.known")
+
+test_needs_impact_unknown if needed("impact.unknown")
+
+test_needs_impact_dependants if needed("impact.dependants")
+
+test_needs_impact_tests if needed("impact.tests")
+
+test_needs_impact_components if needed("impact.components")
+
+test_needs_each_field_of_a_feature if {
+	every field in ["name", "value", "points", "hard", "note"] {
+		named(
+			changed(["impact", "features"], [object.remove(given.feature, [field])]),
+			$"impact.features[0].{field}",
+		)
+	}
+}
+
+test_points_end_at_1000 if {
+	named(changed(["impact", "risk"], 1001), "impact.risk")
+	named(changed(["impact", "floor"], 1001), "impact.floor")
+}
+
 test_needs_change_base if needed("change.base")
 
 test_needs_change_head if needed("change.head")

@@ -92,7 +92,7 @@ agents contains fold(vote.by) if {
 	vote.kind != "person"
 }
 
-quorum := max((({1} | quorums_asked) | guard_quorum))
+quorum := max(((({1} | quorums_asked) | guard_quorum) | risk_quorum))
 
 quorums_asked contains asked if {
 	some part in ["component", "tighten"]
@@ -101,6 +101,11 @@ quorums_asked contains asked if {
 }
 
 guard_quorum contains data.guard.people if count(guarded) > 0
+
+risk_quorum contains step.people if {
+	some step in data.risk.people
+	input.impact.risk >= step.from
+}
 
 # METADATA
 # description: |

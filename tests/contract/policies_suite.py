@@ -30,6 +30,8 @@ SET_ASIDE: dict[str, Any] = {
     "test": "tests/test_b.py::test_b", "until": 1_790_003_600, "reason": "reads the clock", "owner": "ada",
 }  # fmt: skip
 
+FEATURE: dict[str, Any] = {"name": "lines", "value": 60, "points": 60, "hard": False, "note": ""}
+
 
 def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
     """Return a question that is allowed at `stage`; `part={"field": …}` changes fields, any other value replaces."""
@@ -44,6 +46,10 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         },
         "files": [dict(FILE)],
         "totals": {"files": 1, "added": 3, "deleted": 1, "omitted": 0},
+        "impact": {
+            "floor": 80, "risk": 80, "features": [dict(FEATURE)], "known": True, "unknown": [], "dependants": 2,
+            "tests": 1, "components": ["scoring"],
+        },
         "author": {"id": "coder", "kind": "agent", "held": False},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],

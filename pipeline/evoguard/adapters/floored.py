@@ -26,6 +26,12 @@ class FlooredPolicies:
         """Return the identity of the bundle in force."""
         return self.own.digest
 
+    @property
+    def data(self) -> Mapping[str, Json]:
+        """Return the numbers of the bundle in force; guard paths that ship stay, and weights where it has none."""
+        own, shipped = self.own.data, self.shipped.data
+        return {"risk": shipped["risk"], **own, "guard": {"globs": [*_globs(own), *_globs(shipped)]}}
+
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         """Return what the bundle in force says. Raises: as `OpaWasmPolicies`."""
         return await self.own.decide(stage, question)
@@ -37,3 +43,9 @@ class FlooredPolicies:
         codes = self.shipped.manifest.codes
         constitution = frozenset(code for code, about in codes.items() if about["severity"] == CONSTITUTION)
         return Floor(self.shipped.digest, await self.shipped.decide(stage, question), constitution)
+
+
+def _globs(data: Mapping[str, Json]) -> tuple[str, ...]:
+    guard = data.get("guard")
+    listed = guard.get("globs") if isinstance(guard, Mapping) else None
+    return tuple(str(glob) for glob in listed) if isinstance(listed, list) else ()

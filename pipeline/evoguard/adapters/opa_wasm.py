@@ -54,6 +54,11 @@ class OpaWasmPolicies:
         """Return the identity of rules, data, capabilities and engine."""
         return self.manifest.digest
 
+    @property
+    def data(self) -> Mapping[str, Json]:
+        """Return the bundle's numbers and lists."""
+        return self.bundle.numbers
+
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         """Return the decision on one question.
 

@@ -37,6 +37,8 @@ _FILE: dict[str, Any] = {
     "mode_old": "100644", "mode_new": "100644", "size": 900,
 }  # fmt: skip
 
+_FEATURE: dict[str, Any] = {"name": "lines", "value": 60, "points": 60, "hard": False, "note": ""}
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -126,6 +128,10 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "component": "scoring",
         },
         "files": [dict(_FILE)], "totals": {"files": 1, "added": 3, "deleted": 1, "omitted": 0},
+        "impact": {
+            "floor": 80, "risk": 80, "features": [dict(_FEATURE)], "known": True, "unknown": [], "dependants": 2,
+            "tests": 1, "components": ["scoring"],
+        },
         "author": {"id": "coder", "kind": "agent", "held": False},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],

@@ -19,6 +19,7 @@ NAMES = (
     "kill",
     "kpis",
     "policy",
+    "risk",
     "sandbox",
     "scan",
     "suite",

@@ -16,15 +16,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from evoguard.domain import exceptions
+from evoguard.domain import exceptions, risk
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical, digest_of
 from evoguard.errors import IntegrityError
 
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
 SOURCES = "sources.json"
 """The texts that the bundle was built from, to start another one from; nothing of it is needed to judge."""
-SIGNATURE = "signature.json"
-"""A DSSE envelope over the bundle's digest, where its builder signed it; beside the bundle, and no part of it."""
 MOST_BYTES = 64 << 20
 """Of one file of a bundle."""
 MEND = "run deploy/build_policies.py"
@@ -77,6 +75,11 @@ class Bundle:
     """The canonical manifest without its own digest: the digest of these bytes is the bundle's name."""
 
     @property
+    def numbers(self) -> Mapping[str, Json]:
+        """Return the data as a table: numbers and lists that rules compare with."""
+        return _data(self.data)
+
+    @property
     def to_decide_again(self) -> tuple[bytes, ...]:
         """Return what a stranger needs to put a recorded question before these rules: manifest, rules, data."""
         return (self.named, self.wasm, self.data)
@@ -93,6 +96,8 @@ def load(folder: Path | None = None) -> Bundle:
     manifest = _manifest(doc)
     if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
         raise _broken(f"{DATA}: {why[0]}")
+    if bad := risk.wrong(_data(parts[DATA])):
+        raise _broken(f"{DATA}: {bad}")
     return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN], _named(doc))
 
 

@@ -28,9 +28,9 @@ from evoguard.cli import (
 from evoguard.cli.session import AsJson, Session, StateDir
 
 ORDER = (
-    "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "evidence", "watch",
-    "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox", "serve",
-    "worker", "flags", "tools", "bench", "demo",
+    "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "impact", "evidence",
+    "watch", "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox",
+    "serve", "worker", "flags", "tools", "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b

@@ -43,6 +43,7 @@ def doctor(
 
 BENCHES = {
     "guard": "what the guard itself costs a change, from submission to the first stage",
+    "risk": "the past and the reach of a change in a repository of 10,000 commits",
     "kpis": "a look at a rollout after a day of KPI batches",
     "policy": "a decision at 10 to 1,000 files, rules that run away, the past asked again",
     "scan": "the look for known faults in what a change adds",

@@ -76,6 +76,7 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
         ("tests", f"{tests.get('run')} run of {tests.get('expected')} expected, {tests.get('failed')} failed, "
                   f"isolation {tests.get('isolation') or 'NOT PROVED'}, behaviour {tests.get('behaviour')}"),
         *lines_of("rests on", doc["rests_on"]),
+        *lines_of("risk", [doc.get("risk") or "not measured"]),
         *_to_look_at(doc),
         ("evidence", doc["evidence"]),
         ("decision", doc["decision"]),

@@ -1,4 +1,4 @@
-"""Verbs that only look: status, list, show, diff, evidence, watch."""
+"""Verbs that only look: status, list, show, diff, impact, evidence, watch."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def attach(app: typer.Typer) -> None:
     verb(app, "list", example="evoguard list --open\nevoguard list --json")(list_)
     verb(app, "show", example="evoguard show ch-0123456789ab")(show)
     verb(app, "diff", example="evoguard diff ch-0123456789ab | less")(diff)
+    verb(app, "impact", example="evoguard impact ch-0123456789ab\nevoguard impact ch-0123456789ab --json")(impact)
     verb(app, "evidence", example="evoguard evidence ch-0123456789ab")(evidence)
     verb(app, "watch", example="evoguard watch ch-0123456789ab --until paused --timeout 120 --json")(watch)
 
@@ -86,6 +87,18 @@ def diff(session: Session, change: ChangeArgument) -> int:
             note(f"cut off after {SHOWN_BYTES >> 20} MiB")
 
     session.answer({"change": change, "base": row.base, "head": row.head, "patch": text, "cut_off": cut}, tell)
+    return exit_codes.DONE
+
+
+def impact(session: Session, change: ChangeArgument) -> int:
+    """Show how risky a change is at least, line by line of the sum, and what depends on what it changes."""
+    from evoguard.cli.impact_page import impact_page
+    from evoguard.views.impact import impact as seen
+    from evoguard.wiring.reading import Reading
+
+    with session.opened() as opened:
+        doc = run(seen(Reading(opened), change))
+    session.answer(doc, lambda: impact_page(doc))
     return exit_codes.DONE
 
 

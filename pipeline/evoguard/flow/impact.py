@@ -8,6 +8,7 @@ from evoguard.domain.events import Event
 from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
 from evoguard.flow.refusal import refusal
+from evoguard.flow.risk import weigh
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 
@@ -29,6 +30,8 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         text = f"the base is not the tip of {component.release_branch} ({refs.tip[:12]}); rebase onto it and resubmit"
         return await _refusal(Finding("release.base_not_tip", text, component.release_branch, refs.tip), ports)
     first = refs is not None and not refs.tip
+    reach = await ports.impact.reach(proposal.repo, proposal.base, proposal.head, diff=diff, rules=rules)
+    risk = await weigh(state, diff, reach=reach, rules=rules, ports=ports)
     facts: Json = {
         "files": [f.as_json() for f in diff.files],
         "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
@@ -37,6 +40,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "component": component.as_json(),
         "tighten": rules.tighten(),
         "quarantine": [entry.as_json() for entry in rules.quarantine],
+        "reach": reach.as_json(), "risk": risk.as_json(),
     }  # fmt: skip
     stored = await ports.artifacts.put(canonical(facts))
     if component.name:  # without a component nothing says that two changes are about the same thing
@@ -45,7 +49,8 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "change.mapped",
         {"component": component.name, "flag": component.flag, "files": len(diff.files) + diff.omitted,
          "added": diff.added, "deleted": diff.deleted, "impact": stored,
-         "first_release": first},
+         "first_release": first, "risk": risk.value, "dependants": len(reach.dependants),
+         "unknown": len(reach.unknown)},
     )  # fmt: skip
     return StepResult(
         {

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.evidence import review_codes
+from evoguard.domain.risk import raised, risk_from, weights_from
 from evoguard.domain.scan import NOT_RUN
 from evoguard.domain.verdict import Decision, PolicyStage
+from evoguard.errors import UnavailableError
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
 
@@ -64,6 +66,7 @@ async def _question(
         "hits": scan["new"],
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
+        "impact": _impact(impact, ports.policies.data),
         "author": {
             "id": proposal.author.id, "kind": proposal.author.kind,
             "held": bool(await ports.queries.held(proposal.author.id)),
@@ -88,3 +91,26 @@ async def _question(
 def _with_defaults(tighten: Json) -> Json:
     """Return what the component file asks for; facts that were stored before `split_percent` was known lack it."""
     return {"split_percent": 0, **tighten} if isinstance(tighten, Mapping) else tighten
+
+
+def _impact(facts: Mapping[str, Json], data: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what was measured of a change, under the weights of now where they are heavier.
+
+    Facts from before risk was measured are of the highest. Raises: UnavailableError for weights that cannot be read.
+    """
+    listed, reach = facts["files"], facts.get("reach")
+    paths = [str(row["path"]) for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
+    try:
+        risk = raised(risk_from(facts.get("risk")), weights_from(data), paths)
+    except ValueError as err:
+        raise UnavailableError("policies", str(err), fix="put rules in force that hold `risk`") from err
+    counts, unknown = (reach.get(name) if isinstance(reach, Mapping) else None for name in ("counts", "unknown"))
+    counted = counts if isinstance(counts, Mapping) else {"dependants": 0, "tests": 0, "unknown": 1}
+    names: list[Json] = [*sorted(unknown)] if isinstance(unknown, Mapping) else ["(not measured)"]
+    asked = risk.as_json()
+    return {
+        **{name: asked[name] for name in ("floor", "risk", "features")},
+        **{name: counted.get(name) for name in ("dependants", "tests")},
+        "known": counted.get("unknown") == 0, "unknown": names,
+        "components": reach.get("components") if isinstance(reach, Mapping) else [],
+    }  # fmt: skip

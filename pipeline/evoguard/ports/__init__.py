@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evoguard.ports.artifacts import Artifacts
+from evoguard.ports.authors import Authors
 from evoguard.ports.clock import Clock
 from evoguard.ports.effects import Effects
 from evoguard.ports.flags import Flags
 from evoguard.ports.forge import Forge, Sources
+from evoguard.ports.impact import Impact
 from evoguard.ports.inbox import Inbox
 from evoguard.ports.kill_path import KillPath
 from evoguard.ports.kpis import Kpis
@@ -41,11 +43,13 @@ class Ports:
     """The assembled parts one run may use; handed to the flow as LangGraph's run context."""
 
     artifacts: Artifacts
+    authors: Authors
     clock: Clock
     effects: Effects
     flags: Flags
     forge: Forge
     sources: Sources
+    impact: Impact
     inbox: Inbox
     kill_path: KillPath
     kpis: Kpis

@@ -16,6 +16,10 @@ class Policies(Protocol):
     def digest(self) -> Digest:
         """Return the identity of rules, data, capabilities and engine."""
 
+    @property
+    def data(self) -> Mapping[str, Json]:
+        """Return the numbers and lists of the rules: weights, places and guard paths, before anything is decided."""
+
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         """Return the decision. Raises: UnavailableError for no verdict, InputError for a bad question."""
 

@@ -11,6 +11,7 @@ from evoguard.domain.events import StoredEvent
 from evoguard.errors import InputError, IntegrityError
 from evoguard.views.assurance import assurance_words
 from evoguard.views.changes import found
+from evoguard.views.impact import said
 from evoguard.views.reader import Doc, Reader
 from evoguard.views.story import load, newest
 
@@ -51,6 +52,7 @@ async def asked(reader: Reader, change: str, *, now_s: int) -> Doc:
         "component": component,
         "first_release": newest(stored, "change.mapped", "first_release") == "True",
         **await _seen(reader, evidence, newest(stored, "candidate.checked", "held_out")),
+        "risk": said(impact),
         "escalated": await _escalated(reader, decision),
         "evidence": evidence,
         "decision": decision,

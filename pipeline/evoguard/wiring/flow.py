@@ -17,6 +17,7 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is 
 from langgraph.graph.state import CompiledStateGraph
 
 from evoguard.adapters.git.forge import GitForge
+from evoguard.adapters.git.reach import GitImpact
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.kill_path import ServedKills
@@ -24,6 +25,7 @@ from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import roots
+from evoguard.adapters.sqlite.authors import SqliteAuthors
 from evoguard.adapters.sqlite.effects import SqliteEffects
 from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.sqlite.kpis import SqliteKpis
@@ -57,11 +59,13 @@ def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
     rules = RulesNow(book)
     house = Ports(
         artifacts=opened.artifacts,
+        authors=SqliteAuthors(opened.con),
         clock=opened.clock,
         effects=SqliteEffects(opened.con, opened.clock),
         flags=SqliteFlags(opened.con, opened.latches),
         forge=GitForge(settings.repos_dir),
         sources=GitSources(settings.repos_dir),
+        impact=GitImpact(settings.repos_dir),
         inbox=opened.inbox,
         kill_path=ServedKills(
             settings.flags_url, partial(token, settings, "flags.read"), settings.kill_dir, opened.latches

@@ -157,6 +157,11 @@ class RulesNow:
         """Return the identity of the bundle in force. Raises: UnavailableError when it cannot be proved."""
         return self._now.digest
 
+    @property
+    def data(self) -> Mapping[str, Json]:
+        """Return the numbers and lists of the rules in force. Raises: as `digest`."""
+        return self._now.data
+
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         """Return the decision. Raises: as the port."""
         return await self._now.decide(stage, question)
