@@ -116,6 +116,11 @@ class Settings:
         return self.state / "repos"
 
     @property
+    def advisories_dir(self) -> Path:
+        """Return the folder of the imported database of advisories."""
+        return self.state / "advisories"
+
+    @property
     def service_key(self) -> Path:
         """Return the service's private key file."""
         return self.state / "keys" / "service.key"

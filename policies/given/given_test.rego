@@ -26,6 +26,44 @@ hit := {
 
 feature := {"name": "lines", "value": 60, "points": 60, "hard": false, "note": ""}
 
+dependency := {
+	"ecosystem": "PyPI",
+	"name": "requests",
+	"version": "2.31.0",
+	"before": "2.30.0",
+	"change": "changed",
+	"path": "requirements.lock",
+	"line": 3,
+	"origin": "index",
+	"where": "",
+	"pinned": "digest",
+	"scripts": false,
+	"alike": "",
+	"how": "",
+	"licence": "Apache-2.0",
+	"licences": [["Apache-2.0"]],
+	"alias": "",
+	"own": false,
+}
+
+fault := {"path": "requirements.lock", "line": 3, "why": "no requirement", "kind": "unreadable"}
+
+vulnerable := {
+	"id": "GHSA-0000-0000-0000",
+	"severity": "high",
+	"ecosystem": "PyPI",
+	"name": "requests",
+	"version": "2.31.0",
+	"path": "requirements.lock",
+	"line": 3,
+}
+
+weaker := {"rule": "tests.skipped", "path": "tests/test_a.py", "line": 3, "msg": "test_a: skip"}
+
+blob := {"rule": "blob.minified", "path": "static/a.min.js", "line": 1, "msg": "lines that nobody reads"}
+
+brings(changes) := reviewed({"dependencies": [object.union(dependency, changes)]})
+
 secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
 
 set_aside := {"test": "tests/test_a.py::test_a", "until": 1790086400, "reason": "reads the clock", "owner": "ada"}
@@ -89,6 +127,14 @@ review := {
 	"secrets": [],
 	"scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
 	"hits": [],
+	"inspection": {"digest": "sha256:inspection", "status": "complete", "omitted": 0},
+	"dependencies": [],
+	"faults": [],
+	"vulnerable": [],
+	"advisories": {"status": "present", "digest": "sha256:db", "imported": 1790000000, "newest": 1790000000, "entries": 9},
+	"weakened": [],
+	"blobs": [],
+	"sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
 	"approvals": [],
 	"approval_digest": "",
 	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},

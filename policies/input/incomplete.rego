@@ -63,6 +63,22 @@ kinds := {
 	"scan.omitted": "count",
 	"scan.unread": "codes",
 	"hits": "list",
+	"inspection.digest": "text",
+	"inspection.status": "scanned",
+	"inspection.omitted": "count",
+	"dependencies": "list",
+	"faults": "list",
+	"vulnerable": "list",
+	"advisories.status": "advised",
+	"advisories.digest": "text",
+	"advisories.imported": "count",
+	"advisories.newest": "count",
+	"advisories.entries": "count",
+	"weakened": "list",
+	"blobs": "list",
+	"sbom.base": "text",
+	"sbom.head": "text",
+	"sbom.difference": "text",
 	"approvals": "list",
 	"approval_digest": "at_admit",
 	"tighten.guard": "globs",
@@ -90,6 +106,37 @@ item_kinds := {
 	"impact.features": {"name": "code", "value": "count", "points": "points", "hard": "flag", "note": "text"},
 	"secrets": {"rule": "code", "path": "text", "line": "count"},
 	"hits": {"rule": "code", "severity": "hit", "path": "text", "line": "count", "msg": "text"},
+	"dependencies": {
+		"ecosystem": "code",
+		"name": "code",
+		"version": "text",
+		"before": "text",
+		"change": "brought",
+		"path": "text",
+		"line": "count",
+		"origin": "origin",
+		"where": "text",
+		"pinned": "pinned",
+		"scripts": "flag",
+		"alike": "text",
+		"how": "alike",
+		"licence": "text",
+		"licences": "choices",
+		"alias": "text",
+		"own": "flag",
+	},
+	"faults": {"path": "text", "line": "count", "why": "code", "kind": "fault"},
+	"vulnerable": {
+		"id": "code",
+		"severity": "severity",
+		"ecosystem": "code",
+		"name": "code",
+		"version": "code",
+		"path": "text",
+		"line": "count",
+	},
+	"weakened": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
+	"blobs": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
@@ -111,6 +158,13 @@ words := {
 	"vote": {"approve", "reject"},
 	"scanned": {"complete", "incomplete", "not run"},
 	"hit": {"error", "warning", "info"},
+	"brought": {"added", "changed", "renamed", "rehashed"},
+	"origin": {"index", "other-index", "mismatch", "insecure", "git", "url", "path"},
+	"pinned": {"digest", "version", "floating"},
+	"alike": {"", "other script", "same look", "one edit"},
+	"fault": {"unreadable", "unsupported"},
+	"severity": {"malicious", "critical", "high", "moderate", "low", "unknown"},
+	"advised": {"present", "none", "damaged"},
 }
 
 unreadable contains field if {
@@ -129,7 +183,15 @@ unreadable contains $"{list}[{at}].{field}" if {
 unreadable contains "data" if not data_complete
 
 data_complete if {
-	every number in [data.limits.max_files, data.limits.max_lines, data.guard.people, data.evidence.quarantine_days, data.risk.escalate_from] {
+	numbers := [
+		data.limits.max_files,
+		data.limits.max_lines,
+		data.guard.people,
+		data.evidence.quarantine_days,
+		data.risk.escalate_from,
+		data.supply.advisory_days,
+	]
+	every number in numbers {
 		whole(number)
 	}
 	every list in [data.guard.globs, data.evidence.isolations, data.change.locks, data.modes.plain, data.modes.script_suffixes, data.rules] {
@@ -144,6 +206,7 @@ data_complete if {
 		whole(step.from)
 		whole(step.most)
 	}
+	every list in [data.supply.licences, data.supply.licensed, data.supply.tolerated] { readable("codes", list) }
 	named(data.modes.executable)
 	data.evidence.assurance in words.assurance
 }
@@ -178,6 +241,14 @@ readable("counts", value) if {
 readable("codes", value) if {
 	is_array(value)
 	every item in value { named(item) }
+}
+
+readable("choices", value) if {
+	is_array(value)
+	every choice in value {
+		is_array(choice)
+		every item in choice { named(item) }
+	}
 }
 
 readable("globs", value) if {

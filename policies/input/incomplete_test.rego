@@ -3,7 +3,7 @@ package evoguard_test.input.incomplete_test
 import data.evoguard_test.given
 
 # A question with one item in every list, so that a field of an item can be lost.
-full := object.union(given.admit, {"secrets": [given.secret], "quarantine": [given.set_aside]})
+full := object.union(given.admit, {"secrets": [given.secret], "quarantine": [given.set_aside], "dependencies": [given.dependency], "faults": [given.fault], "vulnerable": [given.vulnerable], "weakened": [given.weaker], "blobs": [given.blob]})
 
 # Lost, null, a number below zero, a table: wrong for every field.
 needed(field) if {
@@ -150,6 +150,110 @@ test_needs_quarantine_item_until if needed_in("quarantine", "until")
 test_needs_quarantine_item_reason if needed_in("quarantine", "reason")
 
 test_needs_quarantine_item_owner if needed_in("quarantine", "owner")
+
+test_needs_inspection_digest if needed("inspection.digest")
+
+test_needs_inspection_status if needed("inspection.status")
+
+test_needs_inspection_omitted if needed("inspection.omitted")
+
+test_needs_advisories_status if needed("advisories.status")
+
+test_needs_advisories_digest if needed("advisories.digest")
+
+test_needs_advisories_imported if needed("advisories.imported")
+
+test_needs_advisories_newest if needed("advisories.newest")
+
+test_needs_advisories_entries if needed("advisories.entries")
+
+test_needs_sbom_base if needed("sbom.base")
+
+test_needs_sbom_head if needed("sbom.head")
+
+test_needs_sbom_difference if needed("sbom.difference")
+
+test_needs_dependencies if needed("dependencies")
+
+test_needs_dependencies_item_ecosystem if needed_in("dependencies", "ecosystem")
+
+test_needs_dependencies_item_name if needed_in("dependencies", "name")
+
+test_needs_dependencies_item_version if needed_in("dependencies", "version")
+
+test_needs_dependencies_item_before if needed_in("dependencies", "before")
+
+test_needs_dependencies_item_change if needed_in("dependencies", "change")
+
+test_needs_dependencies_item_path if needed_in("dependencies", "path")
+
+test_needs_dependencies_item_line if needed_in("dependencies", "line")
+
+test_needs_dependencies_item_origin if needed_in("dependencies", "origin")
+
+test_needs_dependencies_item_where if needed_in("dependencies", "where")
+
+test_needs_dependencies_item_pinned if needed_in("dependencies", "pinned")
+
+test_needs_dependencies_item_scripts if needed_in("dependencies", "scripts")
+
+test_needs_dependencies_item_alike if needed_in("dependencies", "alike")
+
+test_needs_dependencies_item_how if needed_in("dependencies", "how")
+
+test_needs_dependencies_item_licence if needed_in("dependencies", "licence")
+
+test_needs_dependencies_item_licences if needed_in("dependencies", "licences")
+
+test_needs_dependencies_item_alias if needed_in("dependencies", "alias")
+
+test_needs_dependencies_item_own if needed_in("dependencies", "own")
+
+test_needs_faults if needed("faults")
+
+test_needs_faults_item_path if needed_in("faults", "path")
+
+test_needs_faults_item_line if needed_in("faults", "line")
+
+test_needs_faults_item_why if needed_in("faults", "why")
+
+test_needs_faults_item_kind if needed_in("faults", "kind")
+
+test_needs_vulnerable if needed("vulnerable")
+
+test_needs_vulnerable_item_id if needed_in("vulnerable", "id")
+
+test_needs_vulnerable_item_severity if needed_in("vulnerable", "severity")
+
+test_needs_vulnerable_item_ecosystem if needed_in("vulnerable", "ecosystem")
+
+test_needs_vulnerable_item_name if needed_in("vulnerable", "name")
+
+test_needs_vulnerable_item_version if needed_in("vulnerable", "version")
+
+test_needs_vulnerable_item_path if needed_in("vulnerable", "path")
+
+test_needs_vulnerable_item_line if needed_in("vulnerable", "line")
+
+test_needs_weakened if needed("weakened")
+
+test_needs_weakened_item_rule if needed_in("weakened", "rule")
+
+test_needs_weakened_item_path if needed_in("weakened", "path")
+
+test_needs_weakened_item_line if needed_in("weakened", "line")
+
+test_needs_weakened_item_msg if needed_in("weakened", "msg")
+
+test_needs_blobs if needed("blobs")
+
+test_needs_blobs_item_rule if needed_in("blobs", "rule")
+
+test_needs_blobs_item_path if needed_in("blobs", "path")
+
+test_needs_blobs_item_line if needed_in("blobs", "line")
+
+test_needs_blobs_item_msg if needed_in("blobs", "msg")
 
 test_needs_secrets if needed("secrets")
 

@@ -17,6 +17,9 @@ get(item, key) := object.get(item, key, null) if is_object(item)
 
 at(path) := get(input, path)
 
+# A package as people name it, of a dependency or an advisory.
+package_of(row) := trim_space(concat(" ", [text(get(row, part)) | some part in ["ecosystem", "name", "version"]]))
+
 # Names are compared without case, so that `codeowners` on a case-blind file system and `Ada` beside `ada` gain nothing.
 fold(name) := lower(upper(name))
 

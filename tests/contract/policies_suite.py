@@ -61,6 +61,13 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         },
         "secrets": [],
         "scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
+        "inspection": {"digest": "sha256:inspection", "status": "complete", "omitted": 0},
+        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [],
+        "advisories": {
+            "status": "present", "digest": "sha256:db", "imported": 1_790_000_000, "newest": 1_790_000_000,
+            "entries": 9,
+        },
+        "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "hits": [],
         "approvals": [dict(VOTE)] if admit else [],
         "approval_digest": "sha256:question" if admit else "",
@@ -94,7 +101,19 @@ def codes(decision: Decision) -> set[str]:
 FOUND: dict[str, Any] = {
     "secrets": [{"rule": "aws-key", "path": "a.py", "line": 7}],
     "hits": [{"rule": "python.eval", "severity": "info", "path": "a.py", "line": 7, "msg": "data is run as code"}],
-}
+    "dependencies": [{
+        "ecosystem": "PyPI", "name": "requests", "version": "2.31.0", "before": "", "change": "changed",
+        "path": "requirements.lock", "line": 3, "origin": "index", "where": "", "pinned": "digest", "scripts": False,
+        "alike": "", "how": "", "licence": "MIT", "licences": [["MIT"]], "alias": "", "own": False,
+    }],
+    "faults": [{"path": "yarn.lock", "line": 0, "why": "nobody reads it", "kind": "unsupported"}],
+    "vulnerable": [{
+        "id": "GHSA-0000-0000-0000", "severity": "low", "ecosystem": "PyPI", "name": "requests", "version": "2.31.0",
+        "path": "requirements.lock", "line": 3,
+    }],
+    "weakened": [{"rule": "tests.skipped", "path": "tests/test_a.py", "line": 3, "msg": "test_a: skip"}],
+    "blobs": [{"rule": "blob.minified", "path": "a.min.js", "line": 1, "msg": "lines that nobody reads"}],
+}  # fmt: skip
 """What a question holds where something was found."""
 
 

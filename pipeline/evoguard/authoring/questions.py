@@ -141,6 +141,13 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "assurance": "split", "expected": 12, "run": 12, "failed": 0, "split": 9, "unstable": [], "review": [],
         },
         "secrets": [], "scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []}, "hits": [],
+        "inspection": {"digest": "sha256:inspection", "status": "complete", "omitted": 0},
+        "advisories": {
+            "status": "present", "digest": "sha256:db", "imported": 1_790_000_000, "newest": 1_790_000_000,
+            "entries": 9,
+        },
+        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [],
+        "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "approvals": [dict(_VOTE)] if admit else [], "approval_digest": "sha256:question" if admit else "",
         "quarantine": [],
         "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},

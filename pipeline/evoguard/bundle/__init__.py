@@ -23,6 +23,8 @@ from evoguard.errors import IntegrityError
 MANIFEST, WASM, TESTS, DATA, SCAN = "manifest.json", "policy.wasm", "tests.wasm", "data.json", "semgrep.json"
 SOURCES = "sources.json"
 """The texts that the bundle was built from, to start another one from; nothing of it is needed to judge."""
+SIGNATURE = "signature.json"
+"""A DSSE envelope over the bundle's digest, where its builder signed it; beside the bundle, and no part of it."""
 MOST_BYTES = 64 << 20
 """Of one file of a bundle."""
 MEND = "run deploy/build_policies.py"

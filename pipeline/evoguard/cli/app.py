@@ -22,6 +22,7 @@ from evoguard.cli import (
     ruling,
     running,
     sandboxing,
+    supplying,
     tooling,
     voting,
 )
@@ -30,7 +31,7 @@ from evoguard.cli.session import AsJson, Session, StateDir
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "impact", "evidence",
     "watch", "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox",
-    "serve", "worker", "flags", "tools", "bench", "demo",
+    "sbom", "osv", "serve", "worker", "flags", "tools", "bench", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -62,7 +63,8 @@ app = typer.Typer(
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
 for room in (
-    registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, running, machine,
+    registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, supplying,
+    running, machine,
 ):  # fmt: skip
     room.attach(app)
 

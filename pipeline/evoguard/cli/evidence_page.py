@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evoguard.cli.brings_page import brings_page
 from evoguard.cli.docs import Doc, docs_of, lines_of, rows_of
 from evoguard.cli.text import facts, line, table
 
@@ -27,6 +28,7 @@ def evidence_page(doc: Doc) -> None:
     _against_base(doc)
     _layers(docs_of(doc["layers"]))
     _scan(doc.get("scan"))
+    brings_page(doc.get("inspection"))
     _tests(docs_of(doc["tests"]))
     _used(docs_of(doc["used"]))
     _network(docs_of(doc["network"]))

@@ -13,6 +13,7 @@ from evoguard.domain.headline import headline
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
 from evoguard.domain.verdict import Finding, findings_json
+from evoguard.flow.inspect import inspect
 from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
@@ -33,6 +34,7 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
     candidate = await ports.sources.files(proposal.repo, proposal.head)
     impact = await load(ports, state["impact"])
     scan, scanned = await _scan(impact, base, candidate, ports)
+    brings, inspected = await inspect(proposal, impact.get("files"), base, candidate, ports)
     component = impact.get("component")
     lock = str(component.get("lock", "")) if isinstance(component, Mapping) else ""
     evidence = await ports.sandbox.run(proposal.repo, proposal.tree, base, candidate, lock)
@@ -48,10 +50,10 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
          "findings": findings_json(evidence.findings[:SHOWN_FINDINGS])},
         reason=headline([finding.as_json() for finding in evidence.findings]),
     )  # fmt: skip
-    facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored, "scan": scan}
+    facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored, "scan": scan, "inspection": brings}
     if not passed:
         facts |= await refusal("check", evidence.findings[:SHOWN_FINDINGS], ports)
-    return StepResult(facts, (scanned, seen))
+    return StepResult(facts, (scanned, inspected, seen))
 
 
 async def _scan(

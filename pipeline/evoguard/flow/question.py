@@ -14,6 +14,7 @@ from evoguard.domain.verdict import Decision, PolicyStage
 from evoguard.errors import UnavailableError
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
+from evoguard.supply.inspection import NOT_INSPECTED
 
 
 async def ask(
@@ -48,6 +49,7 @@ async def _question(
     impact = await load(ports, state["impact"])
     evidence = await load(ports, state["evidence"])
     scan = await load(ports, state["scan"]) if "scan" in state else NOT_RUN
+    brings = await load(ports, state["inspection"]) if "inspection" in state else NOT_INSPECTED
     component = impact["component"]
     assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
     kpis = component["kpis"]
@@ -64,6 +66,8 @@ async def _question(
         "secrets": impact["secrets"],
         "scan": {"digest": state.get("scan", ""), **{k: scan[k] for k in ("status", "omitted", "unread")}},
         "hits": scan["new"],
+        "inspection": {"digest": state.get("inspection", ""), **{k: brings[k] for k in ("status", "omitted")}},
+        **{k: brings[k] for k in ("dependencies", "faults", "vulnerable", "advisories", "weakened", "blobs", "sbom")},
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "impact": _impact(impact, ports.policies.data),

@@ -53,6 +53,8 @@ class FlowState(TypedDict, total=False):
     evidence: str
     scan: str
     """Digest of what the scanner said."""
+    inspection: str
+    """Digest of what the change brings with it."""
     allow: bool
     quorum: int
     decision: str

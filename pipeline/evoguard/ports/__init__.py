@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from evoguard.ports.advisories import Advisories, NoAdvisories
 from evoguard.ports.artifacts import Artifacts
 from evoguard.ports.authors import Authors
 from evoguard.ports.clock import Clock
@@ -61,6 +62,7 @@ class Ports:
     scanner: Scanner
     signer: Signer
     pace: Pace
+    advisories: Advisories = field(default_factory=NoAdvisories)
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
     held_out_a_day: int = 20

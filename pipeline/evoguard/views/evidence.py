@@ -46,6 +46,7 @@ async def evidence(reader: Reader, change: str) -> Doc:
         raise InputError(f"{change} has no evidence yet", code="evidence.none", fix=f"see `evoguard show {change}`")
     doc, impact = await load(reader, digest), newest(stored, "change.mapped", "impact")
     scan = newest(stored, "candidate.scanned", "scan")
+    brings = newest(stored, "candidate.inspected", "inspection")
     quarantine = _docs((await load(reader, impact)).get("quarantine")) if impact else []
     at_s = next(i.at for i in reversed(stored) if i.event.type == "candidate.checked") // 1000
     held_out = newest(stored, "candidate.checked", "held_out")
@@ -54,6 +55,7 @@ async def evidence(reader: Reader, change: str) -> Doc:
         "evidence": digest,
         **laid_out(doc, held_out, quarantine=quarantine, at_s=at_s),
         "scan": {**await load(reader, scan), "digest": scan} if scan else {},
+        "inspection": {**await load(reader, brings), "digest": brings} if brings else {},
     }
 
 

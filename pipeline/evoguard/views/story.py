@@ -15,6 +15,7 @@ STEP: Mapping[str, str] = {
     "change.submitted": "intake",
     "change.mapped": "impact",
     "candidate.scanned": "check",
+    "candidate.inspected": "check",
     "candidate.checked": "check",
     "change.judged": "judge",
     "approval.requested": "approve",

@@ -16,6 +16,7 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is 
 
 from langgraph.graph.state import CompiledStateGraph
 
+from evoguard.adapters.advisories.store import OsvStore
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.reach import GitImpact
 from evoguard.adapters.git.sources import GitSources
@@ -79,6 +80,7 @@ def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
         scanner=rules,
         signer=signer(settings),
         pace=settings.pace,
+        advisories=OsvStore(settings.advisories_dir),
         verifier=verifier(opened),
         held_out_a_day=settings.held_out_a_day,
     )

@@ -77,7 +77,8 @@ async def test_what_waits_for_people_is_checked_and_reviewed_again_when_other_ru
     await house.drive(change)
     story = await house.story(change)
     assert story[-5:] == [
-        "approval.voided", "candidate.scanned", "candidate.checked", "change.judged", "approval.requested"
+        "approval.voided", "candidate.scanned", "candidate.inspected", "candidate.checked", "change.judged",
+        "approval.requested",
     ]  # fmt: skip
     assert await house.asked(change) != first
     assert house.sandbox.runs == 2

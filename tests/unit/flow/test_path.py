@@ -15,6 +15,7 @@ TO_APPROVAL = [
     "change.submitted",
     "change.mapped",
     "candidate.scanned",
+    "candidate.inspected",
     "candidate.checked",
     "change.judged",
     "approval.requested",

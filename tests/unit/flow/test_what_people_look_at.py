@@ -103,12 +103,14 @@ async def asked_again(house: House, **changes: Json) -> Decision:
     impact |= changes.get("impact", {})  # type: ignore[operator]
     submitted = await body(house, change, "change.submitted")
     scanned = {"scan": (await body(house, change, "candidate.scanned"))["scan"]} if changes.get("scan", True) else {}
+    brings = (await body(house, change, "candidate.inspected"))["inspection"]
+    inspected = {"inspection": brings} if changes.get("inspection", True) else {}
     state: Any = {
         **{name: str(submitted[name]) for name in ("repo", "base", "head", "tree", "intent", "author", "author_kind")},
         "change": change, "component": "scoring",
         "impact": await ports.artifacts.put(canonical(impact)),
         "evidence": await ports.artifacts.put(canonical(evidence)),
-        **scanned,
+        **scanned, **inspected,
     }  # fmt: skip
     decision, _ = await ask("review", state, ports)
     return decision
@@ -122,6 +124,14 @@ async def test_documents_of_an_older_version_are_judged_as_before(house: House) 
 async def test_a_change_that_was_checked_before_scans_were_made_is_checked_again(house: House) -> None:
     decision = await asked_again(house, scan=False)
     assert (decision.allow, [(f.code, f.term) for f in decision.deny]) == (False, [("evidence.not_scanned", "not run")])
+
+
+async def test_a_change_that_was_checked_before_changes_were_inspected_is_checked_again(house: House) -> None:
+    decision = await asked_again(house, inspection=False)
+    assert not decision.allow
+    terms = {f.term for f in decision.deny if f.code == "evidence.not_inspected"}
+    assert terms == {"not run", "base", "head", "difference"}
+    assert {f.code for f in decision.deny} == {"evidence.not_inspected"}
 
 
 async def test_a_quarantine_in_the_facts_of_the_base_counts(house: House) -> None:
