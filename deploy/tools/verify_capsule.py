@@ -68,13 +68,6 @@ def parts_of(doc):
     return parts
 
 
-def part(parts, digest, what):
-    """Return one part."""
-    if digest not in parts:
-        raise DifferentError(f"{what} ({digest}) is not in the capsule")
-    return parts[digest]
-
-
 def decide(wasm, entry, data, question):
     """Return what the compiled rules say: one result of an entry point (OPA's WebAssembly ABI 1)."""
     (config := wt.Config()).consume_fuel = True
@@ -101,9 +94,8 @@ def decide(wasm, entry, data, question):
 
     entries = strict(text(call("opa_json_dump", call("entrypoints"))))
     parsed, at = call("opa_json_parse", put(data), len(data)), put(question)
-    (answer,) = strict(
-        text(call("opa_eval", 0, entries[entry], parsed, at, len(question), call("opa_heap_ptr_get"), 0))
-    )
+    said = call("opa_eval", 0, entries[entry], parsed, at, len(question), call("opa_heap_ptr_get"), 0)
+    (answer,) = strict(text(said))
     return answer["result"]
 
 
@@ -113,32 +105,38 @@ def ordered(decision):
     return json.dumps({**decision, **rows}, sort_keys=True)
 
 
-def verify(doc, public_pem, shipped=""):
-    """Return a line for each thing that was proved; `shipped` demands its constitution. Raises: DifferentError."""
+def verify(doc, public_pem, demanded=()):
+    """Return a line for each thing that was proved; `demanded` bundles must have been asked. Raises: DifferentError."""
     statement, parts = statement_of(doc["attestation"], public_pem), parts_of(doc)
     predicate, result = statement["predicate"], statement["predicate"]["verificationResult"]
     if doc["format"] != FORMAT or statement["predicateType"] != VSA or result not in ("PASSED", "FAILED"):
         raise DifferentError(f"not a {FORMAT} with a verification summary")
     policy, rows = "sha256:" + predicate["policy"]["digest"]["sha256"], predicate["inputAttestations"]
     inputs = {i["uri"].removeprefix("evoguard:"): "sha256:" + i["digest"]["sha256"] for i in rows}
-    docs = {name: strict(part(parts, digest, name)) for name, digest in inputs.items()}
+    docs = {name: strict(parts[digest]) for name, digest in inputs.items()}
     decided = [name for name in STAGE if name in docs]
     if not decided or (result == "PASSED" and len(decided) != len(STAGE)):
         raise DifferentError("no decision to make again, or a PASSED summary that rests on one alone")
     (tree,) = [s["digest"]["gitTree"] for s in statement["subject"] if "gitTree" in s["digest"]]
-    told = [f"change {doc['change']}: {result}, signed by {predicate['verifier']['id']} at {predicate['timeVerified']}"]
-    told.append(f"tree {tree} of {predicate['resourceUri']}, under the rules {policy}")
+    told = [
+        f"change {doc['change']}: {result}, signed by {predicate['verifier']['id']} at {predicate['timeVerified']}",
+        f"tree {tree} of {predicate['resourceUri']}, under the rules {policy}",
+    ]
     for name, record in ((name, docs[name]) for name in decided):
         check(name, record, [doc["change"], tree], policy, statement)
-        rests_on(name, record["question"], inputs, docs)
-        rules, again = same(name, record["question"], record, parts)
-        floor, allow, over = record.get("floor"), again["allow"] is True, "no constitution over them"
-        if shipped not in ("", policy, floor and floor["bundle"]):
-            raise DifferentError(f"{name}: the constitution of {shipped} was not asked")
+        asked, floor, own = (record.get(key) for key in ("question", "floor", "repository"))
+        rests_on(name, asked, inputs, docs)
+        rules, again = same(name, asked, record, parts)
+        allow, over = again["allow"] is True, "no constitution over them"
+        if unasked := {*demanded} - {policy, *(one["bundle"] for one in (floor, own) if one)}:
+            raise DifferentError(f"{name}: {unasked} was not asked")
         if floor:  # the constitution that ships holds over rules of people's own
-            manifest, said = same(name, record["question"], floor, parts)
+            manifest, said = same(name, asked, floor, parts)
             denied = [f["code"] for f in said["deny"] if manifest["codes"][f["code"]]["severity"] == "constitution"]
             allow, over = allow and not denied, f"the constitution of {floor['bundle']} denies {denied or 'nothing'}"
+        if own:  # the repository's own rules can only refuse
+            said = same(name, asked, own, parts)[1] if own["decision"] else {"allow": "no verdict"}
+            allow, over = allow and said["allow"] is True, f"{over}; the repository's {own['bundle']}: {said['allow']}"
         if result == "PASSED" and not allow:
             raise DifferentError(f"{name}: PASSED, though the rules refuse")
         told.append(f"{STAGE[name]}: {len(rules['rules'])} rules say the same again: allow {again['allow']}; {over}")
@@ -147,8 +145,8 @@ def verify(doc, public_pem, shipped=""):
 
 def same(name, asked, record, parts):
     """Return the manifest of the recorded rules and what they say again. Raises: DifferentError when it differs."""
-    manifest = strict(part(parts, record["bundle"], "the rules' manifest"))
-    wasm, data = (part(parts, manifest[key], key) for key in ("wasm", "data"))
+    manifest = strict(parts[record["bundle"]])
+    wasm, data = (parts[manifest[key]] for key in ("wasm", "data"))
     again = decide(wasm, f"evoguard/{STAGE[name]}", data, json.dumps(asked, ensure_ascii=False).encode())
     if ordered(again) != ordered(record["decision"]) or again["rules_seen"] != manifest["rules"]:
         raise DifferentError(f"{name}: the rules say otherwise now")
@@ -185,7 +183,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("capsule")
     parser.add_argument("--key", required=True, help="the service's public key, got by another way than the capsule")
-    parser.add_argument("--shipped", default="", help="demand this bundle's constitution: what `policy status` ships")
+    parser.add_argument("--shipped", "--repository", action="append", default=[], help="demand that it was asked too")
     try:
         with open((asked := parser.parse_args()).capsule, "rb") as file, open(asked.key, "rb") as pem:
             told = verify(strict(file.read(MOST_BYTES)), pem.read(1 << 16), asked.shipped)

@@ -103,6 +103,21 @@ def load(folder: Path | None = None) -> Bundle:
     return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN], _named(doc))
 
 
+def to_judge(manifest: bytes, wasm: bytes, data: bytes) -> Bundle:
+    """Return a bundle of what judging needs alone, proved as `load` proves it; tests and scan rules are left empty.
+
+    Raises: IntegrityError when a part is not the one that the manifest names.
+    """
+    doc = _manifest_doc(manifest)
+    for name, raw, key in ((WASM, wasm, "wasm"), (DATA, data, "data")):
+        if digest_of(raw) != doc[key]:
+            raise _broken(f"{name} is not the file that the manifest names")
+    found = _manifest(doc)
+    if why := exceptions.wrong(_data(data), found.codes):
+        raise _broken(f"{DATA}: {why[0]}")
+    return Bundle(found, wasm, b"", data, b"", _named(doc))
+
+
 def identity(doc: Mapping[str, Json]) -> Digest:
     """Return the digest that names a bundle: of the canonical manifest without its own digest."""
     return digest_of(_named(doc))

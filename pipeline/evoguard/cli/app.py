@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from evoguard.cli import (
+    examining,
     exit_codes,
     killing,
     machine,
@@ -31,7 +32,7 @@ from evoguard.cli.session import AsJson, Session, StateDir
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "impact", "evidence",
     "watch", "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox",
-    "sbom", "osv", "serve", "worker", "flags", "tools", "bench", "demo",
+    "sbom", "osv", "serve", "worker", "flags", "tools", "bench", "exam", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -62,10 +63,11 @@ app = typer.Typer(
     name="evoguard", cls=_Ordered, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
-for room in (
+ROOMS = (
     registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, supplying,
-    running, machine,
-):  # fmt: skip
+    running, machine, examining,
+)  # fmt: skip
+for room in ROOMS:
     room.attach(app)
 
 

@@ -17,7 +17,7 @@ INTERRUPTED: Final = 130
 
 TABLE: Final[tuple[tuple[int, str], ...]] = (
     (DONE, "done; for a kill: it is in force and confirmed"),
-    (ERROR, "an error; for `doctor`, `audit verify`, `policy test|lint`, `bench --check`: something does not hold"),
+    (ERROR, "an error; for `doctor`, `audit verify`, `policy test|lint`, `bench --check`, `exam`: what does not hold"),
     (USAGE, "the command line, or what it names, is wrong; nothing was stored"),
     (DENIED, "the answer is no: refused, rejected, withdrawn, superseded, held, or not verified"),
     (AUTH, "the signature, key or person is not one that the guard knows"),

@@ -46,7 +46,8 @@ def story_page(doc: Doc) -> None:
         ("at", "step", "event", "who", "why", "facts", "digests"), (_step_row(step) for step in docs_of(doc["steps"]))
     )
     _section("evidence", doc_of(doc["evidence"]), ("not_passed", "record", "findings", "review", "unstable", "notes"))
-    _section("decision", doc_of(doc["decision"]), ("deny", "escalate", "notes", "rules_seen"))
+    _section("decision", doc_of(doc["decision"]), ("deny", "escalate", "notes", "rules_seen", "repository"))
+    _section("the repository's own rules", doc_of(doc_of(doc["decision"]).get("repository")), ("escalate",))
     _section("approval", doc_of(doc["approval"]), ("votes",))
     findings_page([f for step in docs_of(doc["steps"]) for f in docs_of(step["findings"])])
     if record := rows_of(doc_of(doc["evidence"]).get("record")):

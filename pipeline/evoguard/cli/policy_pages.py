@@ -30,6 +30,8 @@ def backtest_page(doc: Row) -> None:
     """Print how past decisions turn."""
     facts([("bundle", doc["bundle"]), ("decisions", doc["decisions"])])
     facts(cast("Mapping[str, int]", doc["turns"]).items())
+    if own := doc["repository_rules"]:
+        facts([("NOTE", f"{own} of them rested on rules of a repository's own as well, which were not asked again")])
     line()
     if rules := cast("list[Row]", doc["rules"]):
         table(("rule", "denies now", "did then"), ([row["code"], row["fires"], row["silent"]] for row in rules))
@@ -71,6 +73,8 @@ def explained_page(doc: Row, *, one: bool) -> None:
         facts([("change", doc["change"]), ("stage", stage["stage"]), ("rules", doc["bundle"])])
         if stage["bundle"] != doc["bundle"]:
             facts([("NOTE", f"decided under {stage['bundle']}; this is what the rules named above say")])
+        if stage["repository"]:
+            facts([("NOTE", f"the repository's own rules {stage['repository']} were asked too: `evoguard show`")])
         if stage["why"]:
             line(f"no verdict: {stage['why']}")
         elif not one:

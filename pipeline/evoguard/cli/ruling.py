@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from evoguard.cli import activating, authoring, exit_codes
+from evoguard.cli import activating, authoring, exempting, exit_codes
 from evoguard.cli.policy_pages import backtest_page, exceptions_page, explained_page, simulated_page
 from evoguard.cli.session import Session, run, verb
 from evoguard.cli.text import facts, table
@@ -34,6 +34,7 @@ def attach(app: typer.Typer) -> None:
     example = "evoguard policy explain ch-0123456789ab\nevoguard policy explain ch-0123456789ab change.unbounded"
     verb(policy, "explain", example=example)(policy_explain)
     activating.attach(policy)
+    exempting.attach(policy)
     authoring.attach(policy)
     app.add_typer(policy, name="policy")
 

@@ -28,6 +28,10 @@ class Recorded:
     denied: frozenset[str] = frozenset()
     """The codes of the findings that denied."""
     why: str = ""
+    repository: str = ""
+    """The bundle of the repository's own that was asked beside; it is not asked again here."""
+    notes: tuple[Mapping[str, Json], ...] = ()
+    """What the decision told without deciding by it: what is exempt, what a rule in shadow would have said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,13 @@ class Tally:
     fires: Counter[str] = field(default_factory=Counter)
     silent: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[Json]] = field(default_factory=dict)
+    own: int = 0
+    """Decisions that rules of the repository's own were asked about as well; those are not asked again."""
 
     def add(self, one: Turned) -> None:
         """Count one decision."""
         self.turns[one.turn] += 1
+        self.own += bool(one.recorded.repository)
         self.fires.update(one.fires)
         self.silent.update(one.silent)
         kept = self.examples.setdefault(one.turn, []) if one.turn != "unchanged" else None
@@ -114,7 +121,8 @@ class Tally:
     def as_json(self) -> dict[str, Json]:
         """Return it whole, to go on with later."""
         counts = {name: dict(getattr(self, name)) for name in ("turns", "fires", "silent")}
-        return {**counts, "examples": {turn: [*rows] for turn, rows in self.examples.items()}}
+        examples: dict[str, Json] = {turn: [*rows] for turn, rows in self.examples.items()}
+        return {**counts, "own": self.own, "examples": examples}
 
     @classmethod
     def from_json(cls, doc: Mapping[str, Json], *, most: int) -> Tally:
@@ -125,7 +133,10 @@ class Tally:
             if not isinstance(counts, Mapping) or not all(type(n) is int and n >= 0 for n in counts.values()):
                 raise ValueError(f"{name} is no table of counts")
             getattr(made, name).update(counts)
-        kept = doc.get("examples")
+        own, kept = doc.get("own"), doc.get("examples")
+        if type(own) is not int or own < 0:
+            raise ValueError("own is no count")
+        made.own = own
         if not isinstance(kept, Mapping) or not kept.keys() | made.turns.keys() <= {*TURNS}:
             raise ValueError("another kind of turn")
         made.examples = {turn: [*rows] for turn, rows in kept.items() if isinstance(rows, list)}

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from evoguard.domain.canonical import Json
 from evoguard.domain.quarantine import Quarantine, quarantines
+from evoguard.domain.repository_rules import NamedRules, named_rules
 from evoguard.errors import InputError
 
 ASSURANCES = ("visible-only", "split", "held-out")
@@ -58,11 +59,13 @@ class ComponentFile:
     split_percent: int = 0
     """From this share of tests apart from the code on, a verdict counts as `split` here; 0: as the sandbox says."""
     quarantine: tuple[Quarantine, ...] = ()
+    rules: NamedRules | None = None
+    """Rules of the repository's own, asked beside those in force; they can only refuse."""
 
     def tighten(self) -> dict[str, Json]:
         """Return the tighten-only data that policies read; 0, "" and [] mean "no tightening"."""
         return {
-            "guard": list(self.guard),
+            "guard": [*self.guard, *([f"{self.rules.path}/**"] if self.rules else [])],
             "max_files": self.max_files,
             "max_lines": self.max_lines,
             "quorum": self.quorum,
@@ -120,11 +123,13 @@ def parse(raw: bytes | None) -> ComponentFile:
 def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
     if not isinstance(policy, dict):
         raise _bad("`policy` must be a table")
-    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine"}, "[policy]")
+    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine", "rules"},
+          "[policy]")  # fmt: skip
     if policy.get("assurance", "") not in ("", *ASSURANCES):
         raise _bad(f"policy.assurance is one of {', '.join(ASSURANCES)}")
     try:
         quarantine = quarantines(policy.get("quarantine", []))
+        rules = named_rules(policy.get("rules"))
     except ValueError as err:
         raise _bad(str(err)) from err
     return ComponentFile(
@@ -136,6 +141,7 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
         assurance=str(policy.get("assurance", "")),
         split_percent=_number(policy.get("split_percent", 0), "policy.split_percent", 0, 100),
         quarantine=quarantine,
+        rules=rules,
     )
 
 

@@ -102,3 +102,21 @@ def _whole(data: Mapping[str, Json], *path: str) -> int:
     for key in path:
         at = at.get(key) if isinstance(at, dict) else None
     return at if isinstance(at, int) else 0
+
+
+def days_left(day: Json, now_s: int) -> int:
+    """Return the whole days until a day begins (UTC) at a moment in unix seconds; 0 when it has begun or is none."""
+    end = _day(day)
+    return max(0, int((datetime(end.year, end.month, end.day, tzinfo=UTC).timestamp() - now_s) // 86_400)) if end else 0
+
+
+def lifts(exemption: Mapping[str, Json], note: Mapping[str, Json]) -> bool:
+    """Tell whether a decision's note is what an exemption lifted, as policies/exceptions words it, whatever its day."""
+    said = str(note.get("msg", ""))
+    named = f" ({exemption.get('id')}): "
+    return note.get("code") == exemption.get("code") and said.startswith("exempt until ") and named in said[:200]
+
+
+def watches(shadow: Mapping[str, Json], note: Mapping[str, Json]) -> bool:
+    """Tell whether a decision's note is what a rule in shadow would have said."""
+    return note.get("code") == shadow.get("code") and str(note.get("msg", "")).startswith("in shadow until ")

@@ -41,6 +41,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         "tighten": rules.tighten(),
         "quarantine": [entry.as_json() for entry in rules.quarantine],
         "reach": reach.as_json(), "risk": risk.as_json(),
+        **({"rules": rules.rules.as_json()} if rules.rules else {}),
     }  # fmt: skip
     stored = await ports.artifacts.put(canonical(facts))
     if component.name:  # without a component nothing says that two changes are about the same thing

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
+from evoguard.domain.change import CommitId
 from evoguard.domain.evidence import review_codes
+from evoguard.domain.repository_rules import RepositoryVerdict, named_rules
 from evoguard.domain.risk import raised, risk_from, weights_from
 from evoguard.domain.scan import NOT_RUN
 from evoguard.domain.verdict import Decision, PolicyStage
@@ -22,18 +24,34 @@ async def ask(
 ) -> tuple[Decision, Digest]:
     """Ask the policies and store question and answer together, so that the decision can be made again later.
 
-    Under rules of people's own, the constitution that ships is asked as well and holds over them (docs/adr/0007).
+    Under rules of people's own, the constitution that ships is asked as well and holds over them (docs/adr/0007); the
+    repository's own rules, where its base names any, can only add refusals (docs/adr/0011).
     Raises: UnavailableError when there is no verdict.
     """
     question = await _question(stage, state, ports, approvals)
     decision = await ports.policies.decide(stage, question)
     floor = await ports.policies.floor(stage, question)
+    own = await _repositorys(stage, state, ports, question)
     record: dict[str, Json] = {
         "question": question, "decision": decision.as_json(), "bundle": ports.policies.digest,
         **({"floor": floor.as_json()} if floor is not None else {}),
+        **({"repository": own.as_json()} if own is not None else {}),
     }  # fmt: skip
     stored = await ports.artifacts.put(canonical(record))
-    return floor.under(decision) if floor is not None else decision, stored
+    held = floor.under(decision) if floor is not None else decision
+    return own.over(held) if own is not None else held, stored
+
+
+async def _repositorys(
+    stage: PolicyStage, state: FlowState, ports: Ports, question: Mapping[str, Json]
+) -> RepositoryVerdict | None:
+    """Return what the rules that the base commit names say; None when it names none. Raises: UnavailableError."""
+    named = named_rules((await load(ports, state["impact"])).get("rules"))
+    if named is None:
+        return None
+    if ports.repository_rules is None:
+        return RepositoryVerdict(named)
+    return await ports.repository_rules.ask(state["repo"], CommitId(state["base"]), named, stage, question)
 
 
 async def load(ports: Ports, digest: str) -> Mapping[str, Json]:

@@ -22,6 +22,8 @@ async def sign(state: FlowState, ports: Ports) -> StepResult:
     same = what_people_approve(state, decision=as_digest(state["decision"]), bundle=ports.policies.digest)
     if same != state["approval"]:
         doubts.append(Finding("approval.void", "what was approved is no longer what would be signed"))
+    if decision.quorum > state["quorum"]:  # a repository's own rules may ask for more people than they did at review
+        doubts.append(Finding("approval.quorum", f"{state['quorum']} people were asked for, now {decision.quorum} are"))
     admitted = Event(
         "change.admitted", {"allow": decision.allow, "decision": stored, "deny": findings_json(doubts[:50])}
     )

@@ -19,6 +19,7 @@ from evoguard.ports.lanes import Lanes
 from evoguard.ports.latches import Latches
 from evoguard.ports.policies import Policies
 from evoguard.ports.queries import Queries
+from evoguard.ports.repository_rules import RepositoryRules
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.ports.signer import Signer
@@ -65,5 +66,7 @@ class Ports:
     advisories: Advisories = field(default_factory=NoAdvisories)
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
+    repository_rules: RepositoryRules | None = None
+    """None: where a repository names rules of its own, nothing goes on."""
     held_out_a_day: int = 20
     """Submissions of one author to one repository in 24 hours that are judged by held-out tests; each tells one bit."""

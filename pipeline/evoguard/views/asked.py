@@ -87,8 +87,15 @@ async def _seen(reader: Reader, evidence: str, held_out: str) -> Doc:
 
 async def _escalated(reader: Reader, decision: str) -> Json:
     """Return what the policies want people to look at."""
-    answer = (await load(reader, decision)).get("decision")
-    return answer.get("escalate", []) if isinstance(answer, Mapping) else []
+    record = await load(reader, decision)
+    own = record.get("repository")
+    answers = (record.get("decision"), own.get("decision") if isinstance(own, Mapping) else None)
+    found = [one for said in answers if isinstance(said, Mapping) for one in _listed(said.get("escalate"))]
+    return [one for n, one in enumerate(found) if one not in found[:n]]
+
+
+def _listed(value: Json) -> Sequence[Json]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def _quorum(stored: Sequence[StoredEvent], digest: Digest, author: Author, now_s: int) -> Doc:

@@ -46,7 +46,11 @@ async def _recorded(reader: Reader, change: str, item: StoredEvent) -> Recorded:
         denied = frozenset(str(finding["code"]) for finding in answer["deny"])
         if not isinstance(question, dict) or not isinstance(answer["allow"], bool):
             raise ValueError("of another shape")
-        return Recorded(change, stage, item.at, str(doc["bundle"]), question, answer["allow"], denied)
+        own = str((doc.get("repository") or {}).get("bundle", ""))
+        return Recorded(
+            change, stage, item.at, str(doc["bundle"]), question, answer["allow"], denied, repository=own,
+            notes=tuple(note for note in answer.get("notes", []) if isinstance(note, dict)),
+        )  # fmt: skip
     except EvoguardError as err:
         return Recorded(change, stage, item.at, why=err.message)
     except (ValueError, KeyError, TypeError):

@@ -120,7 +120,20 @@ def _decision(doc: Mapping[str, Json]) -> Doc:
         "digest": doc["digest"],
         "bundle": doc.get("bundle", ""),
         **(answer if isinstance(answer, Mapping) else {}),
+        **_repositorys(doc),
     }
+
+
+def _repositorys(doc: Mapping[str, Json]) -> Doc:
+    """Return what the repository's own rules said, where the base named any."""
+    own = doc.get("repository")
+    if not isinstance(own, Mapping):
+        return {}
+    said, why = own.get("decision"), own.get("why")
+    verdict: Mapping[str, Json] = said if isinstance(said, Mapping) else {"allow": False, "deny": [why] if why else []}
+    names = ("allow", "deny", "escalate", "quorum")
+    return {"repository": {**{k: own.get(k) for k in ("path", "bundle", "signer")},
+                           **{k: verdict[k] for k in names if k in verdict}}}  # fmt: skip
 
 
 def _approval(stored: Sequence[StoredEvent]) -> Doc:

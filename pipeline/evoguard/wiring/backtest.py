@@ -57,7 +57,7 @@ async def backtest(
             "policy: no decision was recorded since then, so nothing was tried", code="policy.no_decisions",
             fix="leave --since out, or submit a change first (`evoguard submit --help`)",
         )  # fmt: skip
-    return {"bundle": rules.digest, "loosens": tally.loosens, **tally.summary()}
+    return {"bundle": rules.digest, "loosens": tally.loosens, "repository_rules": tally.own, **tally.summary()}
 
 
 async def _count(rules: OpaWasmPolicies, rows: list[tuple[int, Recorded]], tally: Tally) -> int:

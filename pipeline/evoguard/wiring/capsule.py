@@ -45,6 +45,8 @@ async def pack(change: str, attestation: bytes, artifacts: Artifacts) -> bytes:
         parts |= await _named_by(record, artifacts)
         if floor := _map(record.get("floor")):
             parts |= await _rules(str(floor.get("bundle")), artifacts)
+        if (own := _map(record.get("repository"))) and own.get("decision"):
+            parts |= await _rules(str(own.get("bundle")), artifacts)
     parts |= await _rules(_policy(statement), artifacts)
     doc: Json = {
         "format": FORMAT,

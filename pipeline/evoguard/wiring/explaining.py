@@ -58,7 +58,10 @@ async def _stage(rules: OpaWasmPolicies, one: Recorded, codes: Sequence[str], da
             why = err.message
     known = {"input": one.question, "data": data}
     told = [_rule(rules, code, decision, known) for code in codes] if decision is not None else []
-    return {"stage": one.stage, "bundle": one.bundle, "why": "" if decision is not None else why, "rules": told}
+    return {
+        "stage": one.stage, "bundle": one.bundle, "why": "" if decision is not None else why, "rules": told,
+        "repository": one.repository,
+    }  # fmt: skip
 
 
 def _rule(rules: OpaWasmPolicies, code: str, decision: Decision, known: Mapping[str, Json]) -> dict[str, Json]:

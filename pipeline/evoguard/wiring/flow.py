@@ -22,6 +22,7 @@ from evoguard.adapters.git.reach import GitImpact
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.kill_path import ServedKills
+from evoguard.adapters.repository_rules import RepositoryBundles
 from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
 from evoguard.adapters.signer import LocalSigner
@@ -37,6 +38,8 @@ from evoguard.errors import ConfigError
 from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Ports
+from evoguard.ports.sandbox import Sandbox
+from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
 from evoguard.wiring.flags import token
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
@@ -54,18 +57,34 @@ def ports(opened: Opened) -> Ports:
 
 
 def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
-    settings = opened.settings
-    box = sandbox(settings)
+    box = sandbox(opened.settings)
     book = Rulebook(opened, box.execute, semgrep_dir())
     rules = RulesNow(book)
-    house = Ports(
+    return _house(opened, rules, box, rules), book
+
+
+def dictated(opened: Opened, room: Sandbox, scanner: Scanner) -> tuple[Ports, Rulebook]:
+    """Return the same parts with another sandbox and scanner: for `evoguard exam`, which says what they saw."""
+    from evoguard.errors import UnavailableError
+
+    async def nothing_runs(*_: object) -> Any:  # noqa: ANN401  (never returns)
+        raise UnavailableError("sandbox", "nothing runs here")
+
+    book = Rulebook(opened, nothing_runs, Path())
+    return _house(opened, RulesNow(book), room, scanner), book
+
+
+def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> Ports:
+    settings = opened.settings
+    sources = GitSources(settings.repos_dir)
+    return Ports(
         artifacts=opened.artifacts,
         authors=SqliteAuthors(opened.con),
         clock=opened.clock,
         effects=SqliteEffects(opened.con, opened.clock),
         flags=SqliteFlags(opened.con, opened.latches),
         forge=GitForge(settings.repos_dir),
-        sources=GitSources(settings.repos_dir),
+        sources=sources,
         impact=GitImpact(settings.repos_dir),
         inbox=opened.inbox,
         kill_path=ServedKills(
@@ -77,14 +96,14 @@ def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
         policies=rules,
         queries=opened.queries,
         sandbox=box,
-        scanner=rules,
+        scanner=scanner,
         signer=signer(settings),
         pace=settings.pace,
         advisories=OsvStore(settings.advisories_dir),
         verifier=verifier(opened),
+        repository_rules=RepositoryBundles(sources, opened.queries, opened.artifacts, settings.state / "policy-cache"),
         held_out_a_day=settings.held_out_a_day,
     )
-    return house, book
 
 
 def sandbox(settings: Settings) -> GvisorSandbox:
