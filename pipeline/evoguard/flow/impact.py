@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from evoguard.domain.canonical import Json, canonical, digest_of
-from evoguard.domain.component import FILE_NAME, parse
+from evoguard.domain.change import Diff
+from evoguard.domain.component import FILE_NAME, Component, ComponentFile, parse
 from evoguard.domain.events import Event
+from evoguard.domain.reach import Reach
+from evoguard.domain.risk import Risk
 from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
 from evoguard.flow.refusal import refusal
@@ -32,17 +35,7 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     first = refs is not None and not refs.tip
     reach = await ports.impact.reach(proposal.repo, proposal.base, proposal.head, diff=diff, rules=rules)
     risk = await weigh(state, diff, reach=reach, rules=rules, ports=ports)
-    facts: Json = {
-        "files": [f.as_json() for f in diff.files],
-        "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
-                   "omitted": diff.omitted},
-        "secrets": [{"rule": rule, "path": path, "line": line} for rule, path, line in diff.secrets],
-        "component": component.as_json(),
-        "tighten": rules.tighten(),
-        "quarantine": [entry.as_json() for entry in rules.quarantine],
-        "reach": reach.as_json(), "risk": risk.as_json(),
-        **({"rules": rules.rules.as_json()} if rules.rules else {}),
-    }  # fmt: skip
+    facts = _facts(diff, component, rules, measured=(reach, risk))
     stored = await ports.artifacts.put(canonical(facts))
     if component.name:  # without a component nothing says that two changes are about the same thing
         await _supersede(state["change"], component.name, ports)
@@ -64,6 +57,22 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
         },
         (mapped,),
     )
+
+
+def _facts(diff: Diff, component: Component, rules: ComponentFile, *, measured: tuple[Reach, Risk]) -> dict[str, Json]:
+    """Return what is kept of a change by digest: everything after this step reads it, nobody the repository again."""
+    reach, risk = measured
+    return {
+        "files": [f.as_json() for f in diff.files],
+        "totals": {"files": len(diff.files) + diff.omitted, "added": diff.added, "deleted": diff.deleted,
+                   "omitted": diff.omitted},
+        "secrets": [{"rule": rule, "path": path, "line": line} for rule, path, line in diff.secrets],
+        "component": component.as_json(),
+        "tighten": rules.tighten(),
+        "quarantine": [entry.as_json() for entry in rules.quarantine],
+        "reach": reach.as_json(), "risk": risk.as_json(),
+        **({"rules": rules.rules.as_json()} if rules.rules else {}),
+    }  # fmt: skip
 
 
 async def claimed_by_another(flag: str, repo: str, component: str, ports: Ports) -> Finding | None:
