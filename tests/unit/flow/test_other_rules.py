@@ -76,7 +76,7 @@ async def test_what_waits_for_people_is_checked_and_reviewed_again_when_other_ru
     house.policies.bundle = "own"
     await house.drive(change)
     story = await house.story(change)
-    assert story[-5:] == [
+    assert story[-6:] == [
         "approval.voided", "candidate.scanned", "candidate.inspected", "candidate.checked", "change.judged",
         "approval.requested",
     ]  # fmt: skip
