@@ -111,6 +111,42 @@ async def test_the_real_server_says_where_it_reads(tmp_path, kill_dir):
             await asking(url, kill_dir, "a stranger's").prove()
 
 
+async def test_a_proxy_of_the_environment_hears_no_token(tmp_path, kill_dir, monkeypatch):
+    """A token that may read every flag would go to it, and its answer would be believed."""
+    house = FlagHouse(tmp_path)
+    await house.write(percent=100)
+    house.place = place(kill_dir)
+    with answering(good(kill_dir, folder="1:2")) as proxy, house.serving() as url:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await asking(url, kill_dir, house.read_token).prove()
+
+
+async def test_a_server_that_points_elsewhere_is_not_followed(kill_dir):
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", aim[0])
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with answering(good(kill_dir)) as other:
+        aim = [f"{other}/internal/off"]
+        server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(UnavailableError, match="302"):
+                await asking(f"http://127.0.0.1:{server.server_port}", kill_dir).prove()
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
 async def on(house: House) -> bool:
     state = await house.flags.read("lending-scoring")
     return state is not None and state.enabled

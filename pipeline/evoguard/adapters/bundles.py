@@ -15,11 +15,11 @@ from evoguard import bundle
 from evoguard.adapters import dsse, durable
 from evoguard.bundle import Bundle
 from evoguard.domain.canonical import Digest, as_digest, canonical
+from evoguard.domain.repository_rules import BUNDLE_TYPE
 from evoguard.errors import AuthError, ConfigError, IntegrityError, UnavailableError
 
 FOLDER = "bundles"
 PARTS = (bundle.MANIFEST, bundle.WASM, bundle.TESTS, bundle.DATA, bundle.SCAN, bundle.SOURCES)
-SIGNED_TYPE = "application/vnd.evoguard.policy-bundle+json"
 LEFT_OVER_S = 3_600
 """So old is what a killed process left half copied."""
 
@@ -65,7 +65,7 @@ def keep(state: Path, source: Path) -> Digest:
 
 def signature(digest: Digest, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the signature of whoever built a bundle, over its digest."""
-    return f"{dsse.seal(SIGNED_TYPE, _signed_for(digest), key)}\n".encode()
+    return f"{dsse.seal(BUNDLE_TYPE, _signed_for(digest), key)}\n".encode()
 
 
 def signature_in(folder: Path) -> bytes | None:
@@ -88,7 +88,7 @@ def signed_by(raw: bytes, digest: Digest, known: Mapping[str, ec.EllipticCurvePu
     envelope = dsse.strict_json(raw)
     for name, key in known.items():
         try:
-            body = dsse.unseal(envelope, SIGNED_TYPE, key)
+            body = dsse.unseal(envelope, BUNDLE_TYPE, key)
         except AuthError:
             continue
         if body != _signed_for(digest):

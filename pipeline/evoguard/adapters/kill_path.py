@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from evoguard.adapters import loopback
 from evoguard.errors import EvoguardError, UnavailableError
 from evoguard.ports.latches import Latches
 
 ANSWER_S = 2.0
-ANSWER_BYTES = 1_048_576
+ANSWER_BYTES = 1 << 24
 START = "start `evoguard serve`"
 
 
@@ -57,12 +57,9 @@ class ServedKills:
 
     def _served(self) -> Mapping[str, object]:
         try:
-            headers = {"Authorization": self._token()}
-            request = urllib.request.Request(f"{self._url}/internal/off", headers=headers)  # noqa: S310  (our address)
-            with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:  # noqa: S310
-                doc = json.loads(reply.read(ANSWER_BYTES))
+            url = f"{self._url}/internal/off"
+            doc = json.loads(loopback.get(url, token=self._token(), wait_s=ANSWER_S, most=ANSWER_BYTES))
         except urllib.error.HTTPError as err:
-            err.close()  # it is an answer with a socket of its own
             raise _not_armed(f"the flag server refused: {err.code}", START) from err
         except (OSError, ValueError, RecursionError, EvoguardError) as err:
             raise _not_armed("the flag server does not answer", START) from err

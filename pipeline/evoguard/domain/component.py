@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from evoguard.domain.canonical import Json
+from evoguard.domain.latch import DRILL_FLAG
 from evoguard.domain.quarantine import Quarantine, quarantines
 from evoguard.domain.repository_rules import NamedRules, named_rules
 from evoguard.errors import InputError
@@ -155,6 +156,8 @@ def _component(name: str, body: object) -> Component:
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
         raise _bad(f"{where}: flag is at most 100 of a-z, 0-9, -, _ and .")
+    if flag.startswith(DRILL_FLAG):
+        raise _bad(f"{where}: flags that begin with {DRILL_FLAG!r} are those of rehearsals")
     branch = body.get("release_branch", f"release/{name}")
     if not isinstance(branch, str) or not branch or set(branch) - _NAME_CHARS - {"/", "."} or ".." in branch:
         raise _bad(f"{where}: release_branch is a plain branch name")

@@ -13,15 +13,13 @@ import stat
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from evoguard import __version__, bundle
-from evoguard.adapters import go_tools, keys, state_folder, tool_cache
+from evoguard.adapters import go_tools, keys, loopback, state_folder, tool_cache
 from evoguard.adapters.scanners import engine
 from evoguard.adapters.signer import LocalSigner
 from evoguard.adapters.sqlite import db, event_log, roots
@@ -294,11 +292,8 @@ def _kill_drill(settings: Settings) -> Iterator[Part]:
 
 def _flag_server(settings: Settings) -> Iterator[Part]:
     try:
-        with urllib.request.urlopen(f"{settings.flags_url}/health", timeout=1.5) as reply:  # noqa: S310  (our loopback address)
-            doc = json.loads(reply.read(65_536))
+        doc = json.loads(loopback.get(f"{settings.flags_url}/health", wait_s=1.5, most=65_536))
     except (OSError, ValueError) as err:
-        if isinstance(err, urllib.error.HTTPError):
-            err.close()  # it is an answer with a socket of its own
         yield Part("flag server", ok=False, detail=f"{settings.flags_url}: {str(err)[:100]}", mend=START, needed=False)
         return
     detail = f"{settings.flags_url}, reads the database: {str(bool(doc.get('database'))).lower()}"

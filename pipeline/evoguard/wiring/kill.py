@@ -8,12 +8,11 @@ import sqlite3
 import subprocess
 import time
 import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from evoguard import kill
-from evoguard.adapters import keys, latch_files
+from evoguard.adapters import keys, latch_files, loopback
 from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.git.forge import GitForge
 from evoguard.adapters.git.stop import Order, stop
@@ -27,7 +26,7 @@ from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
 
 SIGNED_LIFE_S = 300
-REPLY_BYTES = 1_048_576
+REPLY_BYTES = 1 << 24
 
 
 async def run_kill(
@@ -140,15 +139,11 @@ def _served(settings: Settings) -> dict[str, str]:
 
 def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -> kill.Acknowledgement:
     """Ask the flag server what it serves as off, until it has seen this kill or the time-box is over."""
-    request = urllib.request.Request(  # noqa: S310  (loopback http, our own address)
-        f"{settings.flags_url}/internal/off", headers={"Authorization": flag_wiring.token(settings, "flags.read")}
-    )
+    url, token = f"{settings.flags_url}/internal/off", flag_wiring.token(settings, "flags.read")
     for _ in range(60):
         try:
-            with urllib.request.urlopen(request, timeout=1.0) as reply:  # noqa: S310
-                doc = json.loads(reply.read(REPLY_BYTES))
+            doc = json.loads(loopback.get(url, token=token, wait_s=1.0, most=REPLY_BYTES))
         except urllib.error.HTTPError as err:
-            err.close()  # it is an answer with a socket of its own
             raise UnavailableError("flags", f"the flag server refused: {err.code}") from err
         except (OSError, ValueError) as err:
             raise UnavailableError("flags", "the flag server does not answer") from err

@@ -9,11 +9,11 @@ import os
 import socket
 import stat
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from evoguard.adapters import loopback
 from evoguard.errors import ConfigError
 from evoguard.settings import Settings
 
@@ -106,8 +106,7 @@ def _port(settings: Settings) -> ConfigError | None:
 
 def _is_ours(settings: Settings) -> bool:
     with suppress(OSError, ValueError):
-        with urllib.request.urlopen(f"{settings.flags_url}/health", timeout=0.5) as reply:  # noqa: S310  (loopback)
-            doc = json.loads(reply.read(4_096))
+        doc = json.loads(loopback.get(f"{settings.flags_url}/health", wait_s=0.5, most=4_096))
         return isinstance(doc, dict) and {"status", "rows", "database"} <= set(doc)
     return False
 

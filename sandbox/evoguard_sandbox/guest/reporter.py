@@ -170,7 +170,9 @@ class Reporter:
             self.link.begin()
 
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
-        """Add one phase of a test to what is known of it."""
+        """Add one phase of a test to what is known of it; what it asks of the code in its own phase belongs to it."""
+        if self.link is not None:
+            self.link.kinds.turn(report.nodeid if report.when == "setup" else "")
         test = self.open.setdefault(report.nodeid, {"o": "passed", "ms": 0.0, "why": ""})
         test["ms"] += report.duration * 1000
         told = hasattr(report, "wasxfail")
@@ -193,7 +195,7 @@ class Reporter:
         """Tell the outcome of one test."""
         test = self.open.pop(nodeid, None)
         if test is not None:
-            if self.link is not None and self.link.unsplit != self.unsplit and test["o"] == "passed":
+            if self.link is not None and self.link.unsplit != self.unsplit and test["o"] in ("passed", "xpassed"):
                 test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
             self.tell_kinds()
             short = nodeid[:ID_CHARS]

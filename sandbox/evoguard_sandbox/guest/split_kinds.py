@@ -1,20 +1,28 @@
-"""What kind of answer each use of the code gets: on a candidate none that decides more than the base's did.
+"""What kind of answer each use of the code gets, and what each test tells it: on a candidate no more than on the base.
 
 Where the base gives a number, a text or a set, the tests compare it here. An object of the code's own class in its
-place would be told what the test expects (`f() - 3.0`, `f().startswith("EUR")`) and could answer as it likes.
+place would be told what the test expects (`f() - 3.0`, `f().startswith("EUR")`) and could answer as it likes. So an
+answer may not decide more than the base's did, and a test may ask an object of the code only such questions with
+values of its own in them as the same test asked on the base: tests are the same, so a new one comes of a new object.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 PLAIN, CALLED, DECIDES = range(3)
 """Data by value, and what only hands it out one by one; what can be called; what can say that it is equal to something.
 
 A class is one of the second: it may take the place of a function.
 """
-MOST_KEYS, KEY_CHARS = 20_000, 200
+MOST_KEYS, KEY_CHARS = 100_000, 200
 _ITERATES = frozenset(("__iter__", "__next__", "__length_hint__", "__reversed__"))
 _HARMLESS = _ITERATES.union(("__repr__", "__str__", "__format__", "__hash__", "__enter__", "__exit__", "__get__"))
 _OF_ITERATORS = frozenset(("send", "throw", "close"))
+_TELLS_NOTHING = frozenset(("__format__", "__get__", "__exit__", "__next__"))
+"""Operations whose operands are not a test's: they come from the interpreter, or from how a text is laid out."""
+OUTSIDE = ""
+"""Where what is asked belongs while tests are collected, set up and torn down: whose turn it is then is chance."""
 
 
 def level(special: list[str], methods: list[str], over: list[str], *, valued: bool) -> int:
@@ -39,6 +47,32 @@ class Kinds:
         self.seen: dict[str, int] = {}
         self.fresh: dict[str, int] = {}
         self.names: dict[tuple[bool, int], set[str]] = {}
+        self.got: dict[tuple[bool, int], str] = {}
+        self.test = OUTSIDE
+
+    def turn(self, test: str) -> None:
+        """Begin what belongs to a test, or to none of them."""
+        self.test = hashlib.blake2b(test.encode(), digest_size=6).hexdigest() if test else OUTSIDE
+
+    def told(self, op: str, name: str, number: int | None, *, is_class: bool) -> str:
+        """Return what a question with a test's values in it is called; "" for one that every test may ask.
+
+        A function by the name that a module has for it is what tests are about. A method and whatever else can be
+        called under its name are one: which of them it is, is the code's business.
+        """
+        if op == "call":
+            if number is not None and (is_class, number) in self.names:
+                return ""
+            name = self.got.get((is_class, number), "()") if number is not None else "()"
+        elif op == "du":
+            return "" if name in _TELLS_NOTHING else f"{self.test} du {name}"[:KEY_CHARS]
+        return f"{self.test} {'use' if op in ('call', 'meth') else op} {name}"[:KEY_CHARS]
+
+    def may(self, key: str) -> bool:
+        """Note such a question; tell whether the base's run of the same test asked it."""
+        if key and key not in self.seen and len(self.seen) < MOST_KEYS:
+            self.seen[key] = self.fresh[key] = PLAIN
+        return not key or self.known is None or key in self.known
 
     def name(self, number: int, name: str, *, is_class: bool) -> None:
         """Remember under which name of a module something was found; it may have more than one."""

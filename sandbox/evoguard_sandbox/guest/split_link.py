@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_proxy as proxy
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
-    from evoguard_sandbox.guest.split_kinds import PLAIN, Kinds
+    from evoguard_sandbox.guest.split_kinds import OUTSIDE, PLAIN, Kinds
     from evoguard_sandbox.guest.split_values import Values
 else:
     import split_proxy as proxy
     import split_wire as wire
     from split_build import build
-    from split_kinds import PLAIN, Kinds
+    from split_kinds import OUTSIDE, PLAIN, Kinds
     from split_values import Values
 
 Value = Any  # whatever tests and the candidate exchange
@@ -35,6 +35,8 @@ MOST_NESTED = 60
 MOST_MOMENTS = 64
 MOST_CALLBACKS = 500_000
 _STEPS = ("__next__", "send", "throw")
+LINKS = ("__wrapped__", "__func__", "__self__")
+"""What leads from one callable to another; nobody calls it under this name."""
 _getpid = os.getpid
 
 
@@ -143,6 +145,7 @@ class Link(Values):
             if _getpid() != self.pid:
                 raise self.refuse("a fork of the test process")
             self._spend()
+            self._tell(op, args, kwargs)
             out = wire.Pack(self)
             try:
                 packed = out.values(args[:1])
@@ -159,6 +162,22 @@ class Link(Values):
                 self._compare(op, args, answer[1])
         return self._settle(op, args, *answer)
 
+    def _tell(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> None:
+        """Raises: UnsplitError where a test would tell an object of the code something that it did not on the base."""
+        named = op in ("meth", "du", "set")
+        if op not in ("call", "isinstance", "issubclass", "encode", "decode") and not named:
+            return
+        if op in ("call", "meth", "du") and len(args) == 1 + named and not kwargs:
+            return  # nothing of the test's is in it
+        asked, name = args[0], str(args[1]) if named else ""
+        is_class = isinstance(asked, proxy.PxMeta)
+        number = proxy.number_of(asked) if op == "call" else None
+        self._may(self.kinds.told(op, name, number, is_class=is_class))
+
+    def _may(self, key: str) -> None:
+        if not self.kinds.may(key):
+            raise self.refuse(f"{key.partition(' ')[2]}: an object of the code's is asked what the base never was")
+
     def _compare(self, op: str, args: tuple[Value, ...], value: Value) -> None:
         """Raises: UnsplitError where the answer is more than the base's was. Keeps what a module calls things."""
         asked, number, what = args[0], None, ""
@@ -167,11 +186,29 @@ class Link(Values):
         elif len(args) > 1 and type(args[1]) is str:
             what = f"{asked.__name__}.{args[1]}" if isinstance(asked, types.ModuleType) else args[1]
         is_class = isinstance(asked, proxy.PxMeta)
+        if op in ("get", "own", "meth"):
+            self._got(op, str(args[1]), value, of_module=isinstance(asked, types.ModuleType))
         keys = self.kinds.keys(op, what, number, is_class=is_class)
         if op == "get" and isinstance(asked, types.ModuleType) and (known := proxy.number_of(value)) is not None:
             self.kinds.name(known, what, is_class=isinstance(value, proxy.PxMeta))
         if not self.kinds.allows(keys, self.level):
             raise self.refuse(f"{keys[0]}: an object of the code's where the base has plain data")
+
+    def _got(self, op: str, name: str, value: Value, *, of_module: bool) -> None:
+        """Note what can be called under a name; what was called is one that could be.
+
+        Raises: UnsplitError for something to call where the base's test had none: it would hear what is expected.
+        """
+        if op == "meth":
+            self.kinds.may(self.kinds.told("meth", name, None, is_class=False))
+            return
+        if not callable(value) or of_module or name in LINKS:
+            return
+        if (number := proxy.number_of(value)) is not None:
+            self.kinds.got[isinstance(value, proxy.PxMeta), number] = name
+        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)) or self.kinds.test == OUTSIDE:
+            return  # whoever collects tests looks at every attribute, and compares nothing
+        raise self.refuse(f"{name}: something to call where the base's test had none")
 
     def _exchange(self, question: list[Value], given: list[Value]) -> tuple[str, Value, list[Value]]:
         """Send a question and return its answer; keep what kind of silence or lie comes in its place."""

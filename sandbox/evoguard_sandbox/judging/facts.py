@@ -12,7 +12,7 @@ from evoguard_sandbox.shown import shown
 from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
 
 OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
-ID_CHARS, PLUGGED_CHARS, MOST_KINDS = 1100, 20_000, 20_000
+ID_CHARS, PLUGGED_CHARS, MOST_KINDS = 1100, 20_000, 100_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from evoguard_sandbox.judging.evidence import (
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outcome, TestResult, Verdict
 
-MOST_NAMED = 20
+MOST_NAMED, MOST_WHY = 20, 200
 LEAST_MUTATED = 3
 """Of so many false tests one must fail on the base; fewer may all be such as a false value does not reach."""
 FALSE_ON_BASE = "the false tests on the base"
@@ -251,12 +251,14 @@ def split(e: Evidence) -> Iterable[Finding]:
     if e.split is None or e.split.outcome != "finished":
         return
     seen = e.split.outcome_of()
+    why = {test.id: test.why for test in e.split.tests}
     # What fails beside the code as well is told by another rule.
     must = e.base.split - e.base.unstable
     bad = sorted(i for i in must if seen.get(i) not in GOOD and i in e.plain and e.plain[i].outcome in GOOD)
     for name in bad[:MOST_NAMED]:
         how = seen.get(name, "never reported")
         text = f"{name} passes beside the code, but not when it runs apart from the code: {how}"
+        text += f" ({why[name][:MOST_WHY]})" if why.get(name) else ""
         yield Finding("tests.split_failed", text, name.partition("::")[0], name)
     if len(bad) > MOST_NAMED:
         yield Finding("tests.split_failed", f"and {len(bad) - MOST_NAMED} more apart from the code")

@@ -65,3 +65,42 @@ def test_what_was_learnt_is_told_once_and_bounded(monkeypatch):
     for n in range(10):
         kinds.allows([f"b{n}"], PLAIN)
     assert len(kinds.seen) == 3
+
+
+def asked(kinds, test: str, *questions) -> list[bool]:
+    kinds.turn(test)
+    return [kinds.may(kinds.told(op, name, number, is_class=False)) for op, name, number in questions]
+
+
+def test_a_test_may_tell_the_code_what_it_told_it_on_the_base_and_nothing_else():
+    base, candidate = split_kinds.Kinds(), split_kinds.Kinds()
+    base.name(7, "m.f", is_class=False)
+    assert all(asked(base, "t::one", ("meth", "area", None), ("du", "__eq__", None), ("call", "", 7)))
+    candidate.known = base.seen
+    candidate.name(7, "m.f", is_class=False)
+    assert asked(candidate, "t::one", ("meth", "area", None), ("du", "__eq__", None), ("call", "", 7)) == [True] * 3
+    assert asked(candidate, "t::two", ("meth", "area", None), ("du", "__eq__", None)) == [False, False]
+    assert asked(candidate, "t::one", ("meth", "other", None), ("du", "__lt__", None), ("call", "", 8)) == [False] * 3
+
+
+def test_a_method_and_what_can_be_called_under_its_name_are_one():
+    base, candidate = split_kinds.Kinds(), split_kinds.Kinds()
+    asked(base, "t", ("meth", "area", None))
+    candidate.known = base.seen
+    candidate.got[False, 9] = "area"
+    assert asked(candidate, "t", ("call", "", 9)) == [True]
+
+
+def test_what_the_interpreter_hands_over_tells_nothing():
+    candidate = split_kinds.Kinds()
+    candidate.known = {}
+    assert asked(candidate, "t", ("du", "__format__", None), ("du", "__exit__", None)) == [True, True]
+    assert asked(candidate, "t", ("du", "__getitem__", None)) == [False]
+
+
+def test_what_is_asked_around_the_tests_belongs_to_none_of_them():
+    base, candidate = split_kinds.Kinds(), split_kinds.Kinds()
+    asked(base, "", ("meth", "area", None))
+    candidate.known = base.seen
+    assert asked(candidate, "", ("meth", "area", None)) == [True]
+    assert asked(candidate, "t", ("meth", "area", None)) == [False]
