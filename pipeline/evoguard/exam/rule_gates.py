@@ -41,8 +41,8 @@ async def held_meanwhile(hall: Hall) -> Seen:
 
 
 async def lock_changed(hall: Hall) -> Seen:
-    """A new dependency is to pass without anybody being told to look."""
-    return await _unmarked(hall, await hall.submit({"requirements.lock": "evil==1\n"}), "change.lock_changed")
+    """Another lock is to pass without anybody being told to look."""
+    return await _unmarked(hall, await hall.submit({"requirements.lock": "# other pins\n"}), "change.lock_changed")
 
 
 async def needs_review(hall: Hall) -> Seen:

@@ -8,6 +8,7 @@ from evoguard.exam import (
     kill_gates,
     log_gates,
     people_gates,
+    question_gates,
     release_gates,
     repository_gates,
     rollout_gates,
@@ -16,6 +17,6 @@ from evoguard.exam import (
 from evoguard.exam.gate import Gate
 
 GATES: tuple[Gate, ...] = (
-    *flow_gates.GATES, *rule_gates.GATES, *release_gates.GATES, *repository_gates.GATES,
+    *flow_gates.GATES, *rule_gates.GATES, *question_gates.GATES, *release_gates.GATES, *repository_gates.GATES,
     *kill_gates.GATES, *people_gates.GATES, *rollout_gates.GATES, *log_gates.GATES, *file_gates.GATES,
 )  # fmt: skip
