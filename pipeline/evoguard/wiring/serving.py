@@ -106,7 +106,7 @@ def _port(settings: Settings) -> ConfigError | None:
 
 def _is_ours(settings: Settings) -> bool:
     with suppress(OSError, ValueError):
-        doc = json.loads(loopback.get(f"{settings.flags_url}/health", wait_s=0.5, most=4_096))
+        doc = json.loads(loopback.get(f"{settings.flags_url}/health", wait_s=3.0, most=4_096))
         return isinstance(doc, dict) and {"status", "rows", "database"} <= set(doc)
     return False
 

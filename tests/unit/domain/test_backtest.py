@@ -88,10 +88,12 @@ def test_a_tally_is_as_large_for_many_as_for_few():
         {}, {"turns": [], "fires": {}, "silent": {}, "examples": {}},
         {"turns": {"unchanged": -1}, "fires": {}, "silent": {}, "examples": {}},
         {"turns": {"unchanged": True}, "fires": {}, "silent": {}, "examples": {}},
-        {"turns": {"fine": 1}, "fires": {}, "silent": {}, "examples": {}},
-        {"turns": {}, "fires": {}, "silent": {}, "examples": []},
+        {"turns": {"fine": 1}, "fires": {}, "silent": {}, "own": 0, "examples": {}},
+        {"turns": {}, "fires": {}, "silent": {}, "own": 0, "examples": []},
+        {"turns": {}, "fires": {}, "silent": {}, "own": -1, "examples": {}},
+        {"turns": {}, "fires": {}, "silent": {}, "examples": {}},
     ],
 )  # fmt: skip
 def test_what_is_no_tally_is_not_gone_on_with(doc):
-    with pytest.raises(ValueError, match=r"no table of counts|another kind"):
+    with pytest.raises(ValueError, match=r"no table of counts|another kind|own is no count"):
         Tally.from_json(doc, most=1)
