@@ -21,4 +21,6 @@ escalate contains taken(row) if {
 	row.how == "one edit"
 }
 
-taken(row) := lib.finding(code, $"it may be taken for {lib.text(lib.get(row, "alike"))}: {lib.text(lib.get(row, "how"))}", lib.get(row, "path"), lib.package_of(row))
+taken(row) := lib.finding(code, said(row), lib.get(row, "path"), lib.package_of(row))
+
+said(row) := $"it may be taken for {lib.text(lib.get(row, "alike"))}: {lib.text(lib.get(row, "how"))}"

@@ -12,13 +12,13 @@ import data.evoguard.lib
 code := "change.tests_weakened"
 
 escalate contains weaker(note) if {
-	some note in input.weakened
 	not lib.at(["author", "kind"]) == "person"
+	some note in input.weakened
 }
 
 notes contains weaker(note) if {
-	some note in input.weakened
 	input.author.kind == "person"
+	some note in input.weakened
 }
 
 weaker(note) := lib.finding(code, $"{lib.text(lib.get(note, "msg"))} (line {lib.get(note, "line")})", lib.get(note, "path"), lib.get(note, "rule"))

@@ -183,7 +183,7 @@ unreadable contains $"{list}[{at}].{field}" if {
 unreadable contains "data" if not data_complete
 
 data_complete if {
-	numbers := [
+	counted := [
 		data.limits.max_files,
 		data.limits.max_lines,
 		data.guard.people,
@@ -191,7 +191,7 @@ data_complete if {
 		data.risk.escalate_from,
 		data.supply.advisory_days,
 	]
-	every number in numbers {
+	every number in counted {
 		whole(number)
 	}
 	every list in [data.guard.globs, data.evidence.isolations, data.change.locks, data.modes.plain, data.modes.script_suffixes, data.rules] {

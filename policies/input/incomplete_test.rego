@@ -3,7 +3,15 @@ package evoguard_test.input.incomplete_test
 import data.evoguard_test.given
 
 # A question with one item in every list, so that a field of an item can be lost.
-full := object.union(given.admit, {"secrets": [given.secret], "quarantine": [given.set_aside], "dependencies": [given.dependency], "faults": [given.fault], "vulnerable": [given.vulnerable], "weakened": [given.weaker], "blobs": [given.blob]})
+full := object.union(given.admit, {
+	"secrets": [given.secret],
+	"quarantine": [given.set_aside],
+	"dependencies": [given.dependency],
+	"faults": [given.fault],
+	"vulnerable": [given.vulnerable],
+	"weakened": [given.weaker],
+	"blobs": [given.blob],
+})
 
 # Lost, null, a number below zero, a table: wrong for every field.
 needed(field) if {
