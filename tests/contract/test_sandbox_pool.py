@@ -102,7 +102,7 @@ async def test_what_was_taken_is_replaced_without_being_asked_and_the_choice_is_
     told = pool.choice()
     assert (told["mode"], told["hits"], told["misses"]) == ("kept warm", 1, 1)
     assert float(told["memory_mib_hours"]) >= 0
-    assert float(told["ready_s"]) > 0
+    assert float(told["ready_s"]) >= 0  # a busy machine takes it in the millisecond in which it is ready
     await pool.close()
     assert left_behind(room) == []
 
