@@ -12,7 +12,6 @@ import pytest
 
 from evoguard import bundle
 from evoguard.domain.component import parse
-from evoguard.domain.repository_rules import SIGNATURE
 from evoguard.errors import InputError
 from evoguard.exam import repository_gates as own
 from evoguard.exam.gate import Gate
@@ -60,7 +59,7 @@ async def test_they_are_those_of_the_base_and_not_those_of_the_candidate(hall: H
     loose = parts(LOOSE)
     head = {"scoring.py": "RATE = 4\n", "rules/data.json": loose[bundle.DATA].decode(),
             "rules/manifest.json": loose[bundle.MANIFEST].decode(),
-            f"rules/{SIGNATURE}": seal(hall, digest(loose)).decode(),
+            f"rules/{bundle.SIGNATURE}": seal(hall, digest(loose)).decode(),
             ".evoguard.toml": own.COMPONENT.format(component="", policy=named(loose))}  # fmt: skip
     seen = await brought(hall, parts(), head=head, author="alice", people=("bob", "carol"))
     assert "change.unbounded" in seen.said
@@ -81,7 +80,7 @@ async def test_a_lower_quorum_of_theirs_has_no_effect(hall: Hall) -> None:
     files = parts(LOOSE, code({"review": answer(quorum=1), "admit": answer(quorum=1)}))
     origin = hall.origin(
         component="quorum = 3", policy=named(files),
-        beside={f"rules/{name}": raw for name, raw in {**files, SIGNATURE: seal(hall, digest(files))}.items()},
+        beside={f"rules/{name}": raw for name, raw in {**files, bundle.SIGNATURE: seal(hall, digest(files))}.items()},
     )  # fmt: skip
     seen = await hall.carried(await hall.submit(origin=origin), "alice", "bob")
     assert seen.said.startswith("waits")
@@ -128,19 +127,19 @@ async def test_rules_that_take_too_long_beside_their_fuel_are_a_refusal(hall: Ha
     assert (await brought(hall, parts(LOOSE))).said == "repository.no_verdict"
 
 
-@pytest.mark.parametrize("name", [bundle.MANIFEST, bundle.WASM, bundle.DATA, SIGNATURE])
+@pytest.mark.parametrize("name", [bundle.MANIFEST, bundle.WASM, bundle.DATA, bundle.SIGNATURE])
 async def test_a_part_that_is_missing_is_a_refusal(hall: Hall, name: str) -> None:
     loose = parts(LOOSE)
-    files = {**loose, SIGNATURE: seal(hall, digest(loose))}
+    files = {**loose, bundle.SIGNATURE: seal(hall, digest(loose))}
     del files[name]
     origin = hall.origin(policy=named(loose), beside={f"rules/{key}": raw for key, raw in files.items()})
     assert (await hall.carried(await hall.submit(origin=origin))).said == "repository.missing"
 
 
-@pytest.mark.parametrize("name", [bundle.MANIFEST, bundle.WASM, bundle.DATA, SIGNATURE])
+@pytest.mark.parametrize("name", [bundle.MANIFEST, bundle.WASM, bundle.DATA, bundle.SIGNATURE])
 async def test_a_huge_part_is_not_read(hall: Hall, name: str) -> None:
     loose = parts(LOOSE)
-    files = {**loose, SIGNATURE: seal(hall, digest(loose)), name: b" " * ((1 << 20) + 1)}
+    files = {**loose, bundle.SIGNATURE: seal(hall, digest(loose)), name: b" " * ((1 << 20) + 1)}
     origin = hall.origin(policy=named(loose), beside={f"rules/{key}": raw for key, raw in files.items()})
     assert (await hall.carried(await hall.submit(origin=origin))).said == "repository.unreadable"
 
@@ -149,7 +148,7 @@ async def test_a_link_in_the_place_of_a_part_is_a_refusal(hall: Hall) -> None:
     loose = parts(LOOSE)
     files = {
         **loose,
-        SIGNATURE: seal(hall, digest(loose)),
+        bundle.SIGNATURE: seal(hall, digest(loose)),
         bundle.DATA: LINK + b"other.json",
         "other.json": loose[bundle.DATA],
     }
@@ -169,7 +168,7 @@ async def test_a_signer_who_is_nobody_is_a_refusal(hall: Hall) -> None:
 
 async def test_a_signer_who_is_taken_out_of_the_register_is_one_no_more_also_after_the_review(hall: Hall) -> None:
     loose = parts(LOOSE)
-    files = {**loose, SIGNATURE: seal(hall, digest(loose), "carol")}
+    files = {**loose, bundle.SIGNATURE: seal(hall, digest(loose), "carol")}
     origin = hall.origin(policy=named(loose, "carol"), beside={f"rules/{key}": raw for key, raw in files.items()})
     change = await hall.submit(origin=origin)
     await hall.drive(change)

@@ -19,6 +19,8 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 from starlette.applications import Starlette
+from UnleashClient import UnleashClient
+from UnleashClient.utils import InstanceAllowType
 
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect
@@ -292,6 +294,31 @@ class House:
             loop.call_soon_threadsafe(task.cancel)
             thread.join()
             gc.collect()  # the end of a process would close its connections
+
+
+@contextmanager
+def an_sdk(url: str, house: House, **options) -> Iterator[UnleashClient]:
+    """Start a stock SDK that polls every second, unless `options` say otherwise."""
+    client = UnleashClient(
+        f"{url}/api", "lending", refresh_interval=1, metrics_interval=1, cache_directory=str(house.folder / "cache"),
+        custom_headers={"Authorization": house.read_token}, request_retries=0,
+        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW, **options,
+    )  # fmt: skip
+    client.initialize_client()
+    try:
+        yield client
+    finally:
+        client.destroy()
+
+
+def on(sdk: UnleashClient, user: str = "user-1") -> bool:
+    """Tell whether a user meets the candidate."""
+    return bool(sdk.is_enabled("lending", {"userId": user}))
+
+
+def arrange(house: House, **changes) -> None:
+    """Serve the flag so."""
+    asyncio.run(house.write(**changes))
 
 
 async def seen(client: httpx.AsyncClient, true: Callable[[dict], bool], name: str = "lending") -> dict:

@@ -7,15 +7,14 @@ import json
 import re
 import socket
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import httpx
 import pytest
 from UnleashClient import UnleashClient
-from UnleashClient.utils import InstanceAllowType
 
-from contract.flags_suite import House, a_body, a_flag, locked, seen, until
+from contract.flags_suite import House, a_body, a_flag, an_sdk, arrange, locked, on, seen, until
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect
 from evoguard.adapters.sqlite.flags import SqliteFlagStore
@@ -34,30 +33,8 @@ def house(tmp_path) -> House:
     return House(tmp_path)
 
 
-@contextmanager
-def an_sdk(url: str, house: House, **options):
-    client = UnleashClient(
-        f"{url}/api", "lending", refresh_interval=1, metrics_interval=1, cache_directory=str(house.folder / "cache"),
-        custom_headers={"Authorization": house.read_token}, request_retries=0,
-        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW, **options,
-    )  # fmt: skip
-    client.initialize_client()
-    try:
-        yield client
-    finally:
-        client.destroy()
-
-
-def on(sdk: UnleashClient, user: str = "user-1") -> bool:
-    return bool(sdk.is_enabled("lending", {"userId": user}))
-
-
 def who(sdk: UnleashClient) -> set[str]:
     return {user for user in IDS if on(sdk, user)}
-
-
-def arrange(house: House, **changes) -> None:
-    asyncio.run(house.write(**changes))
 
 
 def test_a_stock_sdk_follows_stages_that_contain_each_other_and_a_kill_within_a_poll(house):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import httpx
 import pytest
-from UnleashClient import UnleashClient
-from UnleashClient.utils import InstanceAllowType
 
-from contract.flags_suite import House, WallClock, locked, until
+from contract.flags_suite import House, WallClock, an_sdk, arrange, locked, on, until
 from evoguard.adapters import latch_files
 from evoguard.adapters.latches import FileLatches
 from evoguard.adapters.sqlite.db import connect
@@ -27,26 +25,7 @@ def house(tmp_path) -> House:
     return House(tmp_path)
 
 
-@contextmanager
-def a_streaming_sdk(url: str, house: House, name: str = "cache"):
-    client = UnleashClient(
-        f"{url}/api", "lending", metrics_interval=60, cache_directory=str(house.folder / name),
-        custom_headers={"Authorization": house.read_token}, request_retries=0,
-        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW, experimental_mode={"type": "streaming"},
-    )  # fmt: skip
-    client.initialize_client()
-    try:
-        yield client
-    finally:
-        client.destroy()
-
-
-def on(sdk: UnleashClient, flag: str = "lending") -> bool:
-    return bool(sdk.is_enabled(flag, {"userId": "user-1"}))
-
-
-def arrange(house: House, **changes) -> None:
-    asyncio.run(house.write(**changes))
+STREAMING = {"experimental_mode": {"type": "streaming"}}
 
 
 class Listener:
@@ -97,7 +76,7 @@ def features(events: list[dict]) -> dict[str, bool]:
 
 def test_a_stock_sdk_streams_and_a_kill_a_lift_and_a_new_stage_reach_it(house):
     arrange(house, percent=100)
-    with house.serving() as url, a_streaming_sdk(url, house) as sdk:
+    with house.serving() as url, an_sdk(url, house, **STREAMING) as sdk:
         until(lambda: on(sdk))
         house.latches.kill(scope="flag", name="lending")
         until(lambda: not on(sdk))
@@ -110,7 +89,7 @@ def test_a_stock_sdk_streams_and_a_kill_a_lift_and_a_new_stage_reach_it(house):
 
 def test_a_kill_reaches_a_stream_while_the_database_is_locked(house):
     arrange(house, percent=100)
-    with house.serving() as url, a_streaming_sdk(url, house) as sdk:
+    with house.serving() as url, an_sdk(url, house, **STREAMING) as sdk:
         until(lambda: on(sdk))
         with locked(house.database):
             house.latches.kill()

@@ -65,7 +65,7 @@ def keep(state: Path, source: Path) -> Digest:
 
 def signature(digest: Digest, key: ec.EllipticCurvePrivateKey) -> bytes:
     """Return the signature of whoever built a bundle, over its digest."""
-    return f"{dsse.seal(BUNDLE_TYPE, _signed_for(digest), key)}\n".encode()
+    return f"{dsse.seal(BUNDLE_TYPE, signed_for(digest), key)}\n".encode()
 
 
 def signature_in(folder: Path) -> bytes | None:
@@ -91,7 +91,7 @@ def signed_by(raw: bytes, digest: Digest, known: Mapping[str, ec.EllipticCurvePu
             body = dsse.unseal(envelope, BUNDLE_TYPE, key)
         except AuthError:
             continue
-        if body != _signed_for(digest):
+        if body != signed_for(digest):
             raise IntegrityError(
                 "policy bundle: its signature is over another bundle", code="integrity.signature",
                 fix="build it again with --sign-with, or take the bundle as it was signed",
@@ -108,7 +108,8 @@ def keep_signature(state: Path, digest: Digest, raw: bytes) -> None:
         raise UnavailableError("bundles", f"nothing was stored: {err.strerror}", fix="free space there") from err
 
 
-def _signed_for(digest: Digest) -> bytes:
+def signed_for(digest: Digest) -> bytes:
+    """Return what a signature of a bundle is over, whoever asks for one."""
     return canonical({"bundle": digest})
 
 

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from evoguard import bundle
-from evoguard.adapters import dsse, keys
+from evoguard.adapters import bundles, dsse, keys
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.bundle import Bundle
-from evoguard.domain.canonical import Digest, Json, canonical
+from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.change import CommitId
-from evoguard.domain.repository_rules import BUNDLE_TYPE, SIGNATURE, NamedRules, RepositoryVerdict
+from evoguard.domain.repository_rules import BUNDLE_TYPE, NamedRules, RepositoryVerdict
 from evoguard.domain.verdict import Finding, PolicyStage
 from evoguard.errors import AuthError, EvoguardError, InputError, IntegrityError, UnavailableError
 from evoguard.ports.artifacts import Artifacts
@@ -40,7 +38,7 @@ class RepositoryBundles:
         """Return what the named bundle of the base commit says, or the finding that refuses. Raises: as the port."""
         try:
             parts = await self._parts(repo, base, named)
-            await self._signed(named, parts[SIGNATURE])
+            await self._signed(named, parts[bundle.SIGNATURE])
             loaded = _proved(named, parts)
         except (InputError, AuthError, IntegrityError) as err:
             return _refused(named, err.code if err.code.startswith("repository.") else "repository.unreadable", err)
@@ -59,7 +57,7 @@ class RepositoryBundles:
     async def _parts(self, repo: str, base: CommitId, named: NamedRules) -> dict[str, bytes]:
         """Return the files that judging needs, each of at most 1 MiB and none of them a link. Raises: InputError."""
         parts: dict[str, bytes] = {}
-        for name in (bundle.MANIFEST, bundle.WASM, bundle.DATA, SIGNATURE):
+        for name in (bundle.MANIFEST, bundle.WASM, bundle.DATA, bundle.SIGNATURE):
             raw = await self._sources.file(repo, base, f"{named.path}/{name}")
             if raw is None:
                 raise InputError(f"{named.path}/{name} is not in the base commit", code="repository.missing")
@@ -78,7 +76,7 @@ class RepositoryBundles:
             raise AuthError(
                 f"{named.signer} did not sign it: {err.message}", code="repository.signature", fix=FOR_SIGNER
             ) from err
-        if body != canonical({"bundle": named.bundle}):
+        if body != bundles.signed_for(named.bundle):
             raise AuthError("the signature is about another bundle", code="repository.signature", fix=FOR_SIGNER)
 
     def _compiled(self, loaded: Bundle) -> OpaWasmPolicies:
@@ -88,11 +86,6 @@ class RepositoryBundles:
                 self._loaded.pop(next(iter(self._loaded)))
             self._loaded[digest] = OpaWasmPolicies(self._cache, loaded=loaded)
         return self._loaded[digest]
-
-
-def signature(digest: Digest, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return what stands in `signature.json`: a person's word that a repository may be judged by this bundle."""
-    return dsse.seal(BUNDLE_TYPE, canonical({"bundle": digest}), key).encode()
 
 
 def _proved(named: NamedRules, parts: Mapping[str, bytes]) -> Bundle:

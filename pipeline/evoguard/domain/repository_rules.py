@@ -15,8 +15,6 @@ from evoguard.domain.verdict import Decision, Finding
 
 BUNDLE_TYPE = "application/vnd.evoguard.bundle+json"
 """The payload type of a bundle's signature; the payload is canonical JSON {"bundle": digest}."""
-SIGNATURE = "signature.json"
-"""The DSSE envelope beside the bundle's own files."""
 KEYS = ("path", "bundle", "signer")
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\Z")
 

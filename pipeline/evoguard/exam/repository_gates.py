@@ -8,10 +8,8 @@ from collections.abc import Mapping
 import wasmtime as wt
 
 from evoguard import bundle
-from evoguard.adapters import keys
-from evoguard.adapters.repository_rules import signature as signature_of
+from evoguard.adapters import bundles, keys
 from evoguard.domain.canonical import Digest, Json, canonical, digest_of
-from evoguard.domain.repository_rules import SIGNATURE
 from evoguard.exam.gate import Gate
 from evoguard.exam.hall import COMPONENT, Hall, Seen
 from evoguard.exam.surgery import Cut
@@ -41,7 +39,7 @@ def digest(files: Mapping[str, bytes]) -> Digest:
 
 def seal(hall: Hall, named: Digest, key: str = "alice") -> bytes:
     """Return somebody's signature of a bundle."""
-    return signature_of(named, keys.load_private(hall.folder / f"{key}.key"))
+    return bundles.signature(named, keys.load_private(hall.folder / f"{key}.key"))
 
 
 def named(files: Mapping[str, bytes], signer: str = "alice") -> str:
@@ -54,7 +52,7 @@ async def brought(  # noqa: PLR0913  (an attack names what it changes)
     signer: str = "alice", people: tuple[str, ...] = (), head: Mapping[str, str] | None = None, author: str = "coder",
 ) -> Seen:  # fmt: skip
     """Carry a change of a repository that names `asked`, has `tree` in its folder, and this signature."""
-    files = {**(asked if tree is None else tree), SIGNATURE: signature or seal(hall, digest(asked), signer)}
+    files = {**(asked if tree is None else tree), bundle.SIGNATURE: signature or seal(hall, digest(asked), signer)}
     origin = hall.origin(
         head or {"scoring.py": "RATE = 4\n"}, policy=named(asked, signer),
         beside={f"{FOLDER}/{name}": raw for name, raw in files.items() if raw},
@@ -154,7 +152,7 @@ GATES = (
     Gate("repository.signature", Cut("evoguard.adapters.dsse:unseal",
          "key.verify(signature, pae(kind, body), ec.ECDSA(hashes.SHA256()))", "None"), signed_by_a_stranger,
          "repository.signature"),
-    Gate("repository.subject", Cut(f"{OWN}:RepositoryBundles._signed", "body != canonical({'bundle': named.bundle})"),
+    Gate("repository.subject", Cut(f"{OWN}:RepositoryBundles._signed", "body != bundles.signed_for(named.bundle)"),
          signed_something_else, "repository.signature"),
     Gate("repository.person", Cut(f"{OWN}:RepositoryBundles._signed", "signer.kind != 'person'"), signed_by_an_agent,
          "repository.signer"),

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from evoguard.adapters import loopback
 from evoguard.adapters.clock import SystemClock
 from evoguard.adapters.sqlite import db, event_log
 from evoguard.adapters.sqlite.flags import SqliteFlags
@@ -163,13 +164,12 @@ class Client:
 
     def __init__(self, url: str, token: str, flag: str) -> None:
         parts = urlsplit(url)
-        self._where = (parts.hostname or "", parts.port or 80)
-        self._headers, self._flag = {"Authorization": token}, flag
+        self._url, self._token, self._flag = url, token, flag
         self._seen: dict[bool, float] = {}
         self._changed = threading.Condition()
         self._over = False
         self._fault = ""
-        self._stream = http.client.HTTPConnection(*self._where, timeout=WAIT_S + 5)
+        self._stream = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=WAIT_S + 5)
         threading.Thread(target=self._listen, name="drill", daemon=True).start()
 
     def until(self, on: bool, wait_s: float) -> float | None:
@@ -200,14 +200,12 @@ class Client:
             self._stream.close()
 
     def _polled(self) -> bool:
-        with closing(http.client.HTTPConnection(*self._where, timeout=2)) as con:
-            con.request("GET", "/api/client/features", headers=self._headers)
-            doc = json.loads(con.getresponse().read(1 << 24))
+        doc = json.loads(loopback.get(f"{self._url}/api/client/features", token=self._token, wait_s=2, most=1 << 24))
         return any(one["enabled"] for one in doc["features"] if one["name"] == self._flag)
 
     def _listen(self) -> None:
         try:
-            self._stream.request("GET", "/api/client/streaming", headers=self._headers)
+            self._stream.request("GET", "/api/client/streaming", headers={"Authorization": self._token})
             answer = self._stream.getresponse()
             if answer.status != 200:
                 self._fault = f"the flag server refused: {answer.status}"

@@ -11,6 +11,7 @@ from evoguard.supply.semver import parse, satisfies
 from unit.supply.given_trees import brought, faults, looked_at
 
 HOST = "https://registry.example"
+OTHER, BARE = HOST.replace("registry", "other"), HOST.replace("https", "http")
 
 
 def entry(name: str, version: str = "1.0.0", **more: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
@@ -50,10 +51,10 @@ def test_a_transitive_package_is_seen() -> None:
 @pytest.mark.parametrize(
     ("about", "origin"),
     [
-        ({"resolved": "https://other.example/evil/-/evil-1.0.0.tgz"}, "other-index"),
+        ({"resolved": f"{OTHER}/evil/-/evil-1.0.0.tgz"}, "other-index"),
         ({"resolved": f"{HOST}/other/-/other-1.0.0.tgz"}, "mismatch"),
         ({"resolved": f"{HOST}/evil/-/evil-2.0.0.tgz"}, "mismatch"),
-        ({"resolved": "http://registry.example/evil/-/evil-1.0.0.tgz"}, "insecure"),
+        ({"resolved": f"{BARE}/evil/-/evil-1.0.0.tgz"}, "insecure"),
         ({"resolved": "git+ssh://git@a.example/evil.git#" + "a" * 40}, "git"),
         ({"resolved": "file:../evil"}, "path"),
     ],
