@@ -306,8 +306,9 @@ async def _reap(room: Room, folder: Path, times: Times) -> None:
         began = time.perf_counter()
         found = sweep(next_room)
         times.add("reap", (time.perf_counter() - began) * 1000 / count)
-        if found != count or list((next_room.home / "b").iterdir()):
-            raise SandboxError("bench.run", f"{found} of {count} sandboxes were found, or something is left", "")
+        left = [path.name for path in (next_room.home / "b").iterdir()]
+        if found != count or left:
+            raise SandboxError("bench.run", f"{found} of {count} sandboxes were found; left: {left}", "")
     finally:
         next_room.close()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
@@ -19,8 +21,8 @@ from evoguard.wiring.reading import Reading
 from evoguard.wiring.rulebook import bundle_in_force
 from evoguard.wiring.state import open_state
 
-MOST_EXAMPLES, AT_ONCE, KEPT_EVERY = 200, 8, 512
-"""Decisions that are shown, asked at once, and counted between two looks at the disk."""
+MOST_EXAMPLES, AT_ONCE, TOLD_EVERY, KEPT_EVERY = 200, 8, 8, 512
+"""Decisions that are shown, asked at once, counted between two words of it, and between two looks at the disk."""
 MOST_KEPT_BYTES = 16 << 20
 
 
@@ -38,16 +40,14 @@ async def backtest(
     try:
         asked: dict[str, Json] = {"bundle": rules.digest, "since_ms": since_ms, "guard": opened.verifier()}
         place, tally = _begun(resume, asked)
-        waiting: list[tuple[int, Recorded]] = []
-        async for row in past.all_since(Reading(opened), since_ms, after=place):
-            waiting.append(row)
-            if len(waiting) >= AT_ONCE:
-                place, waiting = await _count(rules, waiting, tally), []
-                told(tally.decisions)
-                if resume is not None and tally.decisions % KEPT_EVERY < AT_ONCE:
+        async with contextlib.aclosing(_asked(rules, past.all_since(Reading(opened), since_ms, after=place))) as turns:
+            async for at, turn in turns:
+                place = at
+                tally.add(turn)
+                if tally.decisions % TOLD_EVERY == 0:
+                    told(tally.decisions)
+                if resume is not None and tally.decisions % KEPT_EVERY == 0:
                     _keep(resume, asked, place, tally)
-        if waiting:
-            place = await _count(rules, waiting, tally)
         if resume is not None:
             _keep(resume, asked, place, tally)
     finally:
@@ -60,11 +60,24 @@ async def backtest(
     return {"bundle": rules.digest, "loosens": tally.loosens, "repository_rules": tally.own, **tally.summary()}
 
 
-async def _count(rules: OpaWasmPolicies, rows: list[tuple[int, Recorded]], tally: Tally) -> int:
-    """Ask some questions at once, count the answers in their order, and return the last one's place."""
-    for turn, _ in await asyncio.gather(*(_again(rules, one) for _, one in rows)):
-        tally.add(turn)
-    return rows[-1][0]
+async def _asked(
+    rules: OpaWasmPolicies, rows: AsyncIterator[tuple[int, Recorded]]
+) -> AsyncGenerator[tuple[int, Turned], None]:
+    """Yield each place and how its decision turns, in order; the next ones are read while some are asked."""
+    waiting: deque[tuple[int, asyncio.Task[tuple[Turned, dict[str, Json]]]]] = deque()
+    try:
+        async for place, one in rows:
+            waiting.append((place, asyncio.create_task(_again(rules, one))))
+            if len(waiting) >= AT_ONCE:
+                at, task = waiting.popleft()
+                yield at, (await task)[0]
+        while waiting:
+            at, task = waiting.popleft()
+            yield at, (await task)[0]
+    finally:
+        for _, task in waiting:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
 def _begun(resume: Path | None, asked: dict[str, Json]) -> tuple[int, Tally]:

@@ -13,7 +13,7 @@ from evoguard_sandbox.judging.evidence import GOOD, Held, green, told_well
 from evoguard_sandbox.judging.runs import Ask, Runs
 from evoguard_sandbox.trees import Tree
 
-LEAST_S = 0.25
+LEAST_S, MARGIN = 0.25, 1.5
 
 
 async def on_base(runs: Runs, apart: Ask, held: Tree) -> Held:
@@ -33,11 +33,11 @@ async def on_candidate(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Hel
     """Run them as they ran on the base; None when there are none.
 
     What the run takes is the candidate's to choose, and it has seen what the tests ask: the answer comes after the
-    time of the base's run, or twice that, or four times, so that the clock says next to nothing.
+    time of the base's run and half of it, or twice that, or four times, so that the clock says next to nothing.
     """
     if not held:
         return None
-    return await _rounded(_as_on_base(runs, tree, apart, held, base), max(LEAST_S, base.wall_ms / 1000))
+    return await _rounded(_as_on_base(runs, tree, apart, held, base), max(LEAST_S, MARGIN * base.wall_ms / 1000))
 
 
 async def _as_on_base(runs: Runs, tree: Tree, apart: Ask, held: Tree, base: Held) -> Held:
