@@ -53,6 +53,10 @@ RANGES: Final[Mapping[str, Range]] = {
     "docker_runtime": Range(1, 60, "the engine's name for gVisor's runtime", "text"),
     "opa_url": Range(0, 200, "http(s)://HOST:PORT of an OPA server, or empty", "text"),
     "opa_token_file": Range(0, 4_096, "a path, or empty", "text"),
+    "unleash_url": Range(0, 200, "http(s)://HOST:PORT of an Unleash server, or empty", "text"),
+    "unleash_token_file": Range(0, 4_096, "a path, or empty", "text"),
+    "unleash_project": Range(1, 100, "a project of that server", "text"),
+    "unleash_environment": Range(1, 100, "an environment of that server", "text"),
     "warm_sandboxes": Range(0, 256, "sandboxes that stand ready"),
     "held_out": Range(0, 4_096, "a path, or empty", "text"),
     "held_out_a_day": Range(1, 10_000, "submissions of one author in 24 hours"),
@@ -94,6 +98,14 @@ class Settings:
     """An OPA server that judges, with the bundle that `evoguard policy export` writes; empty: judged in process."""
     opa_token_file: str = ""
     """The file of the token that this OPA server wants; empty: it wants none."""
+    unleash_url: str = ""
+    """An Unleash server that serves the flags as well; a kill reaches its SDKs in 1 to 16 s, not in milliseconds."""
+    unleash_token_file: str = ""
+    """The file (0600) of an admin token of that server."""
+    unleash_project: str = "default"
+    """The project of that server in which the guard keeps its flags."""
+    unleash_environment: str = "production"
+    """The one environment of that server which the guard turns on and off."""
     held_out: str = ""
     """A folder (0700) of tests that no agent can read, one folder a repository; empty: there are none."""
     held_out_a_day: int = 20

@@ -71,7 +71,6 @@ def opened(flags: Flags, change: str = "ch-000000000001") -> None:
     if isinstance(flags, FakeFlags):
         flags.open.add(change)
     else:
-        assert isinstance(flags, SqliteFlags)
         values = (change, "published", "repo", "scoring", "lending", "coder", "", "", "", "", 0, "", 0, 0)
         flags._con.execute(f"insert into changes values({','.join('?' * len(values))})", values)
 

@@ -27,6 +27,7 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
+from evoguard.wiring import unleash
 from evoguard.wiring.drill import last_drill
 from evoguard.wiring.rulebook import bundle_in_force, opa_ready
 from evoguard_sandbox import Room, SandboxError, prove
@@ -300,6 +301,19 @@ def _flag_server(settings: Settings) -> Iterator[Part]:
     yield Part("flag server", ok=True, detail=detail, needed=False)
 
 
+def _unleash(settings: Settings) -> Iterator[Part]:
+    """Tell whether the Unleash server of the settings takes our token; nothing without one."""
+    try:
+        at = unleash.server(settings)
+        if at is not None:
+            at.served(unleash.PROBE)
+    except EvoguardError as err:
+        yield Part("Unleash server", ok=False, detail=f"{settings.unleash_url}: {err.message[:100]}", mend=err.fix)
+        return
+    if at is not None:
+        yield Part("Unleash server", ok=True, detail=f"{settings.unleash_url}, a kill takes as long as its SDKs poll")
+
+
 def _worker(settings: Settings) -> Iterator[Part]:
     holder = lock_holder(settings.state / "worker.lock")
     detail = f"process {holder}" if holder else "no process holds the worker's lock"
@@ -337,5 +351,5 @@ def _private(name: str, path: Path) -> Part:
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
     _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _author_tools, _state, _flag_server,
-    _kill_drill, _worker,
+    _unleash, _kill_drill, _worker,
 )  # fmt: skip

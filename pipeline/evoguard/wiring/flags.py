@@ -29,6 +29,7 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
         build_app,
         serve,
     )
+    from evoguard.wiring import unleash
 
     state_folder.check(settings.state)
     kills = latches(settings)
@@ -39,7 +40,14 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
         bootstrap=settings.state / "flags.json",
         watched=Watched(kills.mark, partial(place, settings.kill_dir)),
     )
-    await serve(app, settings.flags_host, settings.flags_port, ready=ready)
+    follower = unleash.follower(settings, kills)
+    if follower is not None:
+        follower.start()
+    try:
+        await serve(app, settings.flags_host, settings.flags_port, ready=ready)
+    finally:
+        if follower is not None:
+            follower.end()
 
 
 def latches(settings: Settings) -> FileLatches:

@@ -41,6 +41,7 @@ from evoguard.ports import Ports
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
+from evoguard.wiring import unleash
 from evoguard.wiring.flags import token
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
 from evoguard.wiring.state import Opened, open_state
@@ -82,13 +83,14 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         authors=SqliteAuthors(opened.con),
         clock=opened.clock,
         effects=SqliteEffects(opened.con, opened.clock),
-        flags=SqliteFlags(opened.con, opened.latches),
+        flags=unleash.flags(settings, SqliteFlags(opened.con, opened.latches), opened.latches),
         forge=GitForge(settings.repos_dir),
         sources=sources,
         impact=GitImpact(settings.repos_dir),
         inbox=opened.inbox,
-        kill_path=ServedKills(
-            settings.flags_url, partial(token, settings, "flags.read"), settings.kill_dir, opened.latches
+        kill_path=unleash.kill_path(
+            settings,
+            ServedKills(settings.flags_url, partial(token, settings, "flags.read"), settings.kill_dir, opened.latches),
         ),
         kpis=SqliteKpis(opened.con),
         lanes=SqliteLanes(opened.con),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
 import subprocess
 import time
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from evoguard.wiring import flags as flag_wiring
 
 SIGNED_LIFE_S = 300
 REPLY_BYTES = 1 << 24
+AT_ONCE = 16
+"""Flags that are turned off at an Unleash server at the same time."""
 
 
 async def run_kill(
@@ -90,6 +94,13 @@ def _parts(settings: Settings) -> kill.KillParts:
         return latch_files.write_latch(settings.kill_dir, asked, floor=_epoch_floor(settings), known=_known(settings))
 
     async def off(latch: Latch) -> None:
+        """Turn off in the record and at the Unleash server, which cannot see the latch; neither waits for the other."""
+        there = asyncio.to_thread(_off_at_unleash, settings, latch, served)
+        for result in await asyncio.gather(there, off_in_the_record(latch), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def off_in_the_record(latch: Latch) -> None:
         con = db.connect(settings.database, busy_s=0.5)
         try:
             writer = SqliteFlags(con, flag_wiring.latches(settings))
@@ -106,6 +117,23 @@ def _parts(settings: Settings) -> kill.KillParts:
         return await _revert(settings, latch, served)
 
     return kill.KillParts(latches=write, flags_off=off, acknowledge=acknowledge, revert=revert)
+
+
+def _off_at_unleash(settings: Settings, latch: Latch, served: dict[str, str]) -> None:
+    """Turn covered flags off at the Unleash server, if there is one. Raises: ConfigError, UnavailableError."""
+    if not settings.unleash_url:
+        return
+    from evoguard.wiring import unleash  # a kill without such a server loads nothing of it
+
+    at = unleash.server(settings)
+    if at is None:
+        return
+    named = [flag for flag, component in served.items() if latch.covers(component=component, flag=flag)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(at.off, flag) for flag in named]
+    failed = [err for one in asked if (err := one.exception()) is not None]
+    if failed:  # the flag server of the guard goes on trying
+        raise failed[0]
 
 
 def _epoch_floor(settings: Settings) -> int:
