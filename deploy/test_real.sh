@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests against real tools that `make test` does without: OPA and Regal, built from their locks into the tool cache,
-# and an Unleash server.
+# and an Unleash server; Unleash's Node SDKs and cases are installed there by npm, by the tests themselves.
 # A tool that cannot be had is named in one line; with EVOGUARD_REQUIRE_REAL=1 that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -25,10 +25,12 @@ from UnleashClient.utils import InstanceAllowType
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect
 from evoguard.adapters.sqlite.flags import SqliteFlags, SqliteFlagStore
+from evoguard.adapters.unguarded_file import UnguardedFile
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.errors import FencedError, InputError
-from evoguard.flags.server import Watched, build_app, serve
+from evoguard.flags.listening import serve
+from evoguard.flags.server import Watched, build_app
 from evoguard.ports.flags import Flags
 from fakes import FakeFlags
 
@@ -214,6 +216,7 @@ class House:
     read_token: str = ""
     write_token: str = ""
     self_token: str = ""
+    frontend_token: str = ""
     place: str = ""
     """What the kill folder is called that it says it reads."""
 
@@ -222,6 +225,7 @@ class House:
             con.execute("pragma synchronous=off")
             self.read_token = tokens.issue(con, "flags.read", "reader")
             self.write_token = tokens.issue(con, "kpi.write", "router", "edge")
+            self.frontend_token = tokens.issue(con, "frontend.read", "page")
             self.self_token = tokens.issue(con, "kpi.write", "candidate", "self-reported")
 
     @property
@@ -232,10 +236,15 @@ class House:
     def bootstrap(self) -> Path:
         return self.folder / "flags.json"
 
+    @property
+    def unguarded(self) -> Path:
+        return self.folder / "unguarded-flags.json"
+
     def app(self, **options):
         watched = Watched(lambda: id(self.latches.now), lambda: self.place)
         given = {"bootstrap": self.bootstrap, "watched": watched, "poll_s": 0.05, **options}
-        return build_app(SqliteFlagStore(self.database), self.latches, WallClock(), **given)
+        store = SqliteFlagStore(self.database, UnguardedFile(self.unguarded).newest)
+        return build_app(store, self.latches, WallClock(), **given)
 
     async def write(self, **changes) -> FlagState:
         state = a_flag(**changes)
@@ -296,10 +305,10 @@ class House:
 
 
 @contextmanager
-def an_sdk(url: str, house: House, **options) -> Iterator[UnleashClient]:
+def an_sdk(url: str, house: House, *, cache: str = "cache", **options) -> Iterator[UnleashClient]:
     """Start a stock SDK that polls every second, unless `options` say otherwise."""
     client = UnleashClient(
-        f"{url}/api", "lending", refresh_interval=1, metrics_interval=1, cache_directory=str(house.folder / "cache"),
+        f"{url}/api", "lending", refresh_interval=1, metrics_interval=1, cache_directory=str(house.folder / cache),
         custom_headers={"Authorization": house.read_token}, request_retries=0,
         multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW, **options,
     )  # fmt: skip

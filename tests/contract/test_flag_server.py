@@ -21,9 +21,10 @@ from evoguard.adapters.sqlite.flags import SqliteFlagStore
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import LatchBoard
 from evoguard.errors import ConfigError, UnavailableError
-from evoguard.flags import document, server
+from evoguard.flags import document, listening
+from evoguard.flags.listening import serve
 from evoguard.flags.memory import Copy, merge
-from evoguard.flags.server import build_app, serve
+from evoguard.flags.server import build_app
 
 IDS = [f"user-{i}" for i in range(4_000)]
 
@@ -291,5 +292,5 @@ def test_every_state_has_a_document_of_the_right_shape():
 
 
 def test_answers_do_not_wait_for_acknowledgements():
-    with closing(server._listen("127.0.0.1", 0)) as listener:
+    with closing(listening._listen("127.0.0.1", 0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # or asyncio leaves Nagle on, and a poll takes 44 ms, not 1

@@ -16,7 +16,7 @@ from evoguard.adapters.latches import FileLatches
 from evoguard.adapters.sqlite.db import connect
 from evoguard.adapters.sqlite.flags import SqliteFlagStore
 from evoguard.domain.latch import Latch
-from evoguard.flags import feed, server
+from evoguard.flags import document, feed, listening, server
 from evoguard.flags.boards import Boards
 
 
@@ -108,7 +108,7 @@ def test_a_latch_file_that_appears_is_seen_by_its_mark_long_before_the_next_look
         app = server.build_app(store, latches, WallClock(), bootstrap=house.bootstrap, poll_s=3_600,
                                watched=server.Watched(latches.mark, str))  # fmt: skip
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(server.serve(app, "127.0.0.1", 0, ready=ready.set_result))
+        serving = asyncio.create_task(listening.serve(app, "127.0.0.1", 0, ready=ready.set_result))
         url = f"http://127.0.0.1:{await ready}"
         async with httpx.AsyncClient() as client:
             answer, stream = await listened(client, url, house.read_token)
@@ -162,7 +162,7 @@ async def test_who_is_far_behind_gets_everything_anew(house, monkeypatch):
             return boards.now
 
     flags = store.rows()[1]
-    shown = feed.Feed(Now(), lambda _: flags, mark=int, every_s=1)
+    shown = feed.Feed(Now(), lambda board: document.served(flags, board), mark=int, every_s=1)
     await shown.look()
     first = shown.number
     for n in range(feed.KEPT + 1):
@@ -183,7 +183,7 @@ async def test_a_flag_that_is_served_no_longer_is_taken_away(house):
 
     await house.write(percent=100)
     flags = SqliteFlagStore(house.database).rows()[1]
-    shown = feed.Feed(Now(), lambda _: flags, mark=int, every_s=1)
+    shown = feed.Feed(Now(), lambda board: document.served(flags, board), mark=int, every_s=1)
     await shown.look()
     at, flags = shown.number, ()
     await shown.look()
@@ -274,7 +274,9 @@ async def test_a_server_that_ends_ends_its_streams_at_once(house):
 
 def test_a_message_carries_no_number_that_sdks_drop(house):
     """Their engine reads 32 bits; a message with more is dropped without an error, a kill as well."""
-    assert feed.Feed(Boards(house.latches), lambda _: (), mark=int, every_s=1).number < 1 << 31
+    assert (
+        feed.Feed(Boards(house.latches), lambda board: document.served((), board), mark=int, every_s=1).number < 1 << 31
+    )
 
 
 def test_streams_that_open_together_share_one_reading_of_the_latches(house):
@@ -289,7 +291,12 @@ def test_streams_that_open_together_share_one_reading_of_the_latches(house):
     async def follow() -> None:
         await house.write(percent=100)
         boards = Boards(Slow())
-        shown = feed.Feed(boards, lambda _: SqliteFlagStore(house.database).rows()[1], mark=int, every_s=1)
+        states = SqliteFlagStore(house.database).rows()[1]
+
+        def shown_now(board):
+            return document.served(states, board)
+
+        shown = feed.Feed(boards, shown_now, mark=int, every_s=1)
         await asyncio.gather(*(shown.look() for _ in range(200)))
         boards.close()
 

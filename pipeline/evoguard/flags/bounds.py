@@ -15,6 +15,7 @@ MAX_HEADER_BYTES = 8_192
 MAX_SDK_BYTES = 65_536
 MAX_KPI_BYTES = 262_144
 MAX_LABEL = 100
+MAX_STREAMS = 2_000
 BODY_S = 10.0
 """A sender that takes longer for one body is cut off."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import LatchBoard
+from evoguard.flags.unguarded import NONE, Both, Unguarded
 
 OffReason = Literal["", "off", "killed", "fenced"]
 
@@ -34,6 +36,96 @@ def off_reason(state: FlagState, board: LatchBoard) -> OffReason:
 
 def feature(state: FlagState, board: LatchBoard) -> dict[str, Json]:
     """Return the Unleash document of a flag; off keeps its payload, so a router still knows the known-good commit."""
+    return _feature(state, off_reason(state, board) == "")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Everything that is served at one moment: the JSON of each feature by name, and of each segment by id."""
+
+    features: Mapping[str, bytes]
+    segments: Mapping[int, bytes]
+
+    def listed(self) -> tuple[bytes, bytes]:
+        """Return the two JSON lists."""
+        features = b",".join(self.features[name] for name in sorted(self.features))
+        segments = b",".join(self.segments[number] for number in sorted(self.segments))
+        return b"[%s]" % features, b"[%s]" % segments
+
+
+def served(
+    states: Iterable[FlagState], board: LatchBoard, beside: Unguarded = NONE, guarded: frozenset[str] = frozenset()
+) -> Served:
+    """Return what is served: the guarded flags, and beside them those of the operator whose names are not guarded."""
+    rows = {state.flag: _encoded(state, off_reason(state, board) == "") for state in states}
+    for name, both in beside.features.items():
+        if name not in rows and name not in guarded:
+            rows[name] = both.off if board.killed(component="", flag=name) else both.given
+    return Served(rows, beside.segments)
+
+
+def known_good(
+    states: Iterable[FlagState], board: LatchBoard, beside: Unguarded = NONE, guarded: frozenset[str] = frozenset()
+) -> Served:
+    """Return what an app may start from: on is only what went all the way and is neither killed nor fenced."""
+    settled = [state if _settled(state) else replace(state, enabled=False, lease_until=0) for state in states]
+    return served(settled, board, beside, guarded)
+
+
+def page(now: Served) -> Page:
+    """Return the document that SDKs poll."""
+    body = b'{"features":%s,"segments":%s,"version":2}' % now.listed()
+    return Page(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def off_list(
+    states: Iterable[FlagState],
+    board: LatchBoard,
+    *,
+    known: bool,
+    folder: str = "",
+    beside: Mapping[str, Both] = NONE.features,
+) -> dict[str, Json]:
+    """Return which flags are served on and off now and why, under which epoch: the acknowledgement of a kill.
+
+    A flag in neither list is not served, so an SDK takes it as off. `known` is false when no rows could be read yet;
+    `folder` is the kill folder's device and number, by which a worker sees that both look at the same one. `beside`
+    are the served flags that no rollout writes; they have no component.
+    """
+    off: list[Json] = []
+    on: list[Json] = []
+    for state in states:
+        reason = off_reason(state, board)
+        latch = board.first(component=state.component, flag=state.flag)
+        if reason:
+            off.append(
+                {"flag": state.flag, "component": state.component, "reason": reason, "kill": latch.id if latch else ""}
+            )
+        else:
+            on.append(state.flag)
+    for name in sorted(beside):
+        latch, killed = board.first(component="", flag=name), board.killed(component="", flag=name)
+        if killed or beside[name].given == beside[name].off:
+            reason = "killed" if killed else "off"
+            off.append({"flag": name, "component": "", "reason": reason, "kill": latch.id if latch else ""})
+        else:
+            on.append(name)
+    unreadable: list[Json] = [*board.unreadable[:20]]
+    return {"epoch": board.epoch, "known": known, "folder": folder, "unreadable": unreadable, "off": off, "on": on}
+
+
+def _settled(state: FlagState) -> bool:
+    """Tell whether the flag's rollout is over and went to everybody: until then known-good is the flag off."""
+    return state.percent == 100 and not state.lease_until
+
+
+@lru_cache(4096)
+def _encoded(state: FlagState, on: bool) -> bytes:
+    """Return the JSON of a flag; made once, as it is asked for at every change of any flag."""
+    return canonical(_feature(state, on))
+
+
+def _feature(state: FlagState, on: bool) -> dict[str, Json]:
     payload: dict[str, Json] = {
         "change": state.change,
         "component": state.component,
@@ -47,7 +139,7 @@ def feature(state: FlagState, board: LatchBoard) -> dict[str, Json]:
         "project": "default",
         "stale": False,
         "impressionData": False,
-        "enabled": off_reason(state, board) == "",
+        "enabled": on,
         "strategies": [_strategy(state)],
         "variants": [
             {
@@ -60,34 +152,6 @@ def feature(state: FlagState, board: LatchBoard) -> dict[str, Json]:
             }
         ],
     }
-
-
-def features(states: Iterable[FlagState], board: LatchBoard) -> Page:
-    """Return the document that SDKs poll."""
-    listed: list[Json] = [feature(state, board) for state in states]
-    body = canonical({"version": 2, "features": listed, "segments": []})
-    return Page(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-
-
-def off_list(states: Iterable[FlagState], board: LatchBoard, *, known: bool, folder: str = "") -> dict[str, Json]:
-    """Return which flags are served on and off now and why, under which epoch: the acknowledgement of a kill.
-
-    A flag in neither list is not served, so an SDK takes it as off. `known` is false when no rows could be read yet;
-    `folder` is the kill folder's device and number, by which a worker sees that both look at the same one.
-    """
-    off: list[Json] = []
-    on: list[Json] = []
-    for state in states:
-        reason = off_reason(state, board)
-        latch = board.first(component=state.component, flag=state.flag)
-        if reason:
-            off.append(
-                {"flag": state.flag, "component": state.component, "reason": reason, "kill": latch.id if latch else ""}
-            )
-        else:
-            on.append(state.flag)
-    unreadable: list[Json] = [*board.unreadable[:20]]
-    return {"epoch": board.epoch, "known": known, "folder": folder, "unreadable": unreadable, "off": off, "on": on}
 
 
 def _strategy(state: FlagState) -> dict[str, Json]:

@@ -14,12 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from evoguard.domain.canonical import Json, canonical
-from evoguard.domain.flag import FlagState
+from evoguard.domain.canonical import canonical
 from evoguard.domain.latch import LatchBoard
 from evoguard.errors import EvoguardError
-from evoguard.flags import document
 from evoguard.flags.boards import Boards, Shared
+from evoguard.flags.document import Served
 
 log = logging.getLogger(__name__)
 STEP_S = 0.005
@@ -28,7 +27,8 @@ IDLE_S = 0.1
 KEPT = 64
 """Steps that a stream may be behind; one that is further behind gets everything anew."""
 
-States = Callable[[LatchBoard], tuple[FlagState, ...]]
+Serves = Callable[[LatchBoard], Served]
+NOTHING = Served({}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,16 @@ class Step:
 class Feed:
     """Holds the newest version and the steps to it; `look` makes a new one when anything is served differently.
 
-    `states` gives the rows to serve under a board, and raises EvoguardError while none are known. `mark` is whatever
+    `serves` gives what is served under a board, the same object while it is, and raises EvoguardError while no rows
+    are known. `mark` is whatever
     differs once something was filed in the kill folder; it is asked by a thread of its own, as a folder may hang.
     """
 
-    def __init__(self, boards: Boards, states: States, *, mark: Callable[[], object], every_s: float) -> None:
-        self._boards, self._states, self._mark, self._every_s = boards, states, mark, every_s
+    def __init__(self, boards: Boards, serves: Serves, *, mark: Callable[[], object], every_s: float) -> None:
+        self._boards, self._serves, self._mark, self._every_s = boards, serves, mark, every_s
         # Unlike any other process's: a client that comes from another one must not be taken for up to date.
         self._name = secrets.token_hex(6)
-        self._docs: dict[str, dict[str, Json]] = {}
+        self._now = NOTHING
         self._steps: deque[Step] = deque(maxlen=KEPT)
         self._whole: tuple[int, bytes] = (-1, b"")
         self._news: asyncio.Event = asyncio.Event()
@@ -102,13 +103,14 @@ class Feed:
     async def _look(self) -> None:
         board = await self._boards.now()
         try:
-            states = self._states(board)
+            now = self._serves(board)
         except EvoguardError as err:
             log.warning("flags.stream_waits %s", err.code)
             return
-        docs = {state.flag: document.feature(state, board) for state in states}
-        if events := list(_events(self._docs, docs, self.number + 1)):
-            self._docs = docs
+        if now is self._now:
+            return
+        events, self._now = list(_events(self._now, now, self.number + 1)), now
+        if events:
             self.number += 1
             self._steps.append(Step(self.number, self._event("unleash-updated", self.number, events)))
             self._tell()
@@ -124,8 +126,8 @@ class Feed:
     def whole(self) -> bytes:
         """Return the event that holds everything."""
         if self._whole[0] != self.number:
-            features: list[Json] = [self._docs[name] for name in sorted(self._docs)]
-            event: Json = {"type": "hydration", "eventId": self.number, "features": features, "segments": []}
+            listed = self._now.listed()
+            event = b'{"eventId":%d,"features":%s,"segments":%s,"type":"hydration"}' % (self.number, *listed)
             self._whole = (self.number, self._event("unleash-connected", self.number, [event]))
         return self._whole[1]
 
@@ -156,9 +158,10 @@ class Feed:
         if not self.streams:
             self._wanted.clear()
 
-    def _event(self, kind: str, number: int, events: list[Json]) -> bytes:
-        return b"id: %s.%d\nevent: %s\ndata: %s\n\n" % (
-            self._name.encode(), number, kind.encode(), canonical({"events": events}),
+    def _event(self, kind: str, number: int, events: list[bytes]) -> bytes:
+        """Return one message; the bytes are the same for all streams, which only write them."""
+        return b'id: %s.%d\nevent: %s\ndata: {"events":[%s]}\n\n' % (
+            self._name.encode(), number, kind.encode(), b",".join(events),
         )  # fmt: skip
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -177,9 +180,15 @@ class Feed:
                     return
 
 
-def _events(old: dict[str, dict[str, Json]], new: dict[str, dict[str, Json]], number: int) -> Iterable[Json]:
-    for name in sorted(old.keys() - new.keys()):
-        yield {"type": "feature-removed", "eventId": number, "featureName": name, "project": "default"}
-    for name in sorted(new):
-        if new[name] != old.get(name):
-            yield {"type": "feature-updated", "eventId": number, "feature": new[name]}
+def _events(old: Served, new: Served, number: int) -> Iterable[bytes]:
+    """Yield the steps from one to the other: segments come before the features that name them, and go after them."""
+    for segment in sorted(new.segments):
+        if new.segments[segment] != old.segments.get(segment):
+            yield b'{"eventId":%d,"segment":%s,"type":"segment-updated"}' % (number, new.segments[segment])
+    for name in sorted(old.features.keys() - new.features.keys()):
+        yield canonical({"type": "feature-removed", "eventId": number, "featureName": name, "project": "default"})
+    for name in sorted(new.features):
+        if new.features[name] != old.features.get(name):
+            yield b'{"eventId":%d,"feature":%s,"type":"feature-updated"}' % (number, new.features[name])
+    for segment in sorted(old.segments.keys() - new.segments.keys()):
+        yield canonical({"type": "segment-removed", "eventId": number, "segmentId": segment})

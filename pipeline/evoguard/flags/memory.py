@@ -15,6 +15,7 @@ from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.flag import FlagState
 from evoguard.errors import EvoguardError
 from evoguard.flags.store import FlagStore
+from evoguard.flags.unguarded import NONE, parsed
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Copy:
     flags: tuple[FlagState, ...] = ()
     tokens: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     known: bool = False
+    guarded: frozenset[str] = frozenset()
+    """Names that no other document may use: of flags, and of any change's flag, served or not."""
 
 
 class Memory:
@@ -34,12 +37,16 @@ class Memory:
 
     def __init__(self, store: FlagStore, bootstrap: Path, pool: Executor) -> None:
         self._store = store
+        self._raw: bytes | None = None
+        self._wrong = ""
         self._bootstrap = bootstrap
         self._pool = pool
         self._lock = asyncio.Lock()
         self._looked = -1e9
         self._older = False
         self.copy = Copy()
+        self.unguarded = NONE
+        """The operator's own flags, as they were last in order."""
         self.fresh = False
         """Whether the last look at the database succeeded."""
         self.told: Callable[[], None] = lambda: None
@@ -60,6 +67,10 @@ class Memory:
             loop = asyncio.get_running_loop()
             if loop.time() - self._looked < unless_within_s:
                 return self.fresh
+            beside = self.unguarded
+            await loop.run_in_executor(self._pool, self._look_beside)
+            if self.unguarded is not beside:
+                self.told()
             try:
                 seen = await loop.run_in_executor(self._pool, self._read)
             except EvoguardError as err:
@@ -84,8 +95,28 @@ class Memory:
             await self.refresh()
 
     def _read(self) -> Copy:
+        guarded = self._store.guarded()
         rev, flags = self._store.rows()
-        return Copy(rev, flags, dict(self._store.tokens()), known=True)
+        return Copy(rev, flags, dict(self._store.tokens()), known=True, guarded=guarded)
+
+    def _look_beside(self) -> None:
+        """Read the operator's flags when they changed; a document out of order leaves the one before in force."""
+        try:
+            raw = self._store.unguarded()
+            if raw is not self._raw:
+                found = NONE if raw is None else parsed(raw)
+                self._raw, self.unguarded = raw, found
+            self._wrong = ""
+        except Exception as err:  # noqa: BLE001  (whatever lies there, serving goes on)
+            why = err.message if isinstance(err, EvoguardError) else type(err).__name__
+            if why != self._wrong:
+                log.error("flags.unguarded_refused %s", why)
+            self._wrong = why
+
+    @property
+    def unguarded_wrong(self) -> str:
+        """Why the operator's document as it lies there is not served; empty when it is, or when there is none."""
+        return self._wrong
 
     def _watch(self, served: Copy, seen: Copy) -> None:
         """Log once when an older database was put back, and once when it has caught up."""
@@ -113,7 +144,7 @@ def merge(held: Copy, seen: Copy) -> Copy:
         return seen
     gone_off = {state.flag for state in seen.flags if not state.enabled}
     flags = tuple(replace(s, enabled=False, lease_until=0) if s.flag in gone_off else s for s in held.flags)
-    return replace(held, flags=flags)
+    return replace(held, flags=flags, guarded=held.guarded | seen.guarded)
 
 
 def _save(path: Path, copy: Copy) -> None:
@@ -123,6 +154,7 @@ def _save(path: Path, copy: Copy) -> None:
         "rev": copy.rev,
         "flags": [state.as_json() for state in copy.flags],
         "tokens": {key: list(value) for key, value in copy.tokens.items()},
+        "guarded": sorted(copy.guarded),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -149,7 +181,8 @@ def _load(path: Path) -> Copy:
         tokens = {str(key): (str(value[0]), str(value[1])) for key, value in doc["tokens"].items()}
         if doc["v"] != 1 or not all(_typed(state) for state in flags):
             raise ValueError("not a copy of version 1")
-        return Copy(int(doc["rev"]), flags, tokens, known=True)
+        guarded = frozenset(str(name) for name in doc.get("guarded", ()))
+        return Copy(int(doc["rev"]), flags, tokens, known=True, guarded=guarded)
     except FileNotFoundError:
         return Copy()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):

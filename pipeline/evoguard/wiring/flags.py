@@ -20,21 +20,22 @@ from evoguard.domain.latch import Latch
 from evoguard.errors import ConfigError
 from evoguard.settings import Settings
 
+UNGUARDED = "unguarded-flags.json"
+"""The operator's own features document in the state folder; it need not be there."""
+
 
 async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve flags and take KPI batches until a signal. Raises: ConfigError for an unusable state or port."""
     from evoguard.adapters.kill_path import place
-    from evoguard.flags.server import (  # the kill command shares this file and loads no web framework
-        Watched,
-        build_app,
-        serve,
-    )
+    from evoguard.adapters.unguarded_file import UnguardedFile
+    from evoguard.flags.listening import serve  # the kill command shares this file and loads no web framework
+    from evoguard.flags.server import Watched, build_app
     from evoguard.wiring import unleash
 
     state_folder.check(settings.state)
     kills = latches(settings)
     app = build_app(
-        SqliteFlagStore(settings.database),
+        SqliteFlagStore(settings.database, UnguardedFile(settings.state / UNGUARDED).newest),
         kills,
         SystemClock(),
         bootstrap=settings.state / "flags.json",

@@ -6,9 +6,11 @@ import json
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect, transaction
 from evoguard.adapters.sqlite.kpis import SqliteKpis, Stored
 from evoguard.domain.flag import FlagState
@@ -85,11 +87,19 @@ class SqliteFlags:
             raise FencedError("this was decided before a kill", code="fenced.epoch")
 
 
-class SqliteFlagStore:
-    """What the flag server needs of the database. Every thread has a connection of its own; none waits long."""
+def _nothing() -> None:
+    return None
 
-    def __init__(self, path: Path) -> None:
+
+class SqliteFlagStore:
+    """What the flag server needs of the database. Every thread has a connection of its own; none waits long.
+
+    `unguarded` reads the operator's own features document, which is no part of the database.
+    """
+
+    def __init__(self, path: Path, unguarded: Callable[[], bytes | None] = _nothing) -> None:
         self._path = path
+        self.unguarded = unguarded
         self._local = threading.local()
 
     def rows(self) -> tuple[int, tuple[FlagState, ...]]:
@@ -106,13 +116,23 @@ class SqliteFlagStore:
         except sqlite3.Error as err:
             raise self._lost(err) from err
 
-    def tokens(self) -> dict[str, tuple[str, str]]:
-        """Return token hash → (kind, assurance) of every token. Raises: EvoguardError when unreadable."""
+    def guarded(self) -> frozenset[str]:
+        """Return the flag of every change that there ever was, served or not. Raises: EvoguardError when unreadable."""
         try:
-            rows = self._connection().execute("select hash, kind, assurance from tokens").fetchall()
+            rows = self._connection().execute("select flag from changes union select flag from flags").fetchall()
         except sqlite3.Error as err:
             raise self._lost(err) from err
-        return {row[0]: (row[1], row[2]) for row in rows}
+        return frozenset(row[0] for row in rows if row[0])
+
+    def tokens(self) -> dict[str, tuple[str, str]]:
+        """Return token hash → (kind, assurance or environment) of every token. Raises: EvoguardError when unreadable.
+
+        A row that is no digest and no kind that we know is left out: it lets nobody in.
+        """
+        try:
+            return tokens.valid(self._connection())
+        except sqlite3.Error as err:
+            raise self._lost(err) from err
 
     def store_kpi(self, batch_json: bytes, assurance: str, *, now_ms: int) -> Stored:
         """Keep a batch, once. Raises: InputError (`kpi.*`), UnavailableError."""
