@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evoguard.cli import exit_codes
+from evoguard.cli import exit_codes, flagging
 from evoguard.cli.session import Session, emit, run, verb
 
 LogLevel = Annotated[str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
@@ -19,6 +19,7 @@ def attach(app: typer.Typer) -> None:
     verb(app, "serve", example="evoguard serve\nevoguard --state /srv/evoguard serve --log-level debug")(serve)
     verb(app, "worker", example="evoguard worker\nevoguard worker --until-idle")(worker)
     verb(flags, "serve", example="evoguard flags serve")(flags_serve)
+    flagging.attach(flags)
     app.add_typer(flags, name="flags")
 
 

@@ -55,7 +55,7 @@ class Memory:
     async def start(self) -> None:
         """Read the bootstrap file, then the database; neither has to be there."""
         loop = asyncio.get_running_loop()
-        self.copy = await loop.run_in_executor(self._pool, _load, self._bootstrap)
+        self.copy = await loop.run_in_executor(self._pool, load, self._bootstrap)
         await self.refresh()
 
     async def refresh(self, *, unless_within_s: float = 0.0) -> bool:
@@ -173,7 +173,7 @@ def _save(path: Path, copy: Copy) -> None:
         log.error("flags.bootstrap_not_written %s", err.strerror)
 
 
-def _load(path: Path) -> Copy:
+def load(path: Path) -> Copy:
     """Return the copy in the bootstrap file; an unreadable file is as good as none."""
     try:
         doc = json.loads(path.read_bytes())

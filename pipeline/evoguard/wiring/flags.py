@@ -22,6 +22,11 @@ from evoguard.settings import Settings
 
 UNGUARDED = "unguarded-flags.json"
 """The operator's own features document in the state folder; it need not be there."""
+COPY = "flags.json"
+"""The flag server's own copy of rows and tokens' digests."""
+TOKENS = "tokens.json"
+"""The guard's own tokens, as a client of its flag server; 0600."""
+OWN = ("flags.read", "kpi.write")
 
 
 async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
@@ -38,7 +43,7 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
         SqliteFlagStore(settings.database, UnguardedFile(settings.state / UNGUARDED).newest),
         kills,
         SystemClock(),
-        bootstrap=settings.state / "flags.json",
+        bootstrap=settings.state / COPY,
         watched=Watched(kills.mark, partial(place, settings.kill_dir)),
     )
     follower = unleash.follower(settings, kills)
@@ -76,14 +81,25 @@ def identity(settings: Settings, name: str) -> Identity | None:
 
 
 def token(settings: Settings, kind: str) -> str:
-    """Return the client's own copy of a token. Raises: ConfigError when it is missing."""
-    return tokens(settings.state / "tokens.json")[kind]
+    """Return the guard's own copy of a token. Raises: ConfigError when it is missing."""
+    found = tokens(settings.state / TOKENS).get(kind)
+    if found is None:
+        raise _missing(f"{TOKENS} has no {kind} token")
+    return found
 
 
 def tokens(path: Path) -> dict[str, str]:
-    """Return the tokens that `init` issued. Raises: ConfigError."""
+    """Return the guard's own tokens by kind. Raises: ConfigError."""
     try:
         doc = json.loads(path.read_text(encoding="utf-8"))
-        return {str(k): str(v) for k, v in doc.items()}
-    except (OSError, ValueError, AttributeError) as err:
-        raise ConfigError("tokens.json cannot be read", code="token.missing", fix="run as the state's owner") from err
+        found = {str(kind): str(secret) for kind, secret in doc.items() if isinstance(secret, str) and secret}
+    except (OSError, ValueError, AttributeError, RecursionError) as err:
+        raise _missing(f"{path.name} cannot be read") from err
+    if not found:
+        raise _missing(f"{path.name} holds no token")
+    return found
+
+
+def _missing(why: str) -> ConfigError:
+    fix = "run as the state's owner, or: evoguard flags issue guard --kind flags.read --own"
+    return ConfigError(why, code="token.missing", fix=fix)
