@@ -240,11 +240,13 @@ class House:
     def unguarded(self) -> Path:
         return self.folder / "unguarded-flags.json"
 
+    def store(self) -> SqliteFlagStore:
+        return SqliteFlagStore(self.database, UnguardedFile(self.unguarded).newest)
+
     def app(self, **options):
         watched = Watched(lambda: id(self.latches.now), lambda: self.place)
         given = {"bootstrap": self.bootstrap, "watched": watched, "poll_s": 0.05, **options}
-        store = SqliteFlagStore(self.database, UnguardedFile(self.unguarded).newest)
-        return build_app(store, self.latches, WallClock(), **given)
+        return build_app(self.store(), self.latches, WallClock(), **given)
 
     async def write(self, **changes) -> FlagState:
         state = a_flag(**changes)

@@ -101,7 +101,7 @@ def test_every_case_that_applies_through_the_frontend_api(home, tmp_path):
             stage.give(url, spec.state)
             for case in [*spec.doc.get("tests", []), *spec.doc.get("variantTests", [])]:
                 where = case["context"].get("environment", "default")
-                held[where] = held.get(where) or stage.frontend_token(url, where)
+                held[where] = held.get(where) or stage.token_of(url, where)
                 if "currentTime" in case["context"]:
                     left_out += 1
                     continue

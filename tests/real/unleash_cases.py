@@ -87,7 +87,7 @@ class Stage(House):
 
         until(served)
 
-    def frontend_token(self, url: str, environment: str) -> str:
+    def token_of(self, url: str, environment: str) -> str:
         """Return a new token of an environment, once the server lets it in."""
         with closing(connect(self.database)) as con:
             made = tokens.issue(con, "frontend.read", "case", environment=environment)

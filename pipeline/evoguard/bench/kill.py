@@ -2,6 +2,9 @@
 
 Everything is real: a flag server in its own process, latch files, UnleashClient as it is. Baseline: the same SDK
 polling the same server once a second. The load is another process with streams and polls of its own.
+
+The server's share is what plain streams see. The rest is the SDKs': stock Python ones rebuild all flags and write them
+to a cache file at each change, more than 5 ms of a processor each with 150 flags, all in this one process.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -24,7 +28,7 @@ from evoguard.adapters import latch_files
 from evoguard.adapters.latches import FileLatches
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
-from evoguard.bench import Figure
+from evoguard.bench import Figure, kill_node
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import Latch
 from evoguard.errors import UnavailableError
@@ -32,6 +36,8 @@ from evoguard.errors import UnavailableError
 STEP_S, MOST_S = 0.0005, 30.0
 LOAD_STREAMS, LOAD_POLLS_S = 1_000, 1_000
 BARS_MS = {10: 50.0, 50: 100.0}
+NODE_SDKS, NODE_BAR_MS = 10, 50.0
+SHARE_STREAMS, SHARE_BAR_MS = 50, 50.0
 LOAD_BAR_MS, MEMORY_BAR_MIB = 400.0, 120.0
 
 
@@ -85,7 +91,7 @@ def measure(*, quick: bool = False) -> list[Figure]:
     logging.getLogger("UnleashClient").setLevel(logging.CRITICAL)
     rounds = 5 if quick else 30
     with tempfile.TemporaryDirectory(prefix="evoguard-kill-") as made:
-        site = Site(Path(made), 5 * rounds)
+        site = Site(Path(made), max(35, 5 * rounds))
         try:
             return _figures(site, site.url(), Path(made), rounds)
         finally:
@@ -102,6 +108,8 @@ def _figures(site: Site, url: str, folder: Path, rounds: int) -> list[Figure]:
             found += _rows(f"kill until {count} streaming SDKs are off", times, bar, polling)
             if count == 10:
                 whole = [_command(site, sdks) for _ in range(3)]
+    found += _share(url, site, 2 * rounds // 5, polling)
+    found += _node(url, site, folder, 2 * rounds // 3, polling)
     with _load(url, site.token) as load, _sdks(url, site, folder, 10, streaming=True) as sdks:
         loaded = _kills(site, sdks, rounds)
         errors, rate = load()
@@ -115,9 +123,66 @@ def _figures(site: Site, url: str, folder: Path, rounds: int) -> list[Figure]:
     ]
 
 
+def _share(url: str, site: Site, rounds: int, polling: list[float]) -> list[Figure]:
+    """Return how long the server itself takes until a kill has reached plain streams."""
+    module = [sys.executable, "-m", "evoguard.bench.kill_streams"]
+    words = [*module, url.rpartition(":")[2], site.token, str(SHARE_STREAMS)]
+    with _teller(words, {}) as ask:
+        times = [(at - began) * 1000 for began, told in (_told(site, ask) for _ in range(rounds)) for at in told]
+    return _rows(f"  the server's share: at {SHARE_STREAMS} plain streams", times, SHARE_BAR_MS, polling)
+
+
+def _node(url: str, site: Site, folder: Path, rounds: int, polling: list[float]) -> list[Figure]:
+    """Return what stock Node SDKs take; a figure without a value says what is missing."""
+    what = f"kill until {NODE_SDKS} streaming Node SDKs are off"
+    try:
+        home = kill_node.sdks()
+    except UnavailableError as err:
+        return [Figure(f"{what}: not measured", 0, "", note=f"{err.message}; {err.fix}")]
+    script = Path(__file__).parent / "node" / "kill.cjs"
+    words = ["node", str(script), str(home / "node_modules"), url, str(NODE_SDKS), site.free[-1], str(folder)]
+    with _teller(words, {"EVOGUARD_TOKEN": site.token}) as ask:
+        seen = [_told(site, ask, looking=True) for _ in range(rounds)]
+    return _rows(f"{what}", [at - began * 1000 for began, told in seen for at in told], NODE_BAR_MS, polling)
+
+
+@contextmanager
+def _teller(words: list[str], environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that says `ready`, and then answers each line. Raises: UnavailableError when it does not."""
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, **environ}) as process:  # fmt: skip
+        try:
+            _line(process, "ready")
+            yield process
+        finally:
+            process.kill()
+
+
+def _told(site: Site, process: subprocess.Popen[str], *, looking: bool = False) -> tuple[float, list[float]]:
+    """Kill one flag; return when that began, and when the other process saw it, as it tells."""
+    name = site.free.pop(0)
+    time.sleep(0.05)
+    assert process.stdin is not None  # noqa: S101  (it was asked for)
+    process.stdin.write(f"{name}\n")
+    process.stdin.flush()
+    if looking:
+        _line(process, "looking")
+    began = time.time()
+    latch_files.write_latch(site.state / "kill", Latch("", 0, "flag", name, "bench", "bench", int(began)))
+    return began, json.loads(_line(process))
+
+
+def _line(process: subprocess.Popen[str], wanted: str = "") -> str:
+    assert process.stdout is not None  # noqa: S101  (it was asked for)
+    told = process.stdout.readline().strip()
+    if not told or (wanted and told != wanted):
+        raise UnavailableError("flags", "a client of the bench ended early")
+    return told
+
+
 def _rows(what: str, times: list[float], bar: float, polling: list[float]) -> list[Figure]:
     p99 = quantiles(times, n=100, method="inclusive")[98]
-    note = f"{len(times)} SDK times; p50 {median(times):.1f}, highest {max(times):.1f}; baseline: polls once a second"
+    note = f"{len(times)} times; p50 {median(times):.1f}, highest {max(times):.1f}; baseline: polls once a second"
     return [Figure(f"{what}, p99", p99, "ms", bar, quantiles(polling, n=100, method="inclusive")[98], note=note)]
 
 

@@ -136,8 +136,11 @@ class FlagServer:
         try:
             await self.feed.look()
             at = self.feed.known(request.headers.get("last-event-id", "")[:100])
-            yield b"retry: %d\n\n%s" % (RETRY_MS, self.feed.since(at))
-            at = self.feed.number
+            # Bytes that all streams share, not a copy for each: whoever sends holds on to them until the next ones.
+            news, at = self.feed.since(at), self.feed.number
+            yield b"retry: %d\n\n" % RETRY_MS
+            if news:
+                yield news
             while not self.feed.ended and self._doors.open(request, "flags.read"):
                 if await self.feed.after(at, wait_s=KEEP_ALIVE_S):
                     news, at = self.feed.since(at), self.feed.number
