@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import sqlite3
 import threading
@@ -13,8 +14,11 @@ from typing import TypeVar
 from evoguard.adapters import keys
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.queries import SqliteQueries
+from evoguard.adapters.unguarded_file import UnguardedFile
 from evoguard.domain.latch import Scope
+from evoguard.errors import EvoguardError
 from evoguard.settings import Settings
+from evoguard.wiring.flags import UNGUARDED
 
 BUSY_S = 0.05
 BOX_S = 0.5
@@ -46,9 +50,22 @@ def unproved(settings: Settings, person: str, key: Path, *, box_s: float = BOX_S
 
 def _known(settings: Settings, orders: Sequence[tuple[Scope, str]]) -> tuple[bool | None, ...]:
     with closing(_connected(settings)) as con:
+        beside = _unguarded(settings)
         return tuple(
-            scope == "all" or bool(con.execute(_KNOWN[scope], {"name": name}).fetchone()[0]) for scope, name in orders
+            scope == "all"
+            or (scope == "flag" and name in beside)
+            or bool(con.execute(_KNOWN[scope], {"name": name}).fetchone()[0])
+            for scope, name in orders
         )
+
+
+def _unguarded(settings: Settings) -> frozenset[str]:
+    """Return the names of the operator's own flags; none when their document cannot be read."""
+    try:
+        doc = json.loads(UnguardedFile(settings.state / UNGUARDED).newest() or b"{}")
+        return frozenset(str(row["name"]) for row in doc["features"])
+    except (EvoguardError, ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
 
 
 def _unproved(settings: Settings, person: str, key: Path) -> str:

@@ -23,6 +23,7 @@ from evoguard.domain.latch import Latch
 from evoguard.errors import ConfigError, InputError
 from evoguard.flags.doors import matched
 from evoguard.wiring import flags
+from evoguard.wiring.orders import known
 from unit.cli.installed import Installed
 
 READ = "flags.read"
@@ -207,3 +208,12 @@ def test_a_name_is_refused_before_anything_is_stored(installed: Installed) -> No
             with pytest.raises(InputError):
                 tokens.issue(con, READ, name)
         assert {one.name for one in tokens.listed(con)} == {"first-reader", "first-router"}
+
+
+def test_a_kill_knows_the_operators_own_flags_by_name(installed: Installed) -> None:
+    (installed.settings.state / "unguarded-flags.json").write_text('{"features": [{"name": "banner"}]}')
+    assert known(installed.settings, [("flag", "banner"), ("flag", "bannre"), ("component", "banner")]) == (
+        True, False, False,
+    )  # fmt: skip
+    (installed.settings.state / "unguarded-flags.json").write_text('{"features": [7]}')
+    assert known(installed.settings, [("flag", "banner")]) == (False,)
