@@ -131,7 +131,7 @@ def test_a_skip_that_was_handed_over_does_not_come_back_as_one():
 def test_dying_and_hanging_are_tamper():
     with linked(RAISES) as cand, pytest.raises(TamperError):
         cand.die()
-    with linked(RAISES, wait_ms=300) as cand, pytest.raises(TamperError):
+    with linked(RAISES, wait_ms=2_000) as cand, pytest.raises(TamperError):
         cand.hang()
 
 
