@@ -61,6 +61,15 @@ def _forwarded(name: str) -> Value:
     return property(read, store)
 
 
+def _field(flag: str) -> tuple[str, Value]:
+    """Return the name of a tuple's field, and what reads it here, from the value. Raises: ValueError, WireError."""
+    _, at, name = flag.split(" ", 2)
+    place = int(at)
+    if name.startswith("_"):
+        raise wire.WireError("a field that hides a special name")
+    return name, property(lambda self: tuple.__getitem__(self, place))
+
+
 def _of_zone(name: str) -> Value:
     """Return a method of a time zone, which the library calls with whatever is compared, printed or converted."""
 
@@ -111,6 +120,7 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
     elif "__eq__" in space and "__hash__" not in space:
         space["__hash__"] = object.__hash__
     space |= {
+        **dict(_field(flag) for flag in flags if flag.startswith("field ")),
         "__module__": module,
         "__qualname__": qualified,
         "_split_link": link,
@@ -131,11 +141,11 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
         made = type.__new__(PxMeta, name, tuple(parents), space)
     except TypeError:  # an order of bases that holds over there and not here: then it is an object like others
         made = type.__new__(PxMeta, name, (Px,), space)
+    known[number] = made  # first: who is registered is asked what it has, and that may be refused
     for kind in wire.names(abstract):
         ABSTRACT[kind].register(made)
     if "asks" in flags and not abstract:  # an abstract type asks all that were registered about any type
         type.__setattr__(made, "_split_asks", True)
-    known[number] = made
 
 
 def _meta(name: str) -> None:

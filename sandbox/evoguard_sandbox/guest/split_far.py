@@ -170,7 +170,7 @@ class Server:
             raise
         except BaseException as err:  # noqa: BLE001 (an answer that cannot be packed is an error too)
             answer = self._packed(
-                "e", number, RuntimeError(f"no answer: {type(err).__name__}"), wire.Unpack(self.hold), []
+                "e", number, BaseException(f"no answer: {type(err).__name__}"), wire.Unpack(self.hold), []
             )
         self.pipe.put(answer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc
 import functools
 import numbers
@@ -25,6 +26,7 @@ else:
     from split_fields import FIELDS
 
 Value = Any  # the code under test's own objects
+_FIELD: Value = type(vars(collections.namedtuple("_Field", "at"))["at"])
 STOCK = sys.stdlib_module_names
 VALUES: tuple[tuple[type, Callable[[Value], Value]], ...] = (
     (int, int.__int__),
@@ -105,8 +107,11 @@ def record(hold: Hold, kind: type, number: int) -> list[Value]:
     flags = ["unhashable"] if kind.__hash__ is None else []
     if any(not _is_stock(p) and "__subclasshook__" in p.__dict__ for p in line) or getattr(kind, "_is_protocol", False):
         flags.append("asks")
+    fields = {name: names[name] for name in plain if name in inherited and type(names[name]) is _FIELD}
+    flags += [f"field {field.__reduce__()[1][0]} {name}" for name, field in fields.items()]
+    over = [name for name in plain if name in inherited and name not in fields]
     texts = [str(kind.__name__)[:300], str(kind.__qualname__)[:300], str(kind.__module__)[:300]]
-    return [number, *texts, bases, special, methods[:3000], [n for n in plain if n in inherited], abstract, flags]
+    return [number, *texts, bases, special, methods[:3000], over, abstract, flags]
 
 
 class Hold:
@@ -122,6 +127,7 @@ class Hold:
         self.described: set[int] = set()
         self.fresh: list[list[Value]] = []
         self.borrowed: dict[int, Borrowed] = {}
+        self.level = 0
         self.unpackers: dict[str, Callable[[wire.Unpack, list[Value]], Value]] = {
             "n": lambda _, p: library(p[1]),
             "M": lambda _, p: sys.modules[p[1]],

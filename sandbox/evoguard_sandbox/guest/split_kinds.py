@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 
-PLAIN, CALLED, DECIDES = range(3)
-"""Data by value, and what only hands it out one by one; what can be called; what can say that it is equal to something.
+PLAIN, CALLED, DECIDES, FOREIGN = range(4)
+"""Data by value, and what only hands it out one by one; what can be called; what can say that it is equal to something;
+a module, or an object which the tests themselves lent: nobody counts what a test tells these.
 
 A class is one of the second: it may take the place of a function.
 """
@@ -79,17 +80,27 @@ class Kinds:
         self.names.setdefault((is_class, number), set()).add(name)
 
     def keys(self, op: str, what: str, number: int | None, *, is_class: bool) -> list[str]:
-        """Return what was asked: by the names of what was called, where a module gave it, or else by `what`."""
-        found = self.names.get((is_class, number)) if number is not None else None
-        return [f"{op} {name}"[:KEY_CHARS] for name in sorted(found or (what,))]
+        """Return what was asked: by the names of what was called, where a module or an object gave it, or by `what`.
+
+        What an object gave under a name is its method, however it came to be one.
+        """
+        known = (is_class, -1 if number is None else number)
+        found = [f"{op} {name}" for name in sorted(self.names.get(known, ()))]
+        if op == "call" and known in self.got:
+            found.append(f"meth {self.got[known]}")
+        return [key[:KEY_CHARS] for key in found or [f"{op} {what}"]]
+
+    def lends(self, got: int) -> bool:
+        """Tell whether this test may be given a module, or back what it lent: whether it was on the base."""
+        return got != FOREIGN or self.may(f"{self.test} foreign")
 
     def allows(self, keys: list[str], got: int) -> bool:
         """Note the level of an answer; tell whether the base gave such a one as well."""
         for key in keys:
             if got > self.seen.get(key, -1) and len(self.seen) < MOST_KEYS:
                 self.seen[key] = self.fresh[key] = got
-        known = self.known
-        return known is None or got == PLAIN or all(got <= known.get(key, DECIDES) for key in keys)
+        known, may = self.known, self.lends(got)
+        return known is None or got == PLAIN or (may and all(got <= known.get(key, DECIDES) for key in keys))
 
     def take(self) -> dict[str, int]:
         """Return what was learnt since the last time."""

@@ -81,6 +81,18 @@ class Lent:
             return "function" if "test" in inner.lower() or name == "__doc__" else inner
         return found
 
+    def shows(self, op: str, name: str, operands: list[Value]) -> str:
+        """Return what the other side learns so of what a test keeps in an object of its own; "" for nothing.
+
+        A table of cases holds what is expected, and the default of a callback's parameter does.
+        """
+        if self.kind == "function":
+            return f"back {op} {name}" if name in words.DEFAULTS else ""
+        if self.kind not in ("object", "class") or name == "__call__":
+            return ""
+        at = f" {operands[0]!r}" if name == "__getitem__" and type(operands[0]) in (int, str) else ""
+        return f"back {op} {name}{at}"
+
     def operate(self, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Do one of the special methods that were named when this was handed over. Raises: WireError."""
         if name not in self.special:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
     from evoguard_sandbox.guest.split_kinds import OUTSIDE, PLAIN, Kinds
+    from evoguard_sandbox.guest.split_names import DUNDERS
     from evoguard_sandbox.guest.split_values import Values
 else:
     import split_proxy as proxy
     import split_wire as wire
     from split_build import build
     from split_kinds import OUTSIDE, PLAIN, Kinds
+    from split_names import DUNDERS
     from split_values import Values
 
 Value = Any  # whatever tests and the candidate exchange
@@ -36,7 +38,10 @@ MOST_MOMENTS = 64
 MOST_CALLBACKS = 500_000
 _STEPS = ("__next__", "send", "throw")
 LINKS = ("__wrapped__", "__func__", "__self__")
-"""What leads from one callable to another; nobody calls it under this name."""
+"""What leads from one callable to another; nobody calls it under this name.
+
+Nor does anybody call an operation so that was found in a class: the library looks whether a class has it.
+"""
 _getpid = os.getpid
 
 
@@ -74,6 +79,8 @@ class Link(Values):
         self.kinds = Kinds()
         self.most = 0
         self.upto = 0
+        self.changed = False
+        """Whether the last answer changed what it was asked with."""
         self.moments: set[bytes] = set()
         """The first moments that the code answered with in this test."""
 
@@ -158,8 +165,7 @@ class Link(Values):
             if op == "call" and out.plain and len(self.log) < MOST_LOG:
                 self._note(args[0], packed[1:], named)
             answer = self._exchange(["q", self.calls, op, packed, named], out.held)
-            if answer[0] == "r":
-                self._compare(op, args, answer[1])
+            self._compare(op, args, *answer[:2])
         return self._settle(op, args, *answer)
 
     def _tell(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> None:
@@ -178,8 +184,14 @@ class Link(Values):
         if not self.kinds.may(key):
             raise self.refuse(f"{key.partition(' ')[2]}: an object of the code's is asked what the base never was")
 
-    def _compare(self, op: str, args: tuple[Value, ...], value: Value) -> None:
+    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> None:
         """Raises: UnsplitError where the answer is more than the base's was. Keeps what a module calls things."""
+        if self.changed and not self.kinds.may(f"{self.kinds.test} changes"):
+            raise self.refuse("a value of the test's comes back changed where the base's test got it back as it was")
+        if kind == "e":
+            if not self.kinds.lends(self.level):
+                raise self.refuse("an error with a module, or with what the tests lent, where the base's had none")
+            return
         asked, number, what = args[0], None, ""
         if op == "call":
             number = proxy.number_of(asked)
@@ -202,7 +214,7 @@ class Link(Values):
         if op == "meth":
             self.kinds.may(self.kinds.told("meth", name, None, is_class=False))
             return
-        if not callable(value) or of_module or name in LINKS:
+        if not callable(value) or of_module or name in LINKS or (op == "own" and name in DUNDERS):
             return
         if (number := proxy.number_of(value)) is not None:
             self.kinds.got[isinstance(value, proxy.PxMeta), number] = name
@@ -249,10 +261,10 @@ class Link(Values):
                 self.moments.add(_naive(value))
             return value
         if not isinstance(value, Exception) or isinstance(value, unittest.SkipTest):
-            raise RuntimeError(f"the code under test raised {type(value).__name__}") from None
+            raise self.refuse(f"the code under test raised {type(value).__name__}") from None
         step = op in ("du", "meth")
         if isinstance(value, StopIteration | StopAsyncIteration) and not (step and args[1] in _STEPS):
-            raise RuntimeError(f"the code under test raised {type(value).__name__}") from None
+            raise self.refuse(f"the code under test raised {type(value).__name__}") from None
         raise value
 
     # --- answers
@@ -277,7 +289,7 @@ class Link(Values):
     def _read_answer(self, kind: str, given: list[Value], *parts: Value) -> tuple[str, Value, list[Value]]:
         classes, changes, told, packed = parts
         self._define(classes)
-        self.level = PLAIN
+        self.level, self.changed = PLAIN, bool(changes)
         into = wire.Unpack(self, given)
         if len({at for at, _ in changes}) != len(changes):
             raise wire.WireError("an argument changed twice")
@@ -314,10 +326,11 @@ class Link(Values):
         try:
             if self.nested > MOST_NESTED:
                 raise self.refuse("callbacks within callbacks without end")
-            if not self.kinds.allows([f"back {name}"], self.level):
+            if not self.kinds.allows([f"back {name}", f"{self.kinds.test} back {name}"], self.level):
                 raise self.refuse("a callback with an object of the code's where the base has plain data")
             self._spend()
             given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
+            self._may(thing.shows(op, name, operands))
             frame = ["k", wire.Pack(self).value(given)]
         except wire.WireError:
             raise

@@ -39,6 +39,7 @@ FILE_WORDS = frozenset(
     listed("""read read1 readinto readline readlines write writelines seek tell flush close closed truncate readable
     writable seekable isatty getvalue name mode encoding errors newlines""")
 )
+DEFAULTS = frozenset(("__defaults__", "__kwdefaults__"))
 FUNCTION_WORDS = frozenset(listed("__name__ __qualname__ __doc__ __annotations__ __defaults__ __kwdefaults__"))
 
 

@@ -33,6 +33,8 @@ else:
 
 Value = Any  # whatever tests and the candidate exchange
 MOST_PINNED = 20_000
+_LEVELS = {"function": kinds.CALLED, "class": kinds.CALLED, "iterator": kinds.PLAIN, "error": kinds.PLAIN}
+"""What something lent is when it comes back."""
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _REBUILT = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 _LOCAL = frozenset(("__spec__", "__loader__", "__package__", "__path__", "__file__", "__cached__"))
@@ -89,10 +91,10 @@ class Values:
         self.level = kinds.PLAIN
         """The highest that was met since it was last reset."""
         self.unpackers: dict[str, Callable[[wire.Unpack, list[Value]], Value]] = {
-            "n": lambda _, p: stock.NAMED[p[1]],
+            "n": lambda _, p: self._met(stock.NAMED[p[1]], kinds.CALLED),
             "K": lambda _, p: self._met(self.classes[p[1]], kinds.CALLED),
-            "M": lambda _, p: self.module(p[1]),
-            "L": lambda _, p: wire.pick(self.lent, p[1]).value,
+            "M": lambda _, p: self._met(self.module(p[1]), kinds.FOREIGN),
+            "L": self._returned,
             "I": lambda into, p: iter(into.values(p[1:])),
             "O": self._object,
             "V": self._valued,
@@ -176,6 +178,10 @@ class Values:
         self.level = max(self.level, level)
         return thing
 
+    def _returned(self, _into: wire.Unpack, packed: list[Value]) -> Value:
+        lent = wire.pick(self.lent, packed[1])
+        return self._met(lent.value, _LEVELS.get(lent.kind, kinds.FOREIGN))
+
     def module(self, name: Value) -> types.ModuleType:
         """Return the stand-in of one of the named packages."""
         if type(name) is not str or len(name) > 300 or not _DOTTED.fullmatch(name):
@@ -249,7 +255,8 @@ class Values:
 
     def _error(self, into: wire.Unpack, packed: list[Value]) -> Value:
         _, number, packed_kind, packed_args, packed_cause, notes = packed
-        kind = into.value(packed_kind)
+        level, kind = self.level, into.value(packed_kind)
+        self.level = level if packed_kind[0] == "n" else max(level, kinds.DECIDES)
         if not isinstance(kind, type) or not issubclass(kind, BaseException):
             raise wire.WireError("an error class that is none")
         owned = isinstance(kind, proxy.PxMeta)

@@ -112,6 +112,7 @@ class Pipe:
 class Side(Protocol):
     """What an interpreter adds to the codec: its own objects."""
 
+    level: int
     unpackers: dict[str, Callable[[Unpack, list[Value]], Value]]
 
     def pack(self, out: Pack, value: Value) -> Value:
@@ -287,7 +288,10 @@ def _make_zone(_into: Unpack, packed: list[Value]) -> Value:
 
 def _make_container(into: Unpack, packed: list[Value]) -> Value:
     tag, more, content = packed
+    level = into.side.level  # a type that makes missing items is none of the items
     made = into.keep(_MAKERS[tag](into.value(more)))
+    if tag == "dd" and type(more) is list and more[0] == "n":
+        into.side.level = level
     fill(into, made, content)
     return made
 
@@ -303,6 +307,9 @@ _PACKERS: dict[type, Callable[[Pack, Value], Value]] = {
     type(...): lambda *_: ["E"],
     type(NotImplemented): lambda *_: ["N"],
     types.MappingProxyType: lambda out, v: ["mp", out.value(dict(v))],
+    type({}.keys()): lambda out, v: ["dk", *out.values(v)],
+    type({}.values()): lambda out, v: ["dv", *out.values(v)],
+    type({}.items()): lambda out, v: ["di", *out.pairs(v)],
     list: _container("l"),
     dict: _container("d"),
     set: _container("s"),
@@ -321,6 +328,9 @@ UNPACKERS: dict[str, Callable[[Unpack, list[Value]], Value]] = {
     "E": lambda *_: ...,
     "N": lambda *_: NotImplemented,
     "mp": lambda into, p: types.MappingProxyType(dict(into.value(p[1]))),
+    "dk": lambda into, p: dict.fromkeys(into.values(p[1:])).keys(),
+    "dv": lambda into, p: dict(enumerate(into.values(p[1:]))).values(),
+    "di": lambda into, p: dict(into.pairs(p[1:])).items(),
     "r": lambda into, p: pick(into.held, p[1]),
     "a": lambda into, p: pick(into.given, p[1]),
     "zi": _make_zone,

@@ -106,7 +106,13 @@ def hang():
 def test_exits_and_ends_arrive_as_failures(name):
     with linked(RAISES) as cand, pytest.raises(BaseException, match="the code under test raised") as told:
         getattr(cand, name)()
-    assert type(told.value) is RuntimeError
+    assert type(told.value) is UnsplitError
+
+
+def test_an_answer_that_cannot_travel_is_no_error_of_the_code():
+    source = "def deep():\n    made = []\n    for _ in range(200): made = [made]\n    return made\n"
+    with linked(source) as cand, pytest.raises(UnsplitError):
+        cand.deep()
 
 
 def test_a_skip_of_the_candidate_is_no_skip():
@@ -119,13 +125,13 @@ def test_a_skip_of_the_candidate_is_no_skip():
 def test_a_skip_that_was_handed_over_does_not_come_back_as_one():
     with linked("def throw(e): raise e\n") as cand, pytest.raises(BaseException, match="SkipTest") as told:
         cand.throw(unittest.SkipTest("x"))
-    assert type(told.value) is RuntimeError
+    assert type(told.value) is UnsplitError
 
 
 def test_dying_and_hanging_are_tamper():
     with linked(RAISES) as cand, pytest.raises(TamperError):
         cand.die()
-    with linked(RAISES, wait_ms=300) as cand, pytest.raises(TamperError):
+    with linked(RAISES, wait_ms=2_000) as cand, pytest.raises(TamperError):
         cand.hang()
 
 

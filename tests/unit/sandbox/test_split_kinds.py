@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard_sandbox.guest.split_kinds import CALLED, DECIDES, PLAIN
-from unit.sandbox.splitting import split_kinds
+from evoguard_sandbox.guest.split_kinds import CALLED, DECIDES, FOREIGN, PLAIN
+from unit.sandbox.splitting import link_of, linked, split_kinds
 
 FUNCTION = ["__call__", "__get__", "__repr__"]
 
@@ -52,6 +52,42 @@ def test_something_of_two_names_may_be_no_more_than_either_was():
     assert keys == ["call m.f", "call m.g"]
     assert not kinds.allows(keys, DECIDES)
     assert kinds.keys("call", "", 5, is_class=True) == ["call "]
+
+
+def test_what_an_object_gave_under_a_name_may_be_no_more_than_its_method_gave():
+    kinds = split_kinds.Kinds()
+    kinds.known = {"meth total": PLAIN}
+    kinds.got[False, 9] = "total"
+    assert kinds.keys("call", "", 9, is_class=False) == ["meth total"]
+    kinds.name(9, "m.f", is_class=False)
+    keys = kinds.keys("call", "", 9, is_class=False)
+    assert keys == ["call m.f", "meth total"]
+    assert not kinds.allows(keys, DECIDES)
+
+
+def test_modules_and_what_was_lent_come_only_where_the_same_test_got_them_on_the_base():
+    base, candidate = split_kinds.Kinds(), split_kinds.Kinds()
+    base.turn("one")
+    assert base.allows(["get m.sub"], FOREIGN)
+    assert base.lends(FOREIGN)
+    candidate.known = base.seen
+    answers = {}
+    for test in ("one", "two"):
+        candidate.turn(test)
+        answers[test] = [candidate.allows(["get m.sub"], FOREIGN), candidate.lends(FOREIGN), candidate.lends(DECIDES)]
+    assert answers == {"one": [True] * 3, "two": [False, False, True]}
+    candidate.turn("one")
+    assert not candidate.allows(["never asked"], FOREIGN)
+
+
+def test_a_class_that_a_test_meets_first_accuses_nobody():
+    source = "import collections\ndef text(): return collections.UserString('a')\n"
+    with linked(source) as cand:
+        link = link_of(cand)
+        link.kinds.known = {"call cand.text": DECIDES}
+        link.kinds.turn("t")
+        assert str(cand.text()) == "a"
+        assert (link.tamper, link.unsplit) == ("", 0)
 
 
 def test_what_was_learnt_is_told_once_and_bounded(monkeypatch):

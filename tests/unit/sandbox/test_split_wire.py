@@ -27,6 +27,7 @@ import split_stock as stock  # isort: skip
 class NoSide:
     """A side without objects of its own."""
 
+    level = 0
     unpackers: ClassVar[dict] = {}
 
     def pack(self, out, value):
@@ -107,6 +108,15 @@ def test_rarer_values_cross_too(value):
     got = crossed(value)
     assert got == value
     assert repr(got) == repr(value)
+
+
+def test_views_of_a_dictionary_cross_as_views():
+    rates = {"a": [1], "b": [2]}
+    assert crossed(rates.keys()) == rates.keys()
+    assert crossed({"a": 1}.items()) == {"a": 1}.items()
+    assert list(crossed(rates.values())) == [[1], [2]]
+    views = (rates.keys(), rates.values(), rates.items())
+    assert [type(view) for view in crossed(views)] == [type(view) for view in views]
 
 
 def test_signed_zero_infinity_and_nan_survive():
