@@ -90,6 +90,7 @@ async def turn_off(state: FlowState, ports: Ports) -> None:
 
 async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> StepResult:
     """Enter a stage; a flag that cannot be this rollout's ends it, for it would never open."""
+    await ports.ways_back.prove(state.get("way_back", ""), change=state["change"], commit=state["commit"])
 
     async def write() -> str:
         await ports.flags.write(await flag_state(state, ports, percent=percent, lease=True))

@@ -23,6 +23,7 @@ from evoguard.ports.repository_rules import RepositoryRules
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.ports.signer import Signer
+from evoguard.ports.way_back import WaysBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Ports:
     sandbox: Sandbox
     scanner: Scanner
     signer: Signer
+    ways_back: WaysBack
     pace: Pace
     advisories: Advisories = field(default_factory=NoAdvisories)
     verifier: str = "evoguard:local"

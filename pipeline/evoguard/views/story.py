@@ -32,6 +32,7 @@ STEP: Mapping[str, str] = {
     "rollout.completed": "watch",
     "rollout.aborted": "watch",
     "release.reverted": "revert",
+    "revert.conflicted": "revert",
     "author.held": "revert",
     "change.reverted": "revert",
     "change.killed": "kill",

@@ -43,6 +43,7 @@ from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
 from evoguard.wiring import unleash
 from evoguard.wiring.flags import token
+from evoguard.wiring.kill import ways_back
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
@@ -100,6 +101,7 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         sandbox=box,
         scanner=scanner,
         signer=signer(settings),
+        ways_back=ways_back(settings),
         pace=settings.pace,
         advisories=OsvStore(settings.advisories_dir),
         verifier=verifier(opened),
@@ -177,6 +179,7 @@ def worker(settings: Settings) -> Iterator[Worker]:
             release=lambda: opened.registry.release(opened.latches.lifters),
             rules=book.version,
             rest=house.sandbox.close,
+            settle=ways_back(settings).settle,
         )
     finally:
         opened.close()

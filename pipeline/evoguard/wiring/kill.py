@@ -11,6 +11,7 @@ import time
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from evoguard import kill
@@ -21,9 +22,11 @@ from evoguard.adapters.git.stop import Order, stop
 from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
+from evoguard.adapters.way_back import BundleFolder, WaysBackOnGit
 from evoguard.domain.identity import Command, Identity
 from evoguard.domain.latch import Latch, LatchBoard, Scope
-from evoguard.errors import EvoguardError, UnavailableError
+from evoguard.domain.way_back import WayBack
+from evoguard.errors import ConfigError, EvoguardError, UnavailableError
 from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
 
@@ -165,6 +168,20 @@ def _served(settings: Settings) -> dict[str, str]:
     return {}
 
 
+def bundles(settings: Settings) -> BundleFolder:
+    """Return the folder of revert bundles; it needs no database. Raises: ConfigError without the service's key."""
+    try:
+        public = settings.service_pub.read_bytes()
+    except OSError as err:
+        raise ConfigError("the service's public key is missing", code="key.service_missing") from err
+    return BundleFolder(settings.way_back_dir, settings.service_key, public)
+
+
+def ways_back(settings: Settings) -> WaysBackOnGit:
+    """Return the bundles together with the repositories that they are put on. Raises: ConfigError."""
+    return WaysBackOnGit(bundles(settings), settings.repos_dir)
+
+
 def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -> kill.Acknowledgement:
     """Ask the flag server what it serves as off, until it has seen this kill or the time-box is over."""
     url, token = f"{settings.flags_url}/internal/off", flag_wiring.token(settings, "flags.read")
@@ -186,7 +203,12 @@ def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -
 async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> tuple[str, ...]:
     """Raise the epoch wherever something may be published, and bring covered components back to known-good."""
     reason = f"kill {latch.id} by {latch.by}: {latch.reason}"
-    order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason)
+    ways: tuple[WayBack, ...] = ()
+    with suppress(EvoguardError):
+        ways = bundles(settings).every()[0]
+    served = {**{way.off.flag: way.component for way in ways}, **served}
+    order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason, ways,
+                  partial(_taken_back, settings))  # fmt: skip
     done = await stop(GitForge(settings.repos_dir), order)
     if done.failed:
         raise UnavailableError(
@@ -195,6 +217,10 @@ async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> t
             fix="revert by hand; it stays latched",
         )
     return tuple(done.reverted)
+
+
+async def _taken_back(settings: Settings, way: WayBack) -> str:
+    return await ways_back(settings).take_back(way.digest, change=way.change, commit=way.commit)
 
 
 def _covered(latch: Latch, component: str, served: dict[str, str]) -> bool:
