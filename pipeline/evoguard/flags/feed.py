@@ -60,6 +60,7 @@ class Feed:
         self._shared = Shared(self._look)
         # Higher than an earlier process's, and 32 bits: SDKs drop a message with more without a word.
         self.number = int(time.time())
+        self.epoch = 0
         self.streams = 0
         self.ended = False
 
@@ -107,6 +108,7 @@ class Feed:
             log.warning("flags.stream_waits %s", err.code)
             return
         docs = {state.flag: document.feature(state, board) for state in states}
+        self.epoch = board.epoch  # together with the version, as nothing is awaited from here on
         if events := list(_events(self._docs, docs, self.number + 1)):
             self._docs = docs
             self.number += 1

@@ -28,6 +28,7 @@ from evoguard.domain.latch import Latch, LatchBoard, Scope
 from evoguard.domain.way_back import WayBack
 from evoguard.errors import ConfigError, EvoguardError, UnavailableError
 from evoguard.settings import Settings
+from evoguard.wiring import after_kill
 from evoguard.wiring import flags as flag_wiring
 
 SIGNED_LIFE_S = 300
@@ -50,7 +51,9 @@ async def run_kill(
         command = Command("kill", f"{scope}:{name}", who, new_nonce(), now + SIGNED_LIFE_S, reason)
         with suppress(EvoguardError):  # a kill without a readable key is still a kill: unsigned, it holds the author
             signed = sign_command(command, keys.load_private(key))
-    return await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
+    report = await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
+    after_kill.file(settings, report)
+    return report
 
 
 async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) -> kill.LiftReport:
@@ -119,7 +122,12 @@ def _parts(settings: Settings) -> kill.KillParts:
     async def revert(latch: Latch) -> tuple[str, ...]:
         return await _revert(settings, latch, served)
 
-    return kill.KillParts(latches=write, flags_off=off, acknowledge=acknowledge, revert=revert)
+    began_ms = int(time.time() * 1000)
+    return kill.KillParts(
+        latches=write, flags_off=off, acknowledge=acknowledge, revert=revert,
+        clients=lambda latch: after_kill.call(settings, latch, served, began_ms=began_ms),
+        probe=lambda latch: after_kill.probe(settings, latch),
+    )  # fmt: skip
 
 
 def _off_at_unleash(settings: Settings, latch: Latch, served: dict[str, str]) -> None:
