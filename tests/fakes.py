@@ -11,6 +11,7 @@ from typing import Any
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
+from evoguard.domain.clients import Roll
 from evoguard.domain.component import ComponentFile
 from evoguard.domain.evidence import Assurance, Evidence, TestResult
 from evoguard.domain.flag import FlagState
@@ -334,6 +335,19 @@ class FakeKpis:
 
     async def tally(self, plan: Plan, entries: tuple[StageEntry, ...], *, now_ms: int) -> Tally:
         return tally_of(plan.margins, entries, await self.batches(plan.change), now_ms)
+
+
+@dataclass
+class FakeClients:
+    """Who reads flags, as a test says it."""
+
+    found: Roll = field(default_factory=lambda: Roll(0))
+    fault: EvoguardError | None = None
+
+    async def roll(self) -> Roll:
+        if self.fault:
+            raise self.fault
+        return self.found
 
 
 @dataclass

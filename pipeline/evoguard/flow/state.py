@@ -76,6 +76,8 @@ class FlowState(TypedDict, total=False):
     """Why people must revert by hand; empty while nobody must."""
     queued: bool
     percent: int
+    held: str
+    """Why the rollout was not widened at the last look that wanted to; said once."""
     completed: bool
     aborted: bool
     outcome: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from evoguard.ports.advisories import Advisories, NoAdvisories
 from evoguard.ports.artifacts import Artifacts
 from evoguard.ports.authors import Authors
+from evoguard.ports.clients import Clients, NoClients
 from evoguard.ports.clock import Clock
 from evoguard.ports.effects import Effects
 from evoguard.ports.flags import Flags
@@ -66,6 +67,7 @@ class Ports:
     ways_back: WaysBack
     pace: Pace
     advisories: Advisories = field(default_factory=NoAdvisories)
+    clients: Clients = field(default_factory=NoClients)
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
     repository_rules: RepositoryRules | None = None

@@ -29,6 +29,7 @@ STEP: Mapping[str, str] = {
     "rollout.queued": "release",
     "rollout.opened": "watch",
     "rollout.widened": "watch",
+    "rollout.held": "watch",
     "rollout.completed": "watch",
     "rollout.aborted": "watch",
     "release.reverted": "revert",

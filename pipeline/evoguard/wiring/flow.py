@@ -42,6 +42,7 @@ from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
 from evoguard.wiring import unleash
+from evoguard.wiring.after_kill import served_clients
 from evoguard.wiring.flags import token
 from evoguard.wiring.kill import ways_back
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
@@ -104,6 +105,7 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         ways_back=ways_back(settings),
         pace=settings.pace,
         advisories=OsvStore(settings.advisories_dir),
+        clients=served_clients(settings),
         verifier=verifier(opened),
         repository_rules=RepositoryBundles(sources, opened.queries, opened.artifacts, settings.state / "policy-cache"),
         held_out_a_day=settings.held_out_a_day,
