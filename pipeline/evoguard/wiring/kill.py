@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import threading
 import time
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ from evoguard.wiring import flags as flag_wiring
 
 SIGNED_LIFE_S = 300
 REPLY_BYTES = 1 << 24
+FILE_S = 2.0
+"""How long the command waits for the log to take what was seen after the kill."""
 AT_ONCE = 16
 """Flags that are turned off at an Unleash server at the same time."""
 
@@ -52,7 +55,9 @@ async def run_kill(
         with suppress(EvoguardError):  # a kill without a readable key is still a kill: unsigned, it holds the author
             signed = sign_command(command, keys.load_private(key))
     report = await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
-    after_kill.file(settings, report)
+    filing = threading.Thread(target=after_kill.file, args=(settings, report), name="kill-filed", daemon=True)
+    filing.start()
+    await asyncio.to_thread(filing.join, FILE_S)  # a disk that hangs keeps no kill
     return report
 
 
