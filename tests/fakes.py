@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
+from evoguard.domain.clients import Roll
 from evoguard.domain.component import ComponentFile
 from evoguard.domain.evidence import Assurance, Evidence, TestResult
 from evoguard.domain.flag import FlagState
@@ -20,10 +22,12 @@ from evoguard.domain.reach import Dependant, Reach
 from evoguard.domain.rollout import Plan
 from evoguard.domain.scan import Hit, Scan, Standing
 from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
-from evoguard.errors import FencedError, InputError, IntegrityError, UnavailableError
+from evoguard.domain.way_back import CONFLICT, WayBack
+from evoguard.errors import EvoguardError, FencedError, InputError, IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
 from evoguard.ports.impact import Past
 from evoguard.ports.latches import Latches
+from evoguard.ports.way_back import NoWayBackError
 
 
 class FakeClock:
@@ -331,3 +335,55 @@ class FakeKpis:
 
     async def tally(self, plan: Plan, entries: tuple[StageEntry, ...], *, now_ms: int) -> Tally:
         return tally_of(plan.margins, entries, await self.batches(plan.change), now_ms)
+
+
+@dataclass
+class FakeClients:
+    """Who reads flags, as a test says it."""
+
+    found: Roll = field(default_factory=lambda: Roll(0))
+    fault: EvoguardError | None = None
+
+    async def roll(self) -> Roll:
+        if self.fault:
+            raise self.fault
+        return self.found
+
+
+@dataclass
+class FakeWaysBack:
+    """Bundles in memory over the fake forge; `moved` is a branch that another hand moved."""
+
+    forge: Any
+    kept: dict[str, WayBack] = field(default_factory=dict)
+    fault: EvoguardError | None = None
+    moved: str = ""
+
+    async def keep(self, what: Publication, commit: str, *, off: FlagState, digests: Mapping[str, str]) -> Digest:
+        refs = await self.forge.refs(what.repo, what.component, what.branch)
+        bundle = WayBack(what.change, what.repo, what.component, what.branch, commit, refs.known_good, "", "", "", off,
+                         dict(digests))  # fmt: skip
+        self.kept[bundle.digest] = bundle
+        return bundle.digest
+
+    async def prove(self, digest: str, *, change: str, commit: str) -> WayBack:
+        if self.fault:
+            raise self.fault
+        if digest not in self.kept:
+            raise NoWayBackError("none")
+        if not self.kept[digest].is_of(change=change, commit=commit):
+            raise IntegrityError("another release's", code="way_back.other")
+        return self.kept[digest]
+
+    async def take_back(self, digest: str, *, change: str, commit: str) -> str:
+        found = await self.prove(digest, change=change, commit=commit)
+        if self.moved:
+            raise FencedError(self.moved, code=CONFLICT, fix="by hand")
+        where = (found.repo, found.component, found.branch)
+        refs = await self.forge.refs(*where)
+        if refs.known_good == commit:
+            return commit
+        return await self.forge.revert(*where, reason="taken back") or refs.tip
+
+    async def close(self, digest: str) -> None:
+        self.kept.pop(digest, None)

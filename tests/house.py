@@ -31,6 +31,7 @@ from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Pace, Ports
 from fakes import (
     FakeArtifacts,
+    FakeClients,
     FakeClock,
     FakeFlags,
     FakeForge,
@@ -42,6 +43,7 @@ from fakes import (
     FakeSandbox,
     FakeScanner,
     FakeSources,
+    FakeWaysBack,
 )
 
 BASE, HEAD, TREE = "a" * 40, "b" * 40, "c" * 40
@@ -72,6 +74,8 @@ class House:
     pens: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.ways_back = FakeWaysBack(self.forge)
+        self.clients = FakeClients()
         self.forge.tip = self.forge.tip or BASE  # an earlier release; a first one needs two people
         self.forge.known_good = self.forge.known_good or BASE
         self.flags = FakeFlags(self.latches)
@@ -104,7 +108,7 @@ class House:
             lanes=SqliteLanes(self.con), latches=self.latches,
             policies=self.policies, queries=self.queries, sandbox=self.sandbox, scanner=self.scanner,
             signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1),
-            verifier="evoguard:test",
+            verifier="evoguard:test", ways_back=self.ways_back, clients=self.clients,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, ParamSpec, TypeVar
 
 from evoguard.domain.canonical import Json
+from evoguard.domain.clients import Probe, RollCall
 from evoguard.domain.identity import Identity
 from evoguard.domain.latch import Latch, LatchBoard, Scope
 from evoguard.errors import AuthError, EvoguardError, InputError, UnavailableError
@@ -56,10 +57,16 @@ class KillParts:
 
     Returns what was reverted, raises for what was not.
     """
+    clients: Callable[[Latch], Awaitable[RollCall]] | None = None
+    """Calls the clients that read flags by name; asked last, for whoever polls hears of it within an interval only."""
+    probe: Callable[[Latch], Awaitable[Probe]] | None = None
+    """Tries effects as they were decided before the kill; each must be refused."""
     latch_s: float = 5.0
     flags_s: float = 2.0
     acknowledge_s: float = 3.0
     revert_s: float = 30.0
+    clients_s: float = 8.0
+    probe_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class KillReport:
     confirmed: tuple[str, ...] = ()
     still_on: tuple[str, ...] = ()
     reverted: tuple[str, ...] = ()
+    clients: RollCall | None = None
+    """Who of those that read flags knows; None when nobody could be asked."""
 
     @property
     def latched(self) -> bool:
@@ -111,6 +120,7 @@ class KillReport:
             "confirmed": list(self.confirmed),
             "still_on": list(self.still_on),
             "reverted": list(self.reverted),
+            "clients": self.clients.as_json() if self.clients else None,
             "steps": [step.as_json() for step in self.steps],
         }
 
@@ -158,13 +168,50 @@ async def kill(  # noqa: PLR0913  (an order is given in full; its caller names e
     steps.append(_acknowledged(answer, latch))
     back = await _run("revert", lambda: parts.revert(latch), parts.revert_s)
     steps.append(_reverted(back))
+    knowing = await _after(parts, latch, steps)
     return KillReport(
         latch=latch,
         steps=tuple(steps),
         confirmed=answer.value.off if answer.value else (),
         still_on=answer.value.on if answer.value else (),
         reverted=back.value or (),
+        clients=knowing,
     )
+
+
+async def _after(parts: KillParts, latch: Latch, steps: list[Step]) -> RollCall | None:
+    """Try what must be refused now and call the clients by name; without a latch there is nothing to ask about."""
+    probe, clients = parts.probe, parts.clients
+    if probe is not None and latch.id:
+        steps.append(_probed(await _run("probe", lambda: probe(latch), parts.probe_s)))
+    if clients is None or not latch.id:
+        return None
+    answer = await _run("clients", lambda: clients(latch), parts.clients_s)
+    steps.append(_known_to(answer))
+    return answer.value
+
+
+def _probed(answer: _Outcome[Probe]) -> Step:
+    step, said = answer.step, answer.value
+    if said is None:
+        return step
+    if said.made:
+        text = f"AN EFFECT FROM BEFORE THE KILL WAS NOT REFUSED: {_shown(', '.join(said.made))}"
+        return replace(step, status="failed", detail=text)
+    unknown = f"; no answer: {_shown(', '.join(said.unknown))}" if said.unknown else ""
+    status: Status = "ok" if said.refused else "skipped"
+    return replace(step, status=status, detail=f"{len(said.refused)} effects from before it are refused{unknown}")
+
+
+def _known_to(answer: _Outcome[RollCall]) -> Step:
+    step, said = answer.step, answer.value
+    if said is None:
+        return step
+    text = f"acknowledged {len(said.told)} of {said.asked}"
+    if said.due:
+        text += f"; due within their interval: {', '.join(said.due[:5])}"
+    fault = f"; {said.fault}" if said.fault else ""
+    return replace(step, status="failed" if fault else step.status, detail=_shown(f"{text}{fault}"))
 
 
 async def lift(parts: LiftParts, *, kill_id: str, envelope: str, by: str, now: int) -> LiftReport:

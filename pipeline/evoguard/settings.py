@@ -123,6 +123,11 @@ class Settings:
         return self.state / "kill"
 
     @property
+    def way_back_dir(self) -> Path:
+        """Return the folder of revert bundles."""
+        return self.state / "way-back"
+
+    @property
     def repos_dir(self) -> Path:
         """Return the folder of the guard's bare repositories."""
         return self.state / "repos"

@@ -89,6 +89,8 @@ class Worker:
     """Return a number that grows when other rules come into force."""
     rest: Callable[[], Awaitable[None]] = _at_rest
     """Give back what stood ready for the next change."""
+    settle: Callable[[], Awaitable[None]] = _at_rest
+    """Make the reverts that git still owes."""
     at_once: int = 64
     """Changes driven at the same time; the sandbox bounds its own runs, so no suite keeps a rollout waiting."""
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Worker:
     _not_before: dict[str, float] = field(default_factory=dict)
     _stopped: set[str] = field(default_factory=set)
     _signed_at: float = 0.0
+    _settled_at: float = 0.0
     _raised: int = 0
     _raise_again_at: float = 0.0
     _told: set[tuple[str, str]] = field(default_factory=set)
@@ -122,6 +125,9 @@ class Worker:
         await self._part("release", self._release)
         await self._part("rules", self._new_rules)
         await self._part("wake", self._wake)
+        if time.monotonic() - self._settled_at > RAISE_EVERY_S:
+            self._settled_at = time.monotonic()
+            await self._part("settle", self.settle)
         if time.monotonic() - self._signed_at > ROOT_EVERY_S:
             self._signed_at = time.monotonic()
             await self._part("root", self.sign_root)

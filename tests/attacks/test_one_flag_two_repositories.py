@@ -59,6 +59,7 @@ def forges(house: House) -> Forges:
     made = Forges()
     flags = SqliteFlags(house.con, house.latches)  # the real row is what decides
     house.ports = replace(house.ports, forge=made, flags=flags)
+    house.ways_back.forge = made
     house.add("coder2", "agent")
     return made
 

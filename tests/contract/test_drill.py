@@ -69,13 +69,15 @@ def test_a_drill_shows_that_the_kill_works_and_the_log_keeps_it(settings, capsys
     assert seen["stream_off_ms"] >= 0
     assert seen["poll_off_ms"] >= 0
     assert [(step["name"], step["status"]) for step in seen["steps"]] == [
-        ("latch", "ok"), ("flags_off", "ok"), ("acknowledge", "ok"), ("revert", "ok")
+        ("latch", "ok"), ("flags_off", "ok"), ("acknowledge", "ok"), ("revert", "ok"), ("probe", "ok"),
+        ("clients", "ok"),
     ]  # fmt: skip
     assert rows(settings) == [(seen["flag"], 0)]
     status, last = drilled(settings, capsys, "--last")
     assert (status, last["kill"]) == (exit_codes.DONE, seen["kill"])
     with closing(db.connect(settings.database)) as con:
-        (kept,) = event_log.read(con, "kills")  # each link is proved
+        told, kept = event_log.read(con, "kills")  # each link is proved
+    assert (told.event.type, told.event.body["acknowledged"], told.event.body["asked"]) == ("kill.acknowledged", 1, 1)
     assert (kept.event.type, kept.event.body["kill"], kept.event.actor) == ("kill.drilled", seen["kill"], account())
 
 

@@ -24,7 +24,7 @@ from evoguard.errors import InputError
 from evoguard.flow.runs import advance
 from evoguard.wiring import flow
 from evoguard.wiring.capsule import capsule
-from evoguard.wiring.kill import run_kill, run_lift
+from evoguard.wiring.kill import bundles, run_kill, run_lift
 from evoguard.wiring.state import open_state
 from real_house import RealHouse
 
@@ -138,14 +138,33 @@ async def test_a_kill_works_while_another_process_holds_the_database(real: RealH
     other.execute("rollback")
     other.close()
     assert report.latched
-    assert report.reverted
+    (ahead,), _ = bundles(real.settings).every()
+    assert report.reverted == (f"{ahead.repo} {ahead.branch} {ahead.revert}",)
     assert _git(real.repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
     async with real.worker():
         await real.until(change, "killed")
+    assert bundles(real.settings).every() == ((), ())
     assert await real.opened.queries.held("agent-scorer")
     alice, bob = real.folder / "alice.key", real.folder / "bob.key"
     assert not (await run_lift(real.settings, kill_id=report.latch.id, person="alice", key=alice)).lifted
     assert (await run_lift(real.settings, kill_id=report.latch.id, person="bob", key=bob)).lifted
+
+
+async def test_a_kill_while_the_repository_is_away_is_finished_when_it_is_back(real: RealHouse) -> None:
+    change = await real.propose("p1")
+    async with real.worker():
+        await real.roll_out(change)
+    repo = real.repo
+    known_good = _git(repo, "rev-parse", "refs/evoguard/known-good/scoring^{tree}")
+    away = repo.rename(real.folder / "away.git")
+    report = await run_kill(real.settings, scope="flag", name="lending-scoring", reason="test", by="alice")
+    assert (report.latched, report.acknowledged, report.reverted) == (True, True, ())
+    assert any("git owes the revert" in step.detail for step in report.steps)
+    away.rename(repo)
+    async with real.worker():
+        await real.until(change, "killed")
+    assert _git(repo, "rev-parse", "refs/heads/release/scoring^{tree}") == known_good
+    assert bundles(real.settings).owed() == ()
 
 
 async def test_a_kill_command_that_died_after_its_latch_is_finished_by_the_worker(real: RealHouse) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from evoguard import desk
 from evoguard.adapters import keys
 from evoguard.bench import Figure
+from evoguard.domain.clients import Roll
 from evoguard.domain.evidence import Evidence, TestResult
 from evoguard.ports import Ports
 from evoguard.ports.forge import Blob
@@ -102,6 +103,10 @@ class Armed:
     async def prove(self) -> None:
         """Return at once."""
 
+    async def roll(self) -> Roll:
+        """Know of nobody."""
+        return Roll(0)
+
 
 def measure(*, quick: bool = False) -> list[Figure]:
     """Carry changes and bare runs in turn; return medians a change."""
@@ -115,7 +120,7 @@ async def _measure(rounds: int) -> list[Figure]:
         origin = _repository(folder, rounds)
         git, house = Stopwatch(), flow.ports(opened)
         timed = replace(house, sources=git.around(house.sources), forge=git.around(house.forge), sandbox=GreenAtOnce(),
-                        kill_path=Armed())  # fmt: skip
+                        kill_path=Armed(), clients=Armed())  # fmt: skip
         graph, guard_ms, git_ms, bare_ms = flow.app(opened), [], [], []
         bare = _bare_graph(folder)
         profile = cProfile.Profile()

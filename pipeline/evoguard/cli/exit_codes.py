@@ -21,7 +21,7 @@ TABLE: Final[tuple[tuple[int, str], ...]] = (
     (USAGE, "the command line, or what it names, is wrong; nothing was stored"),
     (DENIED, "the answer is no: refused, rejected, withdrawn, superseded, held, or not verified"),
     (AUTH, "the signature, key or person is not one that the guard knows"),
-    (WAITING, "waits for people: an approval, or the second person of a lift or of a registration"),
+    (WAITING, "waits for people: an approval, a revert by hand, the second person of a lift or of a registration"),
     (REVERTED, "the change was rolled out and taken back"),
     (KILLED, "a kill covers it"),
     (TRANSIENT, "no answer in time; asking again is safe"),
@@ -47,11 +47,12 @@ _CODES: Final = {"author.held": DENIED, "key.missing": USAGE}
 """What is not its class's: a private key file that is not there is a wrong word, as a public one is."""
 
 
-def of_standing(status: str, outcome: str) -> int:
+def of_standing(status: str, outcome: str, detail: str = "") -> int:
     """Return the code of where a change stands; one that is on its way is DONE."""
     if outcome:
         return _ENDS.get(outcome, ERROR)
-    return WAITING if status == "waiting for approval" else DONE
+    by_hand = status == "reverting" and detail.startswith("REVERT BY HAND")
+    return WAITING if by_hand or status == "waiting for approval" else DONE
 
 
 def of_error(name: str, code: str) -> int:

@@ -198,6 +198,8 @@ def _status(reports: list[KillReport]) -> int:
     if not all(report.latched for report in reports):
         return exit_codes.ERROR
     failed = {step.name for report in reports for step in report.steps if step.status == "failed"}
+    if any(step.name == "probe" and "NOT REFUSED" in step.detail for report in reports for step in report.steps):
+        return exit_codes.ERROR
     return exit_codes.TRANSIENT if failed - {"flags_off", "latch"} else exit_codes.DONE
 
 
@@ -214,5 +216,8 @@ def _told(reports: list[KillReport]) -> None:
             line(f"  STILL ON: {flag}")
         for what in report.reverted:
             line(f"  reverted: {what}")
+        if report.clients is not None and report.clients.told:
+            counts = (f"{bound} ms: {n}" for bound, n in report.clients.histogram().items() if n)
+            line(f"  told within  {', '.join(counts)}")
         if latch.id:
             note(f"two people lift it: evoguard lift {latch.id} --as NAME --sign-with KEY")

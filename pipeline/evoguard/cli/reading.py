@@ -37,7 +37,7 @@ def status(session: Session, change: Annotated[str, typer.Argument(metavar="[ID]
             row = run(found(Reading(opened), change))
             doc: Mapping[str, object] = from_row(row)
             session.answer(doc, lambda: row_page(doc))
-            return exit_codes.of_standing(row.status, row.outcome)
+            return exit_codes.of_standing(row.status, row.outcome, row.detail)
         board = opened.latches.board()
         doc = {"state": str(opened.settings.state), **run(overview(Reading(opened), board))}
     session.answer(doc, lambda: overview_page(doc))
@@ -67,7 +67,8 @@ def show(session: Session, change: ChangeArgument) -> int:
     with session.opened() as opened:
         doc = run(story(Reading(opened), change))
     session.answer(doc, lambda: story_page(doc))
-    return exit_codes.DONE
+    by_hand = exit_codes.of_standing(str(doc["status"]), str(doc["outcome"]), str(doc["detail"])) == exit_codes.WAITING
+    return exit_codes.WAITING if by_hand and doc["status"] == "reverting" else exit_codes.DONE
 
 
 def diff(session: Session, change: ChangeArgument) -> int:

@@ -19,9 +19,9 @@ KNOWN = frozenset(
         "approval.requested", "approval.recorded", "approval.ignored", "approval.voided", "policy.activated",
         "change.approved", "change.rejected", "change.admitted", "change.attested", "release.published",
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
-        "release.reverted", "author.held", "change.killed", "change.known_good", "change.reverted",
+        "release.reverted", "revert.conflicted", "author.held", "change.killed", "change.known_good", "change.reverted",
         "registry.initialised", "person.added", "agent.added", "kill.recorded", "kill.lifted", "author.released",
-        "kill.drilled",
+        "kill.drilled", "kill.acknowledged", "rollout.held",
     }
 )  # fmt: skip
 

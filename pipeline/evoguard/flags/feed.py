@@ -61,6 +61,7 @@ class Feed:
         self._shared = Shared(self._look)
         # Higher than an earlier process's, and 32 bits: SDKs drop a message with more without a word.
         self.number = int(time.time())
+        self.epoch = 0
         self.streams = 0
         self.ended = False
 
@@ -107,6 +108,7 @@ class Feed:
         except EvoguardError as err:
             log.warning("flags.stream_waits %s", err.code)
             return
+        self.epoch = board.epoch  # together with the version, as nothing is awaited from here on
         if now is self._now:
             return
         events, self._now = list(_events(self._now, now, self.number + 1)), now

@@ -34,6 +34,7 @@ from evoguard.flags.bounds import (
     object_of,
     refusal,
 )
+from evoguard.flags.clients import EPOCH, ClientRoll
 from evoguard.flags.doors import Doors
 from evoguard.flags.feed import Feed
 from evoguard.flags.frontend import KIND as FRONTEND
@@ -104,9 +105,10 @@ class FlagServer:
     async def features(self, request: Request) -> Response:
         """Serve what SDKs poll; 304 when they have exactly these bytes."""
         await self._doors.admitted(request, "flags.read")
-        page = self._page_of(await self._boards.now())
+        board = await self._boards.now()
+        page = self._page_of(board)
         # A Node SDK that polls changes to the stream by itself when it reads the second header.
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache", "fetch-mode": "streaming"}
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache", "fetch-mode": "streaming", EPOCH: str(board.epoch)}
         if page.etag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type="application/json", headers=headers)
@@ -282,6 +284,7 @@ def build_app(
     handlers = {RefusedError: _refused, InputError: _bad_input, UnavailableError: _unavailable, HTTPException: _http}
     app = Starlette(routes=routes, exception_handlers={**handlers, Exception: _broken}, lifespan=lifespan)
     app.state.end_streams = server.feed.end
+    app.add_middleware(ClientRoll, feed=server.feed, clock=clock, authorised=server._doors.admitted)
     return app
 
 

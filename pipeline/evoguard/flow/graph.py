@@ -67,7 +67,8 @@ def build(saver: BaseCheckpointSaver[str]) -> App:
         graph.add_conditional_edges(name, gate, list(targets))
     for name, step in CLOSING:
         graph.add_node(name, _node(step))
-        graph.add_edge(name, routes.END)
+    graph.add_edge("refuse", routes.END)
+    graph.add_conditional_edges("revert", routes.after_revert, ["revert", routes.END])
     graph.add_edge(START, "intake")
     return graph.compile(checkpointer=saver)
 

@@ -25,6 +25,7 @@ async def known_good(state: FlowState, ports: Ports) -> StepResult:
 
     await ports.effects.once(f"promote/{change}", promote)
     await ports.effects.once(f"flag/{change}/settled", settle)
+    await ports.ways_back.close(state.get("way_back", ""))
     done = Event(
         "change.known_good", {"commit": state["commit"], "percent": 100}, reason="every stage passed on evidence"
     )

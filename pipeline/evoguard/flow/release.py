@@ -5,9 +5,10 @@ from __future__ import annotations
 from langgraph.types import interrupt
 
 from evoguard.domain.attestation import check_vsa
-from evoguard.domain.canonical import Digest, as_digest
+from evoguard.domain.canonical import Digest, Json, as_digest
 from evoguard.domain.component import FILE_NAME
 from evoguard.domain.events import Event
+from evoguard.domain.flag import FlagState
 from evoguard.domain.verdict import Finding
 from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import ended, late
@@ -45,8 +46,23 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
         moved = Finding("release.base_moved", "the release branch moved since the approval", path=state["branch"])
         return StepResult(await refusal("release", [moved], ports))
     refs = await ports.forge.refs(state["repo"], state["component"], state["branch"])
-    published = Event("release.published", {"commit": commit, "known_good": refs.known_good, "branch": state["branch"]})
-    return StepResult({"commit": commit, "percent": 0, "refused": False}, (published,))
+    way_back = await ports.effects.once(
+        f"way_back/{state['change']}", lambda: _kept(state, ports, what, commit, refs.known_good)
+    )
+    body: dict[str, Json] = {"commit": commit, "known_good": refs.known_good, "branch": state["branch"]}
+    published = Event("release.published", {**body, "way_back": way_back})
+    return StepResult({"commit": commit, "way_back": way_back, "percent": 0, "refused": False}, (published,))
+
+
+async def _kept(state: FlowState, ports: Ports, what: Publication, commit: str, known_good: str) -> str:
+    """Make what takes the release back before anybody meets it, and return its digest."""
+    off = FlagState(
+        flag=state["flag"], component=what.component, change=what.change, enabled=False, percent=0,
+        known_good=known_good, candidate=commit, lease_until=0, epoch=what.epoch,
+    )  # fmt: skip
+    named = ("evidence", "decision", "attestation", "bundle", "plan")
+    digests = {"tree": state["tree"], **{name: str(state.get(name, "")) for name in named}}
+    return await ports.ways_back.keep(what, commit, off=off, digests=digests)
 
 
 def publication_of(state: FlowState, *, epoch: int) -> Publication:

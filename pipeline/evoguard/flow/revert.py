@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from langgraph.types import interrupt
+
 from evoguard.domain.canonical import Json
 from evoguard.domain.events import Event
+from evoguard.domain.way_back import CONFLICT
+from evoguard.errors import FencedError, IntegrityError
 from evoguard.flow.state import UNREADABLE, FlowState, StepResult
 from evoguard.flow.watch import turn_off
 from evoguard.ports import Ports
+from evoguard.ports.way_back import NoWayBackError
+
+HAND_TICK_MS = 5_000
 
 
 async def revert(state: FlowState, ports: Ports) -> StepResult:
@@ -17,20 +26,45 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     events: list[Event] = []
     reason = await _reason(state, ports)
     if state.get("commit"):
-        commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
+        try:
+            commit = await ports.effects.once(f"revert/{state['change']}", lambda: _revert(state, ports, reason))
+        except FencedError as err:
+            if err.code != CONFLICT:
+                raise
+            return _by_hand(state, ports, err)
         if commit == state["commit"]:
             return _too_late(state, reason, killed)
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))
-    if author := state.get("author"):
-        # a hold needs an id that two people can lift; an unreadable latch has none
-        own = not killed or killed == UNREADABLE
-        held: dict[str, Json] = {"author": author, "kill": f"abort-{state['change']}" if own else killed}
-        events.append(Event("author.held", held, reason=reason))
+    events += _held(state, reason)
     end = "killed" if killed else "reverted"
     messages = [m for m in await ports.inbox.pending(state["change"]) if m.kind == "kill"]
     cause = f"inbox/{messages[0].id}" if messages else ""
     events.append(Event(f"change.{end}", {"kill": killed}, reason=reason, causation=cause))
+    await ports.ways_back.close(state.get("way_back", ""))
     return StepResult({"outcome": end}, tuple(events))
+
+
+def _held(state: FlowState, reason: str) -> list[Event]:
+    if not (author := state.get("author")):
+        return []
+    # a hold needs an id that two people can lift; an unreadable latch has none
+    killed = state.get("killed", "")
+    own = not killed or killed == UNREADABLE
+    held: dict[str, Json] = {"author": author, "kill": f"abort-{state['change']}" if own else killed}
+    return [Event("author.held", held, reason=reason)]
+
+
+def _by_hand(state: FlowState, ports: Ports, err: FencedError) -> StepResult:
+    """Ask people for a revert by hand, once for each tip, then look again and again whether it is there.
+
+    The flag stays off and the change stays open, so that no other change of the component gets its turn.
+    """
+    if state.get("conflict") == err.message:
+        interrupt({"waiting": "revert by hand", "wake_at": ports.clock.now_ms() + HAND_TICK_MS})
+    text = f"REVERT BY HAND: {err.message}; {err.fix}"
+    body: dict[str, Json] = {"code": err.code, "branch": state["branch"], "release": state["commit"]}
+    asked = Event("revert.conflicted", body, reason=text)
+    return StepResult({"conflict": err.message}, (*_held(state, text), asked))
 
 
 def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
@@ -43,6 +77,10 @@ def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
 
 async def _revert(state: FlowState, ports: Ports, reason: str) -> str:
     """Return the commit that took it back, or its own when git had made it known-good before the kill came."""
+    with suppress(IntegrityError, NoWayBackError):  # one that was tampered with stops nothing from going back
+        return await ports.ways_back.take_back(
+            state.get("way_back", ""), change=state["change"], commit=state["commit"]
+        )
     where = (state["repo"], state["component"], state["branch"])
     if commit := await ports.forge.revert(*where, reason=reason):
         return commit

@@ -77,6 +77,11 @@ def after_watch(state: FlowState) -> str:
     return "known_good" if state.get("completed") is True else "watch"
 
 
+def after_revert(state: FlowState) -> str:
+    """A change is over when git is back; a branch that another hand moved keeps it open."""
+    return END if state.get("outcome") else "revert"
+
+
 def after_known_good(state: FlowState) -> str:
     """The change ends, unless a kill came in between."""
     return "revert" if state.get("killed") else END

@@ -70,8 +70,14 @@ class FlowState(TypedDict, total=False):
     decided_at: int
     """When the change was admitted (unix s). The commit carries it: publishing again gives the same commit."""
     commit: str
+    way_back: str
+    """Digest of the release's revert bundle: nothing is widened without it."""
+    conflict: str
+    """Why people must revert by hand; empty while nobody must."""
     queued: bool
     percent: int
+    held: str
+    """Why the rollout was not widened at the last look that wanted to; said once."""
     completed: bool
     aborted: bool
     outcome: str

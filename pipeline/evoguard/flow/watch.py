@@ -11,6 +11,7 @@ from evoguard.domain.fold import StageEntry, Tally
 from evoguard.domain.rollout import Judgement, Plan, judge_tally
 from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import late, withdrawal
+from evoguard.flow.clocks import held_by_clocks, newly_held
 from evoguard.flow.question import load
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
@@ -40,11 +41,14 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
         return await _abort(state, ports, await _event("rollout.aborted", verdict, tally, state, ports))
     if verdict.action == "complete":
         return StepResult({"completed": True}, (await _event("rollout.completed", verdict, tally, state, ports),))
-    if verdict.action == "widen":
+    held = await held_by_clocks(ports) if verdict.action == "widen" else ""
+    if verdict.action == "widen" and not held:
         event = await _event("rollout.widened", verdict, tally, state, ports, percent=verdict.next_percent)
         return await _enter(state, ports, verdict.next_percent, event)
     if lost := await _renew(state, ports, tally):
         return StepResult({"aborted": True}, (lost,))
+    if said := newly_held(state, held):
+        return said
     interrupt({"waiting": verdict.code, "wake_at": now + int(ports.pace.tick_s * 1000)})
     return StepResult({"completed": False})
 
@@ -90,6 +94,7 @@ async def turn_off(state: FlowState, ports: Ports) -> None:
 
 async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> StepResult:
     """Enter a stage; a flag that cannot be this rollout's ends it, for it would never open."""
+    await ports.ways_back.prove(state.get("way_back", ""), change=state["change"], commit=state["commit"])
 
     async def write() -> str:
         await ports.flags.write(await flag_state(state, ports, percent=percent, lease=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from evoguard.ports.advisories import Advisories, NoAdvisories
 from evoguard.ports.artifacts import Artifacts
 from evoguard.ports.authors import Authors
+from evoguard.ports.clients import Clients, NoClients
 from evoguard.ports.clock import Clock
 from evoguard.ports.effects import Effects
 from evoguard.ports.flags import Flags
@@ -23,6 +24,7 @@ from evoguard.ports.repository_rules import RepositoryRules
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.ports.signer import Signer
+from evoguard.ports.way_back import WaysBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class Ports:
     sandbox: Sandbox
     scanner: Scanner
     signer: Signer
+    ways_back: WaysBack
     pace: Pace
     advisories: Advisories = field(default_factory=NoAdvisories)
+    clients: Clients = field(default_factory=NoClients)
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
     repository_rules: RepositoryRules | None = None

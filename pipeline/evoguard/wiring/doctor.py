@@ -29,6 +29,7 @@ from evoguard.settings import Settings
 from evoguard.wiring import flags as flag_wiring
 from evoguard.wiring import unleash
 from evoguard.wiring.drill import last_drill
+from evoguard.wiring.kill import bundles
 from evoguard.wiring.rulebook import bundle_in_force, opa_ready
 from evoguard_sandbox import Room, SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
@@ -275,6 +276,22 @@ def _kill_folder(settings: Settings) -> Iterator[Part]:
         yield Part("kills", ok=True, detail=f"epoch {board.epoch}, in force: {', '.join(active) or 'none'}")
 
 
+def _ways_back(settings: Settings) -> Iterator[Part]:
+    """Look at revert bundles: each must prove, and git must owe none."""
+    if not (settings.state / "VERSION").exists():
+        return
+    folder = bundles(settings)
+    good, bad = folder.every()
+    owed = folder.owed()
+    detail = f"{len(good)} releases can be taken back"
+    if bad:
+        detail += f"; {len(bad)} NOT AS SIGNED: {bad[0]}"
+    if owed:
+        detail += f"; GIT OWES {len(owed)} REVERTS: {owed[0].why}"
+    mend = "withdraw the release whose bundle is not as signed" if bad else "see `evoguard show`; the worker goes on"
+    yield Part("ways back", ok=not (bad or owed), detail=detail, mend=mend)
+
+
 def _kill_drill(settings: Settings) -> Iterator[Part]:
     """Look when the kill was last rehearsed; a rehearsal that failed is to be mended at once."""
     if not (settings.state / "VERSION").exists():
@@ -351,5 +368,5 @@ def _private(name: str, path: Path) -> Part:
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
     _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _author_tools, _state, _flag_server,
-    _unleash, _kill_drill, _worker,
+    _unleash, _ways_back, _kill_drill, _worker,
 )  # fmt: skip

@@ -36,6 +36,8 @@ WAIT_S = 10.0
 LEASE_S = 60
 """A rehearsal that dies in the middle leaves a flag that goes off by itself; no code asks for it anyway."""
 EVENT = "kill.drilled"
+NAMED = {"unleash-appname": COMPONENT, "unleash-instanceid": "listener", "unleash-connection-id": secrets.token_hex(8)}
+"""Who listens: the kill calls it by name, as it calls every client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class Client:
 
     def _listen(self) -> None:
         try:
-            self._stream.request("GET", "/api/client/streaming", headers={"Authorization": self._token})
+            self._stream.request("GET", "/api/client/streaming", headers={"Authorization": self._token, **NAMED})
             answer = self._stream.getresponse()
             if answer.status != 200:
                 self._fault = f"the flag server refused: {answer.status}"

@@ -42,7 +42,9 @@ from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
 from evoguard.wiring import unleash
+from evoguard.wiring.after_kill import served_clients
 from evoguard.wiring.flags import token
+from evoguard.wiring.kill import ways_back
 from evoguard.wiring.rulebook import Rulebook, RulesNow, keep_to_decide_again
 from evoguard.wiring.state import Opened, open_state
 from evoguard.worker import Worker
@@ -100,8 +102,10 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         sandbox=box,
         scanner=scanner,
         signer=signer(settings),
+        ways_back=ways_back(settings),
         pace=settings.pace,
         advisories=OsvStore(settings.advisories_dir),
+        clients=served_clients(settings),
         verifier=verifier(opened),
         repository_rules=RepositoryBundles(sources, opened.queries, opened.artifacts, settings.state / "policy-cache"),
         held_out_a_day=settings.held_out_a_day,
@@ -177,6 +181,7 @@ def worker(settings: Settings) -> Iterator[Worker]:
             release=lambda: opened.registry.release(opened.latches.lifters),
             rules=book.version,
             rest=house.sandbox.close,
+            settle=ways_back(settings).settle,
         )
     finally:
         opened.close()

@@ -7,10 +7,12 @@ import json
 import os
 import sqlite3
 import subprocess
+import threading
 import time
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from evoguard import kill
@@ -21,14 +23,19 @@ from evoguard.adapters.git.stop import Order, stop
 from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
+from evoguard.adapters.way_back import BundleFolder, WaysBackOnGit
 from evoguard.domain.identity import Command, Identity
 from evoguard.domain.latch import Latch, LatchBoard, Scope
-from evoguard.errors import EvoguardError, UnavailableError
+from evoguard.domain.way_back import WayBack
+from evoguard.errors import ConfigError, EvoguardError, UnavailableError
 from evoguard.settings import Settings
+from evoguard.wiring import after_kill
 from evoguard.wiring import flags as flag_wiring
 
 SIGNED_LIFE_S = 300
 REPLY_BYTES = 1 << 24
+FILE_S = 2.0
+"""How long the command waits for the log to take what was seen after the kill."""
 AT_ONCE = 16
 """Flags that are turned off at an Unleash server at the same time."""
 
@@ -47,7 +54,11 @@ async def run_kill(
         command = Command("kill", f"{scope}:{name}", who, new_nonce(), now + SIGNED_LIFE_S, reason)
         with suppress(EvoguardError):  # a kill without a readable key is still a kill: unsigned, it holds the author
             signed = sign_command(command, keys.load_private(key))
-    return await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
+    report = await kill.kill(_parts(settings), scope=scope, name=name, reason=reason, by=who, now=now, signed=signed)
+    filing = threading.Thread(target=after_kill.file, args=(settings, report), name="kill-filed", daemon=True)
+    filing.start()
+    await asyncio.to_thread(filing.join, FILE_S)  # a disk that hangs keeps no kill
+    return report
 
 
 async def run_lift(settings: Settings, *, kill_id: str, person: str, key: Path) -> kill.LiftReport:
@@ -116,7 +127,12 @@ def _parts(settings: Settings) -> kill.KillParts:
     async def revert(latch: Latch) -> tuple[str, ...]:
         return await _revert(settings, latch, served)
 
-    return kill.KillParts(latches=write, flags_off=off, acknowledge=acknowledge, revert=revert)
+    began_ms = int(time.time() * 1000)
+    return kill.KillParts(
+        latches=write, flags_off=off, acknowledge=acknowledge, revert=revert,
+        clients=lambda latch: after_kill.call(settings, latch, served, began_ms=began_ms),
+        probe=lambda latch: after_kill.probe(settings, latch),
+    )  # fmt: skip
 
 
 def _off_at_unleash(settings: Settings, latch: Latch, served: dict[str, str]) -> None:
@@ -165,6 +181,20 @@ def _served(settings: Settings) -> dict[str, str]:
     return {}
 
 
+def bundles(settings: Settings) -> BundleFolder:
+    """Return the folder of revert bundles; it needs no database. Raises: ConfigError without the service's key."""
+    try:
+        public = settings.service_pub.read_bytes()
+    except OSError as err:
+        raise ConfigError("the service's public key is missing", code="key.service_missing") from err
+    return BundleFolder(settings.way_back_dir, settings.service_key, public)
+
+
+def ways_back(settings: Settings) -> WaysBackOnGit:
+    """Return the bundles together with the repositories that they are put on. Raises: ConfigError."""
+    return WaysBackOnGit(bundles(settings), settings.repos_dir)
+
+
 def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -> kill.Acknowledgement:
     """Ask the flag server what it serves as off, until it has seen this kill or the time-box is over."""
     url, token = f"{settings.flags_url}/internal/off", flag_wiring.token(settings, "flags.read")
@@ -186,7 +216,12 @@ def _acknowledgement(settings: Settings, latch: Latch, served: dict[str, str]) -
 async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> tuple[str, ...]:
     """Raise the epoch wherever something may be published, and bring covered components back to known-good."""
     reason = f"kill {latch.id} by {latch.by}: {latch.reason}"
-    order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason)
+    ways: tuple[WayBack, ...] = ()
+    with suppress(EvoguardError):
+        ways = bundles(settings).every()[0]
+    served = {**{way.off.flag: way.component for way in ways}, **served}
+    order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason, ways,
+                  partial(_taken_back, settings))  # fmt: skip
     done = await stop(GitForge(settings.repos_dir), order)
     if done.failed:
         raise UnavailableError(
@@ -195,6 +230,10 @@ async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> t
             fix="revert by hand; it stays latched",
         )
     return tuple(done.reverted)
+
+
+async def _taken_back(settings: Settings, way: WayBack) -> str:
+    return await ways_back(settings).take_back(way.digest, change=way.change, commit=way.commit)
 
 
 def _covered(latch: Latch, component: str, served: dict[str, str]) -> bool:

@@ -52,8 +52,8 @@ class GitForge:
         """Return where the component's refs stand now; a component that is not released has none."""
         if not component or not branch:
             return ReleaseRefs()
-        names = _names(component, branch)
-        now = await _standing(self._store.git(repo), names)
+        names = names_of(component, branch)
+        now = await standing(self._store.git(repo), names)
         return ReleaseRefs(*(now[name].id for name in (names.tip, names.known_good, names.previous, names.rollout)))
 
     async def publish(self, what: Publication) -> CommitId:
@@ -62,7 +62,7 @@ class GitForge:
         Its id depends on nothing but `what`. Raises: FencedError `fenced.base_moved`, `fenced.epoch` or
         `fenced.rollout_open`; IntegrityError `release.tree` when head does not have that tree; UnavailableError.
         """
-        names, git = _names(what.component, what.branch), self._store.git(what.repo)
+        names, git = names_of(what.component, what.branch), self._store.git(what.repo)
         await _prove(git, what)
         await self._epochs.ensure(git)
         trailers = {"Evoguard-Change": what.change, "Evoguard-Head": what.head}
@@ -78,7 +78,7 @@ class GitForge:
 
         Raises: FencedError `fenced.base_moved`, `fenced.epoch` or `fenced.rollout_closed`; UnavailableError.
         """
-        names, git = _names(what.component, what.branch), self._store.git(what.repo)
+        names, git = names_of(what.component, what.branch), self._store.git(what.repo)
         if not is_object_id(commit):
             raise InputError("a commit is named by its full id", code="ref.invalid")
         await _settle(git, names, lambda now: moves.promoting(now, what, commit))
@@ -90,9 +90,9 @@ class GitForge:
         rollout is closed in the same transaction. A branch that moved meanwhile is looked at again; a promotion that
         came first leaves nothing to revert. Raises: UnavailableError when the refs never stand still.
         """
-        names, git = _names(component, branch), self._store.git(repo)
+        names, git = names_of(component, branch), self._store.git(repo)
         for _ in range(TRIES):
-            now = await _standing(git, names)
+            now = await standing(git, names)
             tip, known_good = now[names.tip], now[names.known_good]
             if not tip.id or not known_good.id:
                 return None
@@ -189,19 +189,20 @@ async def _settle(git: Git, names: Names, decide: Callable[[Standing], tuple[str
     """Decide on what stands, move, and decide anew when something moved in between; a void decision raises."""
     why = ""
     for _ in range(TRIES):
-        steps = decide(await _standing(git, names))
+        steps = decide(await standing(git, names))
         if not steps or not (why := await transact(git, steps)):
             return
     raise UnavailableError("git", f"refs of {names.component} cannot be moved: {why}")
 
 
-async def _standing(git: Git, names: Names) -> Standing:
+async def standing(git: Git, names: Names) -> Standing:
+    """Return where the refs of a component stand now."""
     return Standing(names, await read(git, *names.all()))
 
 
 async def _link(git: Git, names: Names) -> None:
     """Remember the branch in the repository itself, for a kill that has no database."""
-    if (await _standing(git, names))[names.link].points_to != names.tip:
+    if (await standing(git, names))[names.link].points_to != names.tip:
         await link(git, names.link, names.tip)
 
 
@@ -227,7 +228,8 @@ async def _prove(git: Git, what: Publication) -> None:
         raise IntegrityError(f"head {what.head[:12]} is not of the tree that was tested", code="release.tree")
 
 
-def _names(component: str, branch: str) -> Names:
+def names_of(component: str, branch: str) -> Names:
+    """Return the names of a component's refs. Raises: InputError for a name that is none."""
     if not _COMPONENT.match(component):
         raise InputError(
             "a component is released by its name", code="component.unknown", fix="add it to .evoguard.toml"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from evoguard.adapters.git.forge import GitForge, Release, each
-from evoguard.errors import EvoguardError
+from evoguard.domain.way_back import WayBack
+from evoguard.errors import EvoguardError, IntegrityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,9 @@ class Order:
     covers: Callable[[str], bool]
     """Tells whether a component is in scope."""
     reason: str
+    ways: tuple[WayBack, ...] = ()
+    """Revert bundles that prove: what was made ahead for releases that are not over."""
+    take_back: Callable[[WayBack], Awaitable[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ async def stop(forge: GitForge, order: Order) -> Stopped:
             done.failed.append(err.message)
     repos = sorted(forge.released(), key=lambda repo: not any(map(order.covers, forge.hinted(repo))))
     await each(repos, lambda repo: _stop_in(forge, repo, order, done))
+    for way in order.ways:
+        if way.repo not in repos and order.covers(way.component) and order.take_back:
+            await _noted(way, order.take_back, done)
     return done
 
 
@@ -55,16 +62,40 @@ async def _stop_in(forge: GitForge, repo: str, order: Order, done: Stopped) -> N
         releases = [release for release in await forge.releases_in(repo) if order.covers(release.component)]
     except EvoguardError:
         done.failed.append(f"{repo} gives no answer")
+        for way in order.ways:
+            if way.repo == repo and order.covers(way.component) and order.take_back:
+                await _noted(way, order.take_back, done)
         return
     for release in releases:
-        await _revert(forge, release, order.reason, done)
+        await _revert(forge, release, order, done)
 
 
-async def _revert(forge: GitForge, release: Release, reason: str, done: Stopped) -> None:
+async def _noted(way: WayBack, take_back: Callable[[WayBack], Awaitable[str]], done: Stopped) -> None:
+    """Try a repository that gives no answer, which notes what it owes: the worker goes on when it is back."""
     try:
-        commit = await forge.revert(release.repo, release.component, release.branch, reason=reason)
+        done.reverted.append(f"{way.repo} {way.branch} {await take_back(way)}")
+    except EvoguardError as err:
+        done.failed.append(f"{way.component}: {err.message}; git owes the revert, the worker goes on")
+
+
+async def _revert(forge: GitForge, release: Release, order: Order, done: Stopped) -> None:
+    try:
+        commit = await _back(forge, release, order)
     except EvoguardError as err:
         done.failed.append(f"{release.component}: {err.message}")
         return
     if commit:
         done.reverted.append(f"{release.repo} {release.branch} {commit}")
+
+
+async def _back(forge: GitForge, release: Release, order: Order) -> str | None:
+    """Return the revert's commit: the one made ahead for the release that is rolled out, else one made now."""
+    where = (release.repo, release.component, release.branch)
+    refs = await forge.refs(*where)
+    for way in order.ways:
+        if order.take_back and refs.rollout == way.commit and (way.repo, way.component, way.branch) == where:
+            try:
+                return await order.take_back(way)
+            except IntegrityError:
+                break  # going back is never stopped by a bundle that proves nothing
+    return await forge.revert(*where, reason=order.reason)

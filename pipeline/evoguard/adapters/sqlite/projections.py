@@ -25,6 +25,7 @@ STATUS: Mapping[str, str] = {
     "rollout.widened": "rolling out",
     "rollout.completed": "rolling out",
     "rollout.aborted": "reverting",
+    "revert.conflicted": "reverting",
 }
 OUTCOME: Mapping[str, str] = {
     "change.refused": "refused",
