@@ -23,6 +23,8 @@ ABORT_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 PROMOTE_RATIOS = (1.0,)
 """A candidate that is better than known-good gathers evidence faster under this alternative as well."""
 
+FIRST_START = 0.75
+"""Weight of the first start; the rest is for restarts. A half finds a late fault no more than a factor of 2 sooner."""
 SPLIT_ODDS = (1 / 30, 0.1, 1 / 3, 0.5, 2 / 3, 1.5, 2.0, 3.0, 10.0, 30.0)
 
 
@@ -64,18 +66,24 @@ class EProcess:
     def restarted(self) -> EProcess:
         """Return the process with one more start: a fault that begins late is found as fast as an early one.
 
-        Call it at times that do not depend on the events that follow. The k-th restart has prior 1/(2k(k+1)); with
-        the 1/2 of the first start they sum to at most 1.
+        Call it at times that do not depend on the events that follow. The k-th restart has the prior
+        (1 - FIRST_START)/(k(k+1)); with that of the first start they sum to at most 1.
         """
         k = self.restarts + 1
-        fresh = -math.log(2.0 * k * (k + 1) * len(self.ratios))
+        fresh = math.log((1.0 - FIRST_START) / (k * (k + 1) * len(self.ratios)))
         return replace(self, logs=tuple(_log_sum((log, fresh)) for log in self.logs), restarts=k)
+
+
+def started(null: float, ratios: tuple[float, ...]) -> EProcess:
+    """Return a process that may be restarted: an even mixture over the alternatives, at its first start."""
+    first = math.log(FIRST_START)
+    return EProcess(null, ratios, (first - math.log(len(ratios)),) * len(ratios), peak=first)
 
 
 def abort_process(null: float = 1.0) -> EProcess:
     """Return the process against "the candidate's rate is at most `null` times known-good's"; it may be restarted."""
     ratios = tuple(null * ratio for ratio in ABORT_RATIOS)
-    return EProcess(null, ratios, (-math.log(2.0 * len(ratios)),) * len(ratios), peak=-math.log(2.0))
+    return started(null, ratios)
 
 
 def promote_process(margin: float) -> EProcess:

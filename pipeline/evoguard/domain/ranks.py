@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from evoguard.domain.evalues import EProcess
+from evoguard.domain.evalues import EProcess, started
 from evoguard.domain.kpi import Arm, ValueKpi, ValueSeen
 
 BLOCK = 100
@@ -71,8 +71,8 @@ def no_worse_gains(kpi: ValueKpi, candidate: Sequence[int], known_good: Sequence
 
 
 def worse_process() -> EProcess:
-    """Return the process that may abort; half its weight is on the first start, for it may be restarted."""
-    return EProcess(1.0, SLOPES, (-math.log(2.0 * len(SLOPES)),) * len(SLOPES), peak=-math.log(2.0))
+    """Return the process that may abort; it may be restarted."""
+    return started(1.0, SLOPES)
 
 
 def no_worse_process() -> EProcess:

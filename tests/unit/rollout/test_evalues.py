@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from evoguard.domain.evalues import (
     ABORT_RATIOS,
+    FIRST_START,
     EProcess,
     abort_process,
     expected_units,
@@ -114,7 +115,7 @@ def test_the_mixture_over_starts_equals_the_sum_over_every_start():
         process = process.seen(share, candidate=cand, known_good=good).restarted()
     total = 0.0
     for start in range(len(moves) + 1):
-        prior = 0.5 if start == 0 else 0.5 / (start * (start + 1))
+        prior = FIRST_START if start == 0 else (1 - FIRST_START) / (start * (start + 1))
         late = replace(one_start())
         for share, cand, good in moves[start:]:
             late = late.seen(share, candidate=cand, known_good=good)

@@ -87,8 +87,11 @@ def test_equal_values_say_nothing():
     assert rank_gains([3] * 40, [3] * 60) == pytest.approx((0.0,) * len(SLOPES), abs=1e-9)
 
 
-def test_the_weights_of_the_mixtures_are_a_half_and_one():
-    assert math.exp(worse_process().log_e) == pytest.approx(0.5)
+def test_the_weights_of_the_mixtures_sum_to_at_most_one_and_to_one():
+    process = worse_process()
+    for _ in range(500):
+        process = process.restarted()
+    assert 0.99 < math.exp(process.log_e) <= 1.0
     assert math.exp(no_worse_process().log_e) == pytest.approx(1.0)
 
 
