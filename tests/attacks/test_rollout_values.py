@@ -116,7 +116,7 @@ def test_a_value_at_the_door_is_a_bounded_whole_number():
 
 
 # --- split of new units
-def split(cand: int, good: int, *, percent: int = 10, at: int = 21_000, now: int = 26_000):
+def split(cand: int, good: int, *, percent: int = 10, at: int = 91_000, now: int = 96_000):
     clean = a_batch("split", at=at, good=good, cand=cand, bad_good=good // 20, bad_cand=cand // 20)
     return judge(a_plan(), at_stage(percent), (clean,), now)
 
@@ -137,23 +137,23 @@ def test_an_sdk_that_sends_everybody_holds_even_where_the_evidence_would_widen()
 def test_a_wrong_split_at_the_first_and_the_last_stage_holds():
     assert split(300, 300, percent=1).code == "rollout.sample_ratio"
     baking = a_plan(holdback_percent=2, stages=(1, 10, 50, 98))
-    seen = a_batch("b", at=21_000, good=500, cand=500)
-    assert judge(baking, at_stage(98), (seen,), 26_000).code == "rollout.sample_ratio"
+    seen = a_batch("b", at=91_000, good=500, cand=500)
+    assert judge(baking, at_stage(98), (seen,), 96_000).code == "rollout.sample_ratio"
 
 
 def test_once_seen_the_wrong_split_holds_the_stage_whatever_comes_after():
-    first = a_batch("first", at=21_000, good=1_000)
-    later = a_batch("later", at=22_000, good=27_000, cand=3_000, bad_good=1_350, bad_cand=150)
-    assert judge(a_plan(), at_stage(10), (first, later), 26_000).code == "rollout.sample_ratio"
+    first = a_batch("first", at=91_000, good=1_000)
+    later = a_batch("later", at=92_000, good=27_000, cand=3_000, bad_good=1_350, bad_cand=150)
+    assert judge(a_plan(), at_stage(10), (first, later), 96_000).code == "rollout.sample_ratio"
 
 
 def test_a_wrong_split_does_not_keep_a_worse_candidate():
-    worse = a_batch("worse", at=21_000, good=500, cand=500, bad_good=5, bad_cand=300)
-    assert judge(a_plan(), at_stage(10), (worse,), 26_000).action == "abort"
+    worse = a_batch("worse", at=91_000, good=500, cand=500, bad_good=5, bad_cand=300)
+    assert judge(a_plan(), at_stage(10), (worse,), 96_000).action == "abort"
 
 
 def test_sdks_that_poll_are_given_time_to_learn_of_a_stage():
-    assert split(10, 990, percent=50, at=15_000).code != "rollout.sample_ratio"
+    assert split(10, 990, percent=50, at=80_000).code != "rollout.sample_ratio"
 
 
 # --- held back, baked

@@ -24,8 +24,8 @@ ABORT_GROUP, ABORT_GROUP_MS = 20, 2_000
 PROMOTE_GROUP = 100
 """Units below which a batch waits for the next: the share of a handful of units says more about luck than routing."""
 
-SETTLE_MS = 20_000
-"""For so long after a stage was entered SDKs that poll, each 15 s by default, may still split by the share before."""
+SETTLE_MS = 90_000
+"""For so long after a stage was entered SDKs that poll (15 s) and report (60 s) may still tell of the share before."""
 NO_VALUES: Mapping[str, ValueKpi] = {}
 
 

@@ -63,7 +63,7 @@ async def few_users(hall: Hall) -> Seen:  # noqa: ARG001
 
 async def wrong_split(hall: Hall) -> Seen:  # noqa: ARG001
     """The flag says 10 %, and half of the users meet the candidate."""
-    return _widened(_batch(5_000, (500, 20), at=BEGAN + 60_000))
+    return _widened(_batch(5_000, (500, 20), at=BEGAN + 100_000))
 
 
 async def no_values(hall: Hall) -> Seen:  # noqa: ARG001
