@@ -74,6 +74,7 @@ def test_the_mann_whitney_count_is_as_by_hand():
 
 def test_the_bench_gives_a_figure_for_each_world_and_each_bad_candidate(monkeypatch, capsys):
     monkeypatch.setattr(abort, "QUICK", 2)
+    monkeypatch.setattr(abort, "BAD_RUNS", 2)
     figures = abort.measure(quick=True)
     assert len(figures) == 2 * len(abort.WORLDS) + 2 * len(abort.BARS) + 2 * len(abort.SLOWER)
     shown = capsys.readouterr().err
