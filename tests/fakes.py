@@ -334,7 +334,7 @@ class FakeKpis:
         return tuple(b for b in self.kept if b.change == change)
 
     async def tally(self, plan: Plan, entries: tuple[StageEntry, ...], *, now_ms: int) -> Tally:
-        return tally_of(plan.margins, entries, await self.batches(plan.change), now_ms)
+        return tally_of(plan.margins, entries, await self.batches(plan.change), now_ms, plan.values)
 
 
 @dataclass

@@ -19,7 +19,9 @@ POST_EVERY_S = 0.3
 MOST_PENDING = 2_000
 NEVER = (400, 404, 409, 410, 413, 422)
 """Answers to a batch that will not be taken however often it comes."""
-KPI = "errors"
+KPI, VALUE_KPI = "errors", "latency"
+MOST_VALUES = 1_000
+"""What a batch has room for beside its bad events; users beyond that are counted and give no value."""
 
 
 def by_arm() -> dict[str, int]:
@@ -58,6 +60,7 @@ class Counts:
     _bad_units: set[bytes] = field(default_factory=set)
     _new: dict[str, int] = field(default_factory=by_arm)
     _new_bad: list[dict[str, str]] = field(default_factory=list)
+    _new_values: list[dict[str, str | int]] = field(default_factory=list)
     _latency: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def count(self, user: str, arm: Arm, *, bad: bool, ms: float) -> None:
@@ -71,6 +74,9 @@ class Counts:
             self._units.add(unit)
             self.exposed[arm] += 1
             self._new[arm] += 1
+            if len(self._new_values) < MOST_VALUES:
+                value = round(1000 * ms)  # microseconds: a whole millisecond would make most of them equal
+                self._new_values.append({"unit": unit.hex(), "arm": arm, "kpi": VALUE_KPI, "value": value})
         if bad and unit not in self._bad_units:
             self._bad_units.add(unit)
             self.bad[arm] += 1
@@ -92,9 +98,10 @@ class Counts:
             "at": int(time.time() * 1000),
             "exposed": self._new,
             "bad": self._new_bad,
+            "values": self._new_values,
             "latency_ms": self._latency,
         }
-        self._new, self._new_bad, self._latency = by_arm(), [], {}
+        self._new, self._new_bad, self._new_values, self._latency = by_arm(), [], [], {}
         return taken
 
     def as_json(self) -> dict[str, object]:

@@ -261,7 +261,10 @@ async def test_a_unit_is_counted_once_and_a_refused_batch_comes_again_under_its_
     assert rig.server.batches[0] == rig.server.batches[1] == rig.server.batches[2]
     units = [e["unit"] for b in {b["id"]: b for b in rig.server.batches}.values() for e in b["bad"]]
     assert len(set(units)) == 4
-    assert set(rig.server.batches[0]) == {"id", "component", "change", "at", "exposed", "bad", "latency_ms"}
+    values = [v for b in {b["id"]: b for b in rig.server.batches}.values() for v in b["values"]]
+    assert len({v["unit"] for v in values}) == len(values) == 10
+    assert all(v["kpi"] == "latency" and v["arm"] == "candidate" and v["value"] > 0 for v in values)
+    assert set(rig.server.batches[0]) == {"id", "component", "change", "at", "exposed", "bad", "values", "latency_ms"}
 
 
 async def test_a_candidate_that_dies_counts_as_bad_while_its_users_are_answered_by_known_good(rig: Rig) -> None:

@@ -9,16 +9,19 @@ minute, on the same counts. Fixed seeds; nothing is timed.
 from __future__ import annotations
 
 import math
+import os
 import random
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from multiprocessing import get_context
 from statistics import median
 
-from evoguard.bench import Figure
+from evoguard.bench import Figure, abort_latency
 from evoguard.domain.fold import Fold, StageEntry
 from evoguard.domain.kpi import BadEvent, KpiBatch
 from evoguard.domain.rollout import Plan
@@ -29,10 +32,15 @@ BASELINE = 0.01
 MARGINS = {"errors": 200}
 PLAN = Plan(SHARES, MARGINS, 0, 300, 10, 60)
 RUNS, QUICK = 1_000, 100
+BAD_RUNS = 200
+"""Also when quick: they end soon, and the median of twenty says more about the seeds than about the rule."""
 WORLDS = ("const", "drift", "incident")
 MOST_FALSE = 0.01
 BARS = {0.2: 25.0, 0.03: 600.0}
 """The candidate's rate, and how many units may meet it, at the median, until it is aborted; the first from 10 % on."""
+
+SLOWER = {1.1: 600.0, 1.5: 60.0}
+"""The candidate's latency over known-good's, and how many units may meet it, at the median, until it is aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,25 @@ Rule = Callable[[Sequence[Second]], End]
 def measure(*, quick: bool = False) -> list[Figure]:
     """Run every world and rule; the whole table goes to stderr, our own figures and the best of the others back."""
     runs = QUICK if quick else RUNS
-    false = {name: [_false(rule, world, runs) for world in WORLDS] for name, rule in RULES.items()}
-    found = {rate: {name: _found(rule, rate, runs // 5) for name, rule in RULES.items()} for rate in BARS}
-    _tell(false, found)
+    with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
+        false, found = _errors(pool, runs)
+        slow = _latency(pool, runs)
+    _tell(false, {f"{100 * rate:.0f} %": row for rate, row in found.items()})
+    return [*_error_figures(false, found, runs), *slow]
+
+
+def _errors(pool: Executor, runs: int) -> tuple[dict[str, list[float]], dict[float, dict[str, tuple[float, float]]]]:
+    waiting = {(name, world): pool.submit(_false, name, world, runs) for world in WORLDS for name in RULES}
+    coming = {(name, rate): pool.submit(_found, name, rate, BAD_RUNS) for rate in BARS for name in RULES}
+    false = {name: [waiting[name, world].result() for world in WORLDS] for name in RULES}
+    return false, {rate: {name: coming[name, rate].result() for name in RULES} for rate in BARS}
+
+
+def _error_figures(
+    false: dict[str, list[float]], found: dict[float, dict[str, tuple[float, float]]], runs: int
+) -> list[Figure]:
     others = [name for name in RULES if name != OURS]
-    slack = 3 * math.sqrt(MOST_FALSE * (1 - MOST_FALSE) / runs)
+    slack = _slack(runs)
     figures = [
         Figure(f"healthy rollouts aborted, {world}", 100 * false[OURS][n], "%", 100 * (MOST_FALSE + slack),
                100 * min(false[name][n] for name in others), note=f"{runs} runs; baseline: the best of the others")
@@ -79,28 +101,73 @@ def measure(*, quick: bool = False) -> list[Figure]:
     return figures
 
 
-def _tell(false: dict[str, list[float]], found: dict[float, dict[str, tuple[float, float]]]) -> None:
-    head = "".join(f"{world:>10}" for world in WORLDS) + "".join(
-        f"{f'{100 * r:.0f} %: found':>14}{'met':>7}" for r in found
-    )
+def _slack(runs: int) -> float:
+    return 3 * math.sqrt(MOST_FALSE * (1 - MOST_FALSE) / runs)
+
+
+def _latency(pool: Executor, runs: int) -> list[Figure]:
+    """Return the figures of latency; every rule sees the same runs."""
+    names = abort_latency.NAMES
+    seen = {world: _ends(pool, world, 1.0, runs) for world in WORLDS}
+    false = {
+        name: [sum(end[n][0] is not None for end in seen[world]) / runs for world in WORLDS]
+        for n, name in enumerate(names)
+    }
+    found: dict[float, dict[str, tuple[float, float]]] = {}
+    for factor in SLOWER:
+        bad = _ends(pool, "const", factor, max(1, runs // 5))
+        found[factor] = {}
+        for n, name in enumerate(names):
+            met = [end[n][1] for end in bad if end[n][0] is not None]
+            found[factor][name] = len(met) / len(bad), median(met or [math.inf])
+    _tell(false, {f"+{100 * factor - 100:.0f} %": row for factor, row in found.items()})
+    own = abort_latency.OURS
+    others = [name for name in names if not name.startswith("evoguard")]
+    bar = 100 * (MOST_FALSE + _slack(runs))
+    figures = [
+        Figure(f"latency: healthy rollouts aborted, {world}", 100 * false[own][n], "%", bar,
+               100 * min(false[name][n] for name in others), note=f"{runs} runs; baseline: the best of the others")
+        for n, world in enumerate(WORLDS)
+    ]  # fmt: skip
+    for factor, most in SLOWER.items():
+        share, units = found[factor][own]
+        honest = [name for name in others if 100 * max(false[name]) <= bar and found[factor][name][0] >= 0.5]
+        best = min((found[factor][name][1] for name in honest), default=None)
+        what = f"latency: candidate slower by {100 * factor - 100:.0f} %"
+        figures += [
+            Figure(f"{what}: found", 100 * share, "%", 95.0, higher_is_better=True),
+            Figure(f"{what}: units that met it, median", units, "units", most, best,
+                   note="baseline: the best of those that abort no more healthy ones and find half"),
+        ]  # fmt: skip
+    return figures
+
+
+def _ends(pool: Executor, world: str, factor: float, runs: int) -> list[tuple[abort_latency.Found, ...]]:
+    tasks = [(seed, world, factor) for seed in range(runs)]
+    return list(pool.map(abort_latency.ends, tasks, chunksize=10))
+
+
+def _tell(false: dict[str, list[float]], found: dict[str, dict[str, tuple[float, float]]]) -> None:
+    head = "".join(f"{world:>10}" for world in WORLDS) + "".join(f"{f'{bad}: found':>14}{'met':>7}" for bad in found)
     print(f"{'aborted healthy %':<44}{head}", file=sys.stderr)
-    for name in RULES:
-        row = "".join(f"{100 * share:>10.1f}" for share in false[name])
+    for name, shares in false.items():
+        row = "".join(f"{100 * share:>10.1f}" for share in shares)
         row += "".join(f"{100 * found[r][name][0]:>13.0f}%{found[r][name][1]:>7.0f}" for r in found)
         print(f"{name:<44}{row}", file=sys.stderr)
 
 
-def _false(rule: Rule, world: str, runs: int) -> float:
+def _false(name: str, world: str, runs: int) -> float:
+    rule = RULES[name]
     return sum(rule(list(traffic(seed, world))).at is not None for seed in range(runs)) / runs
 
 
-def _found(rule: Rule, rate: float, runs: int) -> tuple[float, float]:
+def _found(name: str, rate: float, runs: int) -> tuple[float, float]:
     """Return the share of bad candidates that were aborted, and how many units met them at the median.
 
     One that fails at 20 % is let in at 10 %, as the bar says; the other from the first stage on.
     """
     first = STAGE_S if rate >= 0.2 else 0
-    ends = [rule([*traffic(seed, "const", candidate=rate, first=first)]) for seed in range(runs)]
+    ends = [RULES[name]([*traffic(seed, "const", candidate=rate, first=first)]) for seed in range(runs)]
     caught = [end for end in ends if end.at is not None]
     return len(caught) / runs, median([end.met for end in caught] or [math.inf])
 

@@ -27,14 +27,19 @@ def attach(app: typer.Typer) -> None:
 
 
 def show(session: Session, change: Annotated[str, typer.Argument(metavar="ID", help="The change's id.")]) -> int:
-    """Draw a rollout: who met the candidate, both versions' rates, and the evidence beside its bounds."""
+    """Draw a rollout: who met the candidate, both versions' rates, and the evidence beside its bounds.
+
+    Before the approval: how many new users each stage will need, and whether its window is long enough for them.
+    """
     from evoguard.adapters.sqlite.kpis import SqliteKpis
     from evoguard.views import rollout as view
     from evoguard.wiring.reading import Reading
 
     with session.opened() as opened:
         kpis = SqliteKpis(opened.con)
-        doc = run(view.rollout(Reading(opened), kpis, change, now_ms=time.time_ns() // 1_000_000))
+        doc = run(
+            view.rollout(Reading(opened), kpis, change, now_ms=time.time_ns() // 1_000_000, pace=opened.settings.pace)
+        )
     session.answer(doc, lambda: page(doc))
     return exit_codes.DONE
 
@@ -42,10 +47,13 @@ def show(session: Session, change: Annotated[str, typer.Argument(metavar="ID", h
 def page(doc: Doc) -> None:
     """Print the pictures."""
     points = docs_of(doc["points"])
-    last, stages = points[-1], docs_of(doc["stages"])
+    stages = docs_of(doc["stages"])
+    facts([("change", doc["change"]), ("status", doc["status"]), ("flag", doc["flag"]), *_needs(doc_of(doc["needs"]))])
+    if not points:
+        return
+    last = points[-1]
     facts(
         [
-            ("change", doc["change"]), ("status", doc["status"]), ("flag", doc["flag"]),
             ("stages", ", ".join(f"{stage['percent']} %" for stage in stages)),
             ("met known-good", last["known_good"]), ("met the candidate", last["candidate"]),
             *([("ended", f"{doc['ended']}: {doc['reason']}")] if doc["ended"] else []),
@@ -56,16 +64,36 @@ def page(doc: Doc) -> None:
     met = [_number(one["candidate"]) for one in points]
     _chart("units that met the candidate, all stages", plot.heights(met, max(1.0, *met), 4), marks, f"{max(met):,.0f}")
     for kpi in sorted(doc_of(doc["kpis"])):
-        _kpi(doc, kpi, points, marks)
+        _rates(kpi, points, marks)
+        _evidence(doc, kpi, points, marks)
+    for kpi in sorted(doc_of(doc["values"])):
+        counted = doc_of(doc_of(doc_of(last["kpis"])[kpi])["values"])
+        line(f"{kpi}: values in this stage: {counted['candidate']} candidate, {counted['known_good']} known-good")
+        _evidence(doc, kpi, points, marks)
 
 
-def _kpi(doc: Doc, kpi: str, points: list[Doc], marks: str) -> None:
+def _needs(needs: Doc) -> list[tuple[str, object]]:
+    """Return the lines about what the plan needs; a plan that its window cannot hold is named."""
+    stages = ", ".join(f"{stage['percent']} %: {_number(stage['units']):,.0f}" for stage in docs_of(needs["stages"]))
+    rows: list[tuple[str, object]] = [("new units needed, about", stages)]
+    if needs["units_a_day"]:
+        rows.append(("takes at least, about", f"{_number(needs['takes_s']) / 3600:,.1f} h"))
+    if needs["too_long"]:
+        rows.append(("too long for its window", needs["too_long"]))
+    return rows
+
+
+def _rates(kpi: str, points: list[Doc], marks: str) -> None:
     rows = [doc_of(doc_of(one["kpis"])[kpi]) for one in points]
     control, treated = ([_band(doc_of(row[arm])) for row in rows] for arm in ("known_good", "candidate"))
     shown = [value for value, _, _ in (*control, *treated) if value is not None]
     top = min(1.0, 1.6 * max(shown, default=0.0)) or 0.01
     title = f"{kpi}: rate in this stage; {plot.TREATED} candidate, {plot.BAND} its 95 % band, {plot.CONTROL} known-good"
     _chart(title, plot.arms(control, treated, top, ROWS), marks, f"{100 * top:.2g} %")
+
+
+def _evidence(doc: Doc, kpi: str, points: list[Doc], marks: str) -> None:
+    rows = [doc_of(doc_of(one["kpis"])[kpi]) for one in points]
     for name, what, bound in EVIDENCE:
         needed, seen = _number(doc[bound]) / 1000, [_number(row[name]) / 1000 for row in rows]
         line_at, values = plot.decades(needed), [plot.decades(value) for value in seen]

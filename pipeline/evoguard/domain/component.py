@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from evoguard.domain.canonical import Json
+from evoguard.domain.kpi import ValueKpi
 from evoguard.domain.latch import DRILL_FLAG
 from evoguard.domain.quarantine import Quarantine, quarantines
 from evoguard.domain.repository_rules import NamedRules, named_rules
@@ -16,6 +17,34 @@ from evoguard.errors import InputError
 ASSURANCES = ("visible-only", "split", "held-out")
 FILE_NAME = ".evoguard.toml"
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How the component's rollouts end, and the traffic by which their length is foreseen."""
+
+    holdback_percent: int = 2
+    """Units that stay on known-good at the last stage, until its bake ends."""
+    bake_s: int = 0
+    """Least time of the last stage; 0: as any stage."""
+    promote_alpha_percent: int = 5
+    """Chance that a candidate worse than a margin passes a stage."""
+    window_s: int = 0
+    """Greatest age of a rollout that is not complete, which is then taken back; 0: none."""
+    units_a_day: int = 0
+    """New units that are expected; 0: not declared."""
+    baseline_ppm: int = 10_000
+    """Known-good's expected rate of bad events, in parts of a million."""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return it as plain JSON."""
+        return {name: getattr(self, name) for name in PACING_RANGES}
+
+
+PACING_RANGES: Mapping[str, tuple[int, int]] = {
+    "holdback_percent": (1, 5), "bake_s": (0, 2_592_000), "promote_alpha_percent": (1, 20),
+    "window_s": (0, 31_536_000), "units_a_day": (0, 10**12), "baseline_ppm": (1, 500_000),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +61,9 @@ class Component:
     """The requirements file, pinned and hashed, whose packages the tests are given; empty: `requirements.lock`."""
     kpis: Mapping[str, int] = field(default_factory=dict)
     """KPI name → margin in percent: 200 means "not worse than twice the known-good rate"."""
+    values: Mapping[str, ValueKpi] = field(default_factory=dict)
+    """KPIs of values (`kind = "value"`): latency, cost, tokens."""
+    pacing: Pacing = field(default_factory=Pacing)
 
     def as_json(self) -> dict[str, Json]:
         """Return the component as plain JSON; its digest is part of what people approve."""
@@ -44,6 +76,8 @@ class Component:
             "stages": list(self.stages),
             "lock": self.lock,
             "kpis": dict(self.kpis),
+            "values": {name: kpi.as_json() for name, kpi in self.values.items()},
+            "pacing": self.pacing.as_json(),
         }
 
 
@@ -152,7 +186,7 @@ def _component(name: str, body: object) -> Component:
         raise _bad(f"{where}: a name is 1-60 of a-z, 0-9, - and _")
     if not isinstance(body, dict):
         raise _bad(f"{where} must be a table")
-    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock"}, where)
+    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", *PACING_RANGES}, where)
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
         raise _bad(f"{where}: flag is at most 100 of a-z, 0-9, -, _ and .")
@@ -164,15 +198,25 @@ def _component(name: str, body: object) -> Component:
     lock = body.get("lock", "")
     if not isinstance(lock, str) or len(lock) > 200 or lock.startswith("/") or ".." in lock.split("/"):
         raise _bad(f"{where}: lock is the path of a requirements file in the repository")
+    pacing = Pacing(**{
+        key: _number(body.get(key, getattr(Pacing(), key)), f"{where} {key}", *limits)
+        for key, limits in PACING_RANGES.items()
+    })  # fmt: skip
+    stages = _stages(body.get("stages", [1, 10, 50, 100]), where)
+    if len(stages) > 1 and stages[-2] >= 100 - pacing.holdback_percent:
+        raise _bad(f"{where}: a stage before the last leaves more than holdback_percent on known-good")
+    kpis, values = _kpis(body.get("kpi", {}), where)
     return Component(
         name=name,
         paths=_texts(body.get("paths", []), f"{where} paths"),
         flag=flag,
         release_branch=branch,
         quorum=_number(body.get("quorum", 1), f"{where} quorum", 1, 20),
-        stages=_stages(body.get("stages", [1, 10, 50, 100]), where),
+        stages=stages,
         lock=lock,
-        kpis=_kpis(body.get("kpi", {}), where),
+        kpis=kpis,
+        values=values,
+        pacing=pacing,
     )
 
 
@@ -185,15 +229,37 @@ def _stages(value: object, where: str) -> tuple[int, ...]:
     return stages
 
 
-def _kpis(value: object, where: str) -> dict[str, int]:
+def _kpis(value: object, where: str) -> tuple[dict[str, int], dict[str, ValueKpi]]:
+    """Return the KPIs of events, and those of values."""
     if not isinstance(value, dict) or len(value) > 10:
         raise _bad(f"{where}: kpi is a table of at most 10 KPIs")
     kpis: dict[str, int] = {}
+    values: dict[str, ValueKpi] = {}
     for name, body in value.items():
-        if not isinstance(body, dict) or set(body) - {"margin_percent"} or set(name) - _NAME_CHARS:
-            raise _bad(f"{where}: kpi.{name[:40]} is a table with margin_percent")
-        kpis[name] = _number(body.get("margin_percent", 200), f"{where} kpi.{name}", 101, 1000)
-    return kpis
+        if not isinstance(body, dict) or not name or len(name) > 60 or set(name) - _NAME_CHARS:
+            raise _bad(f"{where}: kpi.{name[:40]} is a table, its name 1-60 of a-z, 0-9, - and _")
+        what, kind = f"{where} kpi.{name}", body.get("kind", "event")
+        if kind == "value":
+            values[name] = _value_kpi(body, what)
+        elif kind == "event":
+            _only(body, {"kind", "margin_percent"}, what)
+            kpis[name] = _number(body.get("margin_percent", 200), what, 101, 1000)
+        else:
+            raise _bad(f"{what}: kind is event or value")
+    return kpis, values
+
+
+def _value_kpi(body: Mapping[str, object], where: str) -> ValueKpi:
+    usual = ValueKpi()
+    _only(body, {"kind", *usual.as_json()}, where)
+    found = ValueKpi(
+        tolerance_percent=_number(body.get("tolerance_percent", usual.tolerance_percent), where, 0, 100),
+        margin_percent=_number(body.get("margin_percent", usual.margin_percent), where, 105, 1000),
+        spread_percent=_number(body.get("spread_percent", usual.spread_percent), where, 5, 500),
+    )
+    if found.margin_percent <= 100 + found.tolerance_percent:
+        raise _bad(f"{where}: margin_percent is above 100 + tolerance_percent")
+    return found
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

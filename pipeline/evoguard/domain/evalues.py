@@ -23,6 +23,10 @@ ABORT_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 PROMOTE_RATIOS = (1.0,)
 """A candidate that is better than known-good gathers evidence faster under this alternative as well."""
 
+FIRST_START = 0.75
+"""Weight of the first start; the rest is for restarts. A half finds a late fault no more than a factor of 2 sooner."""
+SPLIT_ODDS = (1 / 30, 0.1, 1 / 3, 0.5, 2 / 3, 1.5, 2.0, 3.0, 10.0, 30.0)
+
 
 @dataclass(frozen=True, slots=True)
 class EProcess:
@@ -48,27 +52,38 @@ class EProcess:
         if not 0.0 < share < 1.0 or candidate + known_good == 0:
             return self
         base = share * self.null + 1.0 - share
-        logs = []
-        for ratio, log in zip(self.ratios, self.logs, strict=True):
+        gains = []
+        for ratio in self.ratios:
             common = math.log(base / (share * ratio + 1.0 - share))
-            logs.append(log + (candidate + known_good) * common + candidate * math.log(ratio / self.null))
-        return replace(self, logs=tuple(logs), peak=max(self.peak, _log_sum(logs)))
+            gains.append((candidate + known_good) * common + candidate * math.log(ratio / self.null))
+        return self.gained(gains)
+
+    def gained(self, gains: Iterable[float]) -> EProcess:
+        """Return the process after one more e-value, given as the log of its factor for each alternative."""
+        logs = tuple(log + gain for log, gain in zip(self.logs, gains, strict=True))
+        return replace(self, logs=logs, peak=max(self.peak, _log_sum(logs)))
 
     def restarted(self) -> EProcess:
         """Return the process with one more start: a fault that begins late is found as fast as an early one.
 
-        Call it at times that do not depend on the events that follow. The k-th restart has prior 1/(2k(k+1)); with
-        the 1/2 of the first start they sum to at most 1.
+        Call it at times that do not depend on the events that follow. The k-th restart has the prior
+        (1 - FIRST_START)/(k(k+1)); with that of the first start they sum to at most 1.
         """
         k = self.restarts + 1
-        fresh = -math.log(2.0 * k * (k + 1) * len(self.ratios))
+        fresh = math.log((1.0 - FIRST_START) / (k * (k + 1) * len(self.ratios)))
         return replace(self, logs=tuple(_log_sum((log, fresh)) for log in self.logs), restarts=k)
+
+
+def started(null: float, ratios: tuple[float, ...]) -> EProcess:
+    """Return a process that may be restarted: an even mixture over the alternatives, at its first start."""
+    first = math.log(FIRST_START)
+    return EProcess(null, ratios, (first - math.log(len(ratios)),) * len(ratios), peak=first)
 
 
 def abort_process(null: float = 1.0) -> EProcess:
     """Return the process against "the candidate's rate is at most `null` times known-good's"; it may be restarted."""
     ratios = tuple(null * ratio for ratio in ABORT_RATIOS)
-    return EProcess(null, ratios, (-math.log(2.0 * len(ratios)),) * len(ratios), peak=-math.log(2.0))
+    return started(null, ratios)
 
 
 def promote_process(margin: float) -> EProcess:
@@ -79,6 +94,26 @@ def promote_process(margin: float) -> EProcess:
     if margin <= max(PROMOTE_RATIOS):
         raise ValueError("a margin is above 1")
     return EProcess(margin, PROMOTE_RATIOS, (-math.log(len(PROMOTE_RATIOS)),) * len(PROMOTE_RATIOS))
+
+
+def ratio_process() -> EProcess:
+    """Return the process against "new units meet the candidate by the flag's share"; see `split`."""
+    return EProcess(1.0, SPLIT_ODDS, (-math.log(len(SPLIT_ODDS)),) * len(SPLIT_ODDS))
+
+
+def split(process: EProcess, share: float, *, candidate: int, known_good: int) -> EProcess:
+    """Return a process of `ratio_process` after new units, of which the flag sends `share` to the candidate.
+
+    Likelihood ratio of a share whose odds are a multiple of the flag's. That a unit's arm is drawn without replacement
+    only lowers the expectation, as above. A share of 0 or 1 leaves no choice, so it says nothing.
+    """
+    if not 0.0 < share < 1.0:
+        return process
+    gains = []
+    for odds in process.ratios:
+        base = share * odds + 1.0 - share
+        gains.append(candidate * math.log(odds / base) - known_good * math.log(base))
+    return process.gained(gains)
 
 
 def expected_units(percent: int, baseline: float, margin: float, alpha: float = 0.05) -> int:

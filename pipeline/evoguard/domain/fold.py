@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from evoguard.domain.evalues import EProcess, abort_process, promote_process
-from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch
+from evoguard.domain.evalues import EProcess, abort_process, promote_process, ratio_process, split
+from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch, ValueKpi, ValueSeen
+from evoguard.domain.ranks import Block, Ranks, no_worse_gains, no_worse_process
 
 RESTART_MS = 60_000
 ABORT_GROUP, ABORT_GROUP_MS = 20, 2_000
 PROMOTE_GROUP = 100
 """Units below which a batch waits for the next: the share of a handful of units says more about luck than routing."""
+
+SETTLE_MS = 90_000
+"""For so long after a stage was entered SDKs that poll (15 s) and report (60 s) may still tell of the share before."""
+NO_VALUES: Mapping[str, ValueKpi] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class Count:
     known_good: int
     candidate: int
     bad: Mapping[tuple[str, Arm], int]
+    valued: Mapping[tuple[str, Arm], int] = field(default_factory=dict)
+    """How many units gave a value, by KPI and arm."""
+    values: tuple[ValueSeen, ...] = ()
+    """The values themselves, of a single batch only: sums do without."""
 
     @property
     def units(self) -> int:
@@ -53,10 +62,13 @@ class Count:
 
     def plus(self, other: Count) -> Count:
         """Return both together; the time is that of the first."""
-        bad = self.bad
-        if other.bad:
-            bad = {key: self.bad.get(key, 0) + other.bad.get(key, 0) for key in (*self.bad, *other.bad)}
-        return Count(self.at, self.known_good + other.known_good, self.candidate + other.candidate, bad)
+        return Count(
+            self.at,
+            self.known_good + other.known_good,
+            self.candidate + other.candidate,
+            _added(self.bad, other.bad),
+            _added(self.valued, other.valued),
+        )
 
     def seen_by(self, process: EProcess, kpi: str, share: float) -> EProcess:
         """Return the process after this group's events of one KPI."""
@@ -85,28 +97,57 @@ class Tally:
     aborts: Mapping[str, float]
     promotes: Mapping[str, float]
     """Log e-values by KPI: the highest ever for "worse", and now for "not worse than the margin"."""
+    ratio: float = 0.0
+    """The highest log e-value of this stage for "new units do not meet the candidate by the flag's share"."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """The counts of one stage, and by KPI the evidence of its whole groups for "not worse than the margin"."""
 
-    percent: int
+    entry: StageEntry
+    kpis: Mapping[str, ValueKpi]
     processes: Mapping[str, EProcess]
+    ranked: Mapping[str, tuple[EProcess, Block]]
+    """Of the KPIs of values: the evidence of full blocks, and the block that is not yet."""
     total: Count = NOTHING
     group: Count = NOTHING
     newest_at: int = 0
+    ratio: EProcess = field(default_factory=ratio_process)
 
     def plus(self, count: Count) -> _Stage:
         """Return the stage with one more count."""
         group, total = self.group.plus(count), self.total.plus(count)
-        more = replace(self, group=group, total=total, newest_at=max(self.newest_at, count.at))
+        more = replace(
+            self, group=group, total=total, newest_at=max(self.newest_at, count.at), ratio=self._split(count),
+            ranked=self._ranked(count.values),
+        )  # fmt: skip
         if group.units < PROMOTE_GROUP:
             return more
         return replace(more, processes={kpi: more._weighed(kpi) for kpi in self.processes}, group=NOTHING)
 
+    def _split(self, count: Count) -> EProcess:
+        if count.at < self.entry.entered_at + SETTLE_MS:
+            return self.ratio
+        return split(self.ratio, self.entry.percent / 100, candidate=count.candidate, known_good=count.known_good)
+
+    def _ranked(self, values: tuple[ValueSeen, ...]) -> Mapping[str, tuple[EProcess, Block]]:
+        if not values:
+            return self.ranked
+        ranked = dict(self.ranked)
+        for value in values:
+            process, block = ranked[value.kpi]
+            block = block.plus(value.arm, value.value, self.entry.entered_at)
+            if block.full:
+                process = process.gained(no_worse_gains(self.kpis[value.kpi], block.candidate, block.known_good))
+                block = Block()
+            ranked[value.kpi] = process, block
+        return ranked
+
     def promote(self, kpi: str) -> float:
         """Return the log e-value; an unfinished group counts only where it speaks against the candidate."""
+        if kpi in self.ranked:
+            return self.ranked[kpi][0].log_e
         return min(self.processes[kpi].log_e, self._weighed(kpi).log_e)
 
     def _weighed(self, kpi: str) -> EProcess:
@@ -115,11 +156,11 @@ class _Stage:
         if share > 0.0:
             return self.group.seen_by(self.processes[kpi], kpi, share)
         bad = self.group.bad.get((kpi, "candidate"), 0)
-        return self.processes[kpi].seen(self.percent / 100, candidate=bad, known_good=0)
+        return self.processes[kpi].seen(self.entry.percent / 100, candidate=bad, known_good=0)
 
     def _share(self) -> float:
         """Return the flag's share while group and stage look like it (two standard deviations), else the smaller."""
-        flagged = self.percent / 100
+        flagged = self.entry.percent / 100
         for seen in (self.group, self.total):
             if seen.share < flagged - 2.0 * math.sqrt(flagged * (1.0 - flagged) / max(1, seen.units)):
                 return min(self.group.share, flagged)
@@ -132,10 +173,11 @@ class _Stream:
     Streams are never mixed: a candidate that blames the other arm must not thin out honest counts.
     """
 
-    __slots__ = ("_clock", "_group", "_met", "_processes", "_units")
+    __slots__ = ("_clock", "_group", "_met", "_processes", "_ranks", "_units")
 
-    def __init__(self, kpis: Iterable[str], began_at: int) -> None:
+    def __init__(self, kpis: Iterable[str], values: Mapping[str, ValueKpi], began_at: int) -> None:
         self._units: dict[str, set[str]] = {kpi: set() for kpi in kpis}
+        self._ranks = {kpi: Ranks(declared, began_at) for kpi, declared in values.items()}
         self._processes = {kpi: abort_process() for kpi in self._units}
         self._group: Count | None = None
         self._clock = began_at
@@ -145,6 +187,9 @@ class _Stream:
     def take(self, batch: KpiBatch, entries: tuple[StageEntry, ...]) -> Count:
         """Return what the batch adds. A group ends with enough units for a share, when it is old, or with its stage."""
         count, group = self._counted(batch), self._group
+        for value in count.values:
+            stage_at = _entry_at(entries, count.at).entered_at
+            self._ranks[value.kpi].take(value, count.at, stage_at, lambda clock: _restart_due(clock, count.at, entries))
         if group is not None and (
             count.at - group.at >= ABORT_GROUP_MS or _entry_at(entries, count.at) != _entry_at(entries, group.at)
         ):
@@ -158,20 +203,26 @@ class _Stream:
 
     def peak(self, kpi: str, entries: tuple[StageEntry, ...], now_ms: int) -> float:
         """Return the highest log e-value that was ever reached; an open group counts once it waited long enough."""
+        if kpi in self._ranks:
+            return max(0.0, self._ranks[kpi].process.peak)
         process = self._processes[kpi]
         if self._group is not None and now_ms - self._group.at >= ABORT_GROUP_MS:
             process = self._after(kpi, self._group, entries)
         return max(0.0, process.peak)
 
     def _counted(self, batch: KpiBatch) -> Count:
-        """Return the batch with, for each KPI, only the first bad event of a unit."""
+        """Return the batch with, for each KPI, only the first bad event and the first value of a unit."""
         bad: dict[tuple[str, Arm], int] = {}
         for event in batch.bad:
             known = self._units.get(event.kpi)
             if known is not None and event.unit not in known:
                 known.add(event.unit)
                 bad[event.kpi, event.arm] = bad.get((event.kpi, event.arm), 0) + 1
-        return Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad)
+        first = tuple(v for v in batch.values if v.kpi in self._ranks and self._ranks[v.kpi].first(v.unit))
+        valued: dict[tuple[str, Arm], int] = {}
+        for value in first:
+            valued[value.kpi, value.arm] = valued.get((value.kpi, value.arm), 0) + 1
+        return Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad, valued, first)
 
     def _close(self, group: Count, entries: tuple[StageEntry, ...]) -> None:
         self._processes = {kpi: self._after(kpi, group, entries) for kpi in self._processes}
@@ -197,28 +248,43 @@ class Fold:
     Raises: ValueError without a stage, or with a margin that cannot be proved.
     """
 
-    def __init__(self, margins: Mapping[str, int], entries: tuple[StageEntry, ...]) -> None:
+    def __init__(
+        self,
+        margins: Mapping[str, int],
+        entries: tuple[StageEntry, ...],
+        values: Mapping[str, ValueKpi] = NO_VALUES,
+    ) -> None:
         if not entries:
             raise ValueError("a rollout that is judged has entered a stage")
+        if set(margins) & set(values):
+            raise ValueError("a KPI is of events or of values")
         self.margins = dict(margins)
+        self.values = dict(values)
         self.entries = entries
         self.taken = 0
         self._newest_at = 0
-        self._outside = _Stream(margins, entries[0].entered_at)
-        self._inside = _Stream(margins, entries[0].entered_at)
+        self._outside = _Stream(margins, values, entries[0].entered_at)
+        self._inside = _Stream(margins, values, entries[0].entered_at)
         self._before = NOTHING
         self._stage = self._fresh()
         self._ahead: tuple[Count, ...] = ()
         """Counts of this stage from the first one on whose time has not come; they wait, for order matters."""
 
-    def serves(self, margins: Mapping[str, int], entries: tuple[StageEntry, ...], now_ms: int) -> bool:
+    def serves(
+        self,
+        margins: Mapping[str, int],
+        entries: tuple[StageEntry, ...],
+        now_ms: int,
+        values: Mapping[str, ValueKpi] = NO_VALUES,
+    ) -> bool:
         """Tell whether it still is what folding all at once would give; when not, every batch must be taken anew.
 
-        It is not under other margins, other entries than more of them after every batch, or a clock gone back.
+        It is not under other KPIs, other entries than more of them after every batch, or a clock gone back.
         """
         known, later = entries[: len(self.entries)], entries[len(self.entries) :]
         return (
             self.margins == margins
+            and self.values == values
             and self.entries == known
             and all(entry.entered_at > self._newest_at for entry in later)
             and now_ms >= self._stage.newest_at
@@ -255,7 +321,7 @@ class Fold:
         stage = self._stage
         for count in self._ahead:
             stage = stage.plus(count) if count.at <= now_ms else stage
-        streams = (self._outside, self._inside)
+        streams, kpis = (self._outside, self._inside), (*self.margins, *self.values)
         return Tally(
             entries=self.entries,
             now_ms=now_ms,
@@ -264,8 +330,9 @@ class Fold:
             alive_at=max(self.entries[-1].entered_at, stage.newest_at),
             stage=stage.total,
             before=self._before,
-            aborts={kpi: max(s.peak(kpi, self.entries, now_ms) for s in streams) for kpi in self.margins},
-            promotes={kpi: stage.promote(kpi) for kpi in self.margins},
+            aborts={kpi: max(s.peak(kpi, self.entries, now_ms) for s in streams) for kpi in kpis},
+            promotes={kpi: stage.promote(kpi) for kpi in kpis},
+            ratio=stage.ratio.peak,
         )
 
     def _settle(self, now_ms: int) -> None:
@@ -280,20 +347,30 @@ class Fold:
 
     def _fresh(self) -> _Stage:
         processes = {kpi: promote_process(margin / 100) for kpi, margin in self.margins.items()}
-        return _Stage(self.entries[-1].percent, processes)
+        return _Stage(self.entries[-1], self.values, processes, {k: (no_worse_process(), Block()) for k in self.values})
 
 
 def tally_of(
-    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: Iterable[KpiBatch], now_ms: int
+    margins: Mapping[str, int],
+    entries: tuple[StageEntry, ...],
+    batches: Iterable[KpiBatch],
+    now_ms: int,
+    values: Mapping[str, ValueKpi] = NO_VALUES,
 ) -> Tally:
     """Return the tally of all batches at once; a batch id counts once for each side that counted."""
     known = tuple(batches)
     once: dict[tuple[str, bool], KpiBatch] = {}
     for batch in known:
         once.setdefault((batch.id, batch.assurance in COUNTED_OUTSIDE), batch)
-    fold = Fold(margins, entries)
+    fold = Fold(margins, entries, values)
     fold.take(once.values())
     return replace(fold.tally(now_ms), taken=len(known))
+
+
+def _added(one: Mapping[tuple[str, Arm], int], other: Mapping[tuple[str, Arm], int]) -> Mapping[tuple[str, Arm], int]:
+    if not other:
+        return one
+    return {key: one.get(key, 0) + other.get(key, 0) for key in (*one, *other)}
 
 
 def _abort_share(group: Count, met: Count, flagged: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evoguard.domain.fold import StageEntry
-from evoguard.domain.kpi import Assurance, BadEvent, KpiBatch
+from evoguard.domain.kpi import Assurance, BadEvent, KpiBatch, ValueKpi
 from evoguard.domain.rollout import Plan, judge
 from evoguard.exam.gate import Gate
 from evoguard.exam.hall import Hall, Seen
@@ -59,6 +61,32 @@ async def few_users(hall: Hall) -> Seen:  # noqa: ARG001
     return _widened(_batch(20, (0, 0), at=BEGAN + 1000), percent=1)
 
 
+async def wrong_split(hall: Hall) -> Seen:  # noqa: ARG001
+    """The flag says 10 %, and half of the users meet the candidate."""
+    return _widened(_batch(5_000, (500, 20), at=BEGAN + 100_000))
+
+
+async def no_values(hall: Hall) -> Seen:  # noqa: ARG001
+    """The first stage widens while the latency that it was to watch is not reported."""
+    plan = replace(PLAN, values={"latency": ValueKpi()})
+    found = judge(plan, (StageEntry(1, BEGAN),), [_batch(400, (4, 4), at=BEGAN + 1000)], BEGAN + 120_000)
+    return Seen(found.action in ("widen", "complete"), found.code)
+
+
+async def no_bake(hall: Hall) -> Seen:  # noqa: ARG001
+    """A rollout is complete before its bake ended."""
+    plan = replace(PLAN, stages=(1, 10, 50, 98), holdback_percent=2, bake_s=3_600)
+    found = judge(plan, (StageEntry(98, BEGAN),), [_batch(400, (4, 4), at=BEGAN + 1000)], BEGAN + 120_000)
+    return Seen(found.action == "complete", found.code)
+
+
+async def too_old(hall: Hall) -> Seen:  # noqa: ARG001
+    """A rollout that proves nothing is to stay open for ever."""
+    plan = replace(PLAN, window_s=60)
+    found = judge(plan, (StageEntry(10, BEGAN),), [_batch(20, (0, 0), at=BEGAN + 1000)], BEGAN + 120_000)
+    return Seen(found.action != "abort", found.code)
+
+
 GATES = (
     Gate("rollout.worse", Cut(f"{ROLLOUT}:judge_tally", "aborts[worst] >= plan.abort_bound"), worse_candidate,
          "rollout.kpi_worse"),
@@ -72,4 +100,14 @@ GATES = (
          counts_itself, "rollout.no_data"),
     Gate("rollout.units", Cut(f"{ROLLOUT}:_stage", "total.units < plan.disaster_exposures"), few_users,
          "rollout.needs_units"),
+    Gate("rollout.sample_ratio", Cut(f"{ROLLOUT}:_misrouted", "tally.ratio < RATIO_BOUND", "True"), wrong_split,
+         "rollout.sample_ratio"),
+    Gate("rollout.values", Cut(f"{ROLLOUT}:_uncounted",
+         "not total.valued.get((kpi, arm)) and (arm == 'candidate' or entry.percent < 100)"),
+         no_values, "rollout.no_values"),
+    Gate("rollout.bake", Cut(f"{ROLLOUT}:_full", "now_ms - entry.entered_at < plan.bake_s * 1000"), no_bake,
+         "rollout.baking"),
+    Gate("rollout.window", Cut(f"{ROLLOUT}:_waiting",
+         "plan.window_s and tally.now_ms - tally.entries[0].entered_at > plan.window_s * 1000"), too_old,
+         "rollout.too_old"),
 )  # fmt: skip

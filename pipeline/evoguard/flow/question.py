@@ -60,6 +60,10 @@ async def load(ports: Ports, digest: str) -> Mapping[str, Json]:
     return doc
 
 
+def _names(*kpis: Json) -> list[Json]:
+    return [*sorted({name for some in kpis if isinstance(some, Mapping) for name in some})]
+
+
 async def _question(
     stage: PolicyStage, state: FlowState, ports: Ports, approvals: Sequence[Approval]
 ) -> Mapping[str, Json]:
@@ -70,7 +74,7 @@ async def _question(
     brings = await load(ports, state["inspection"]) if "inspection" in state else NOT_INSPECTED
     component = impact["component"]
     assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
-    kpis = component["kpis"]
+    kpis, values = component["kpis"], component.get("values")
     return {
         "v": 1,
         "stage": stage,
@@ -95,7 +99,7 @@ async def _question(
         },
         "component": {
             "name": component["name"], "flag": component["flag"], "quorum": component["quorum"],
-            "stages": component["stages"], "kpis": sorted(kpis) if isinstance(kpis, Mapping) else [],
+            "stages": component["stages"], "kpis": _names(kpis, values),
         },
         "evidence": {
             "digest": state["evidence"],

@@ -8,6 +8,7 @@ from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.events import Event
 from evoguard.domain.flag import FlagState
 from evoguard.domain.fold import StageEntry, Tally
+from evoguard.domain.plan import plan_from
 from evoguard.domain.rollout import Judgement, Plan, judge_tally
 from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import late, withdrawal
@@ -57,15 +58,11 @@ async def plan_of(state: FlowState, ports: Ports) -> Plan:
     """Return the rollout plan that was approved: the component at the base commit, at the pace of the settings."""
     component = (await load(ports, state["impact"]))["component"]
     assert isinstance(component, dict)  # noqa: S101  (our own document, proved by digest)
-    return Plan(
-        stages=tuple(int(s) for s in component["stages"]),
-        margins={str(k): int(v) for k, v in component["kpis"].items()},
-        dwell_s=ports.pace.dwell_s,
-        disaster_exposures=ports.pace.disaster_exposures,
-        evidence_from_percent=ports.pace.evidence_from_percent,
-        silent_s=ports.pace.silent_s,
-        change=state["change"],
-    )
+    pace = ports.pace
+    return plan_from(
+        component, dwell_s=pace.dwell_s, disaster_exposures=pace.disaster_exposures,
+        evidence_from_percent=pace.evidence_from_percent, silent_s=pace.silent_s, change=state["change"],
+    )  # fmt: skip
 
 
 async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: bool) -> FlagState:

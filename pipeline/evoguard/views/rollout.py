@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.evalues import milli
 from evoguard.domain.events import StoredEvent
-from evoguard.domain.fold import Count, Fold, StageEntry, Tally
-from evoguard.domain.kpi import Arm, KpiBatch
-from evoguard.domain.rollout import Plan
+from evoguard.domain.fold import NO_VALUES, Count, Fold, StageEntry, Tally
+from evoguard.domain.kpi import Arm, KpiBatch, ValueKpi
+from evoguard.domain.plan import foreseen, plan_from
 from evoguard.errors import InputError
+from evoguard.ports import Pace
 from evoguard.views.changes import found
 from evoguard.views.reader import Doc, Reader, moment
 
@@ -22,6 +23,7 @@ POINTS = 72
 """Moments that are shown: about as many as a terminal has columns."""
 BAND_Z = 1.96
 """Bands hold 95 % at one moment. They are for the eye; decisions rest on the e-values, which hold at all moments."""
+USUAL = Pace()
 ENDS = ("rollout.completed", "rollout.aborted", "change.killed", "change.known_good", "change.reverted")
 ENTERS = ("rollout.opened", "rollout.widened")
 
@@ -37,23 +39,33 @@ class Batches(Protocol):
 class Told:
     """What the events and the approved plan say of a rollout."""
 
-    margins: Mapping[str, int]
     entries: tuple[StageEntry, ...]
     end: StoredEvent | None
+    component: Mapping[str, Json] = field(default_factory=dict)
+    """The approved document; empty when nothing was mapped yet."""
 
 
-async def rollout(reader: Reader, kpis: Batches, change: str, *, now_ms: int, points: int = POINTS) -> Doc:
-    """Return a rollout's course at `points` moments, the last one now or when it ended.
+async def rollout(
+    reader: Reader, kpis: Batches, change: str, *, now_ms: int, points: int = POINTS, pace: Pace = USUAL
+) -> Doc:
+    """Return what a rollout needs, and its course at `points` moments, the last one now or when it ended.
 
-    Raises: InputError (`rollout.none`) for a change that was never rolled out; IntegrityError, UnavailableError.
+    One that was not let out yet has a plan and no course. Raises: InputError (`rollout.none`) for a change without a
+    flag, or of which nothing is known yet; IntegrityError, UnavailableError.
     """
     row = await found(reader, change)
     told = await _told(reader, change)
-    if not told.entries:
+    if not told.component:
         raise InputError(f"{change} was never rolled out", code="rollout.none", fix=f"evoguard show {change}")
+    plan = plan_from(
+        told.component, dwell_s=pace.dwell_s, disaster_exposures=pace.disaster_exposures,
+        evidence_from_percent=pace.evidence_from_percent, silent_s=pace.silent_s,
+    )  # fmt: skip
     until = told.end.at if told.end else now_ms
-    course = course_of(told.margins, told.entries, await kpis.batches(change), until, points)
-    plan = Plan((), told.margins, 0, 0, 0, 0)
+    course: list[Tally] = []
+    if told.entries:
+        seen = await kpis.batches(change)
+        course = course_of(plan.margins, told.entries, seen, until, points, plan.values)
     return {
         "change": change,
         "status": row.status,
@@ -64,13 +76,20 @@ async def rollout(reader: Reader, kpis: Batches, change: str, *, now_ms: int, po
         "stages": [{"percent": e.percent, "entered": moment(e.entered_at)} for e in told.entries],
         "abort_bound_milli": milli(plan.abort_bound),
         "promote_bound_milli": milli(plan.promote_bound),
-        "kpis": {kpi: margin for kpi, margin in sorted(told.margins.items())},
+        "kpis": dict(sorted(plan.margins.items())),
+        "values": {kpi: declared.as_json() for kpi, declared in sorted(plan.values.items())},
+        "needs": foreseen(told.component, plan),
         "points": [point(tally) for tally in course],
     }
 
 
 def course_of(
-    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: Sequence[KpiBatch], until: int, points: int
+    margins: Mapping[str, int],
+    entries: tuple[StageEntry, ...],
+    batches: Sequence[KpiBatch],
+    until: int,
+    points: int,
+    values: Mapping[str, ValueKpi] = NO_VALUES,
 ) -> list[Tally]:
     """Return what was known at evenly spaced moments from the first stage's entry to `until`.
 
@@ -79,7 +98,7 @@ def course_of(
     first = entries[0].entered_at
     span = max(1, until - first)
     waiting = sorted(batches, key=lambda batch: batch.at)
-    fold, at, taken = Fold(margins, entries[:1]), 0, []
+    fold, at, taken = Fold(margins, entries[:1], values), 0, []
     for n in range(1, points + 1):
         now = first + span * n // points
         for entry in range(1, len(entries) + 1):
@@ -107,12 +126,14 @@ def point(tally: Tally) -> Doc:
         arms: Doc = {arm: _arm(tally.stage, kpi, arm) for arm in ("known_good", "candidate")}
         kpis[kpi] = {
             **arms,
+            "values": {arm: tally.stage.valued.get((kpi, arm), 0) for arm in ("known_good", "candidate")},
             "abort_e_milli": milli(tally.aborts[kpi]),
             "promote_e_milli": milli(tally.promotes[kpi]),
         }
     return {
         "at": moment(tally.now_ms),
         "percent": tally.entries[-1].percent,
+        "ratio_e_milli": milli(tally.ratio),
         "known_good": tally.before.known_good + tally.stage.known_good,
         "candidate": tally.before.candidate + tally.stage.candidate,
         "kpis": kpis,
@@ -150,10 +171,8 @@ async def _told(reader: Reader, change: str) -> Told:
     )
     end = next((item for item in stored if item.event.type in ENDS), None)
     mapped = [item.event.body["impact"] for item in stored if item.event.type == "change.mapped"]
-    if not entries or not mapped:
-        return Told({}, (), None)
+    if not mapped:
+        return Told((), None)
     impact: dict[str, Json] = json.loads(await reader.artifact(Digest(str(mapped[-1]))))
     component = impact["component"]
-    kpis = component.get("kpis") if isinstance(component, dict) else None
-    margins = {str(name): int(str(margin)) for name, margin in kpis.items()} if isinstance(kpis, dict) else {}
-    return Told(margins, entries, end)
+    return Told(entries, end, component if isinstance(component, dict) and component.get("flag") else {})

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from evoguard.bench import abort
+from evoguard.bench import abort, abort_latency
 from evoguard.bench.abort import OURS, RULES, SECONDS, STAGE_S, Second
 
 QUIET = Second((45, 5), (0, 0))
@@ -73,7 +73,9 @@ def test_the_mann_whitney_count_is_as_by_hand():
 
 
 def test_the_bench_gives_a_figure_for_each_world_and_each_bad_candidate(monkeypatch, capsys):
-    monkeypatch.setattr(abort, "QUICK", 5)
+    monkeypatch.setattr(abort, "QUICK", 2)
+    monkeypatch.setattr(abort, "BAD_RUNS", 2)
     figures = abort.measure(quick=True)
-    assert len(figures) == len(abort.WORLDS) + 2 * len(abort.BARS)
-    assert all(name in capsys.readouterr().err for name in [OURS])
+    assert len(figures) == 2 * len(abort.WORLDS) + 2 * len(abort.BARS) + 2 * len(abort.SLOWER)
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in (*RULES, *abort_latency.NAMES))

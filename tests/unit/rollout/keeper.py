@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from evoguard.adapters import sqlite
 from evoguard.adapters.sqlite.kpis import SqliteKpis
-from evoguard.domain.kpi import BadEvent, KpiBatch
+from evoguard.domain.kpi import BadEvent, KpiBatch, ValueKpi, ValueSeen
 from unit.rollout.runs import CHANGE
 
 MARGINS = {"errors": 200, "timeouts": 150}
+VALUES = {"latency": ValueKpi(), "tokens": ValueKpi(0, 110)}
 
 
 class Table:
@@ -44,6 +45,13 @@ def batches() -> st.SearchStrategy[KpiBatch]:
         st.sampled_from(("known_good", "candidate")),
         st.sampled_from(("errors", "timeouts", "mood")),
     )
+    value = st.builds(
+        ValueSeen,
+        st.integers(0, 2_000).map("u{}".format),
+        st.sampled_from(("known_good", "candidate")),
+        st.sampled_from(("latency", "latency", "tokens", "mood")),
+        st.integers(0, 9),
+    )
     return st.builds(
         KpiBatch,
         id=st.integers(0, 200).map("b{}".format),
@@ -53,5 +61,6 @@ def batches() -> st.SearchStrategy[KpiBatch]:
         exposed_known_good=st.integers(0, 90),
         exposed_candidate=st.integers(0, 40),
         bad=st.lists(event, max_size=6).map(tuple),
+        values=st.lists(value, max_size=90).map(tuple),
         assurance=st.sampled_from(("edge", "edge", "host", "self-reported")),
     )

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from evoguard.domain.evalues import (
     ABORT_RATIOS,
+    FIRST_START,
     EProcess,
     abort_process,
     expected_units,
     milli,
     promote_process,
+    ratio_process,
+    split,
 )
 
 
@@ -112,7 +115,7 @@ def test_the_mixture_over_starts_equals_the_sum_over_every_start():
         process = process.seen(share, candidate=cand, known_good=good).restarted()
     total = 0.0
     for start in range(len(moves) + 1):
-        prior = 0.5 if start == 0 else 0.5 / (start * (start + 1))
+        prior = FIRST_START if start == 0 else (1 - FIRST_START) / (start * (start + 1))
         late = replace(one_start())
         for share, cand, good in moves[start:]:
             late = late.seen(share, candidate=cand, known_good=good)
@@ -150,3 +153,32 @@ def test_the_expected_units_follow_share_baseline_and_margin():
     assert expected_units(10, 0.05, 2.0) == pytest.approx(2300, rel=0.05)
     assert expected_units(50, 0.05, 2.0) < expected_units(10, 0.05, 2.0) < expected_units(10, 0.01, 2.0)
     assert expected_units(10, 0.05, 3.0) < expected_units(10, 0.05, 2.0)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.98])
+@pytest.mark.parametrize("units", [1, 2, 7, 20])
+def test_units_that_follow_the_flag_have_expectation_one(share, units):
+    mean = sum(
+        binomial(units, k, share) * math.exp(split(ratio_process(), share, candidate=k, known_good=units - k).log_e)
+        for k in range(units + 1)
+    )
+    assert mean == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("total", "treated"), [(10, 1), (10, 5), (20, 2), (50, 25)])
+def test_units_drawn_without_replacement_from_those_that_follow_the_flag_have_expectation_at_most_one(total, treated):
+    for drawn in (1, 4, total):
+        ks = range(max(0, drawn - total + treated), min(drawn, treated) + 1)
+        mean = sum(
+            math.comb(treated, k) * math.comb(total - treated, drawn - k)
+            * math.exp(split(ratio_process(), treated / total, candidate=k, known_good=drawn - k).log_e)
+            for k in ks
+        )  # fmt: skip
+        assert mean / math.comb(total, drawn) <= 1 + 1e-9
+
+
+def test_a_flag_that_nobody_or_everybody_meets_is_seen_and_one_without_a_choice_says_nothing():
+    for cand, good in ((0, 500), (500, 0)):
+        assert split(ratio_process(), 0.1, candidate=cand, known_good=good).peak > math.log(1_000)
+    for share in (0.0, 1.0):
+        assert split(ratio_process(), share, candidate=5, known_good=5) == ratio_process()

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from evoguard.domain.fold import Fold, StageEntry, tally_of
 from evoguard.domain.rollout import judge, judge_tally
 from evoguard.errors import InputError
-from unit.rollout.keeper import MARGINS, Table, batches
+from unit.rollout.keeper import MARGINS, VALUES, Table, batches
 from unit.rollout.runs import CHANGE, a_batch, a_plan, at_stage
 from unit.rollout.whole import whole
 
-PLAN = a_plan(margins=MARGINS, change=CHANGE)
+PLAN = a_plan(margins=MARGINS, values=VALUES, change=CHANGE)
 STEPS = st.one_of(
     st.tuples(st.just("post"), batches()),
     st.tuples(st.just("post"), batches()),
@@ -41,7 +41,7 @@ def test_looks_between_any_batches_stages_clocks_and_crashes_see_what_one_look_a
                 kept += [value] if table.post(value) == "stored" else []
         else:
             seen = asyncio.run(table.kpis.tally(PLAN, entries, now_ms=value))
-            assert seen == whole(MARGINS, entries, tuple(kept), value)
+            assert seen == whole(MARGINS, entries, tuple(kept), value, VALUES)
             assert judge_tally(PLAN, seen) == judge(PLAN, entries, kept, value)
 
 
@@ -49,7 +49,7 @@ def test_looks_between_any_batches_stages_clocks_and_crashes_see_what_one_look_a
 @given(st.lists(batches(), max_size=40), st.integers(0, 140_000))
 def test_a_batch_that_comes_twice_counts_once_for_each_side_that_counted(some, now):
     entries = (StageEntry(10, 0), StageEntry(50, 60_000))
-    assert tally_of(MARGINS, entries, some, now) == whole(MARGINS, entries, tuple(some), now)
+    assert tally_of(MARGINS, entries, some, now, VALUES) == whole(MARGINS, entries, tuple(some), now, VALUES)
 
 
 def a_fold(*some) -> Fold:

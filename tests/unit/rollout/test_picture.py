@@ -98,7 +98,7 @@ async def test_a_rollout_of_the_whole_flow_is_drawn_to_its_end(tmp_path, capsys)
     assert (running["ended"], [stage["percent"] for stage in running["stages"]]) == ("", [1])
     await house.promote(change)
     doc = await view.rollout(Reading(house), house.kpis, change, now_ms=house.clock.now_ms())
-    assert [stage["percent"] for stage in doc["stages"]] == [1, 10, 50, 100]
+    assert [stage["percent"] for stage in doc["stages"]] == [1, 10, 50, 98]
     assert len(doc["points"]) == view.POINTS
     assert doc["points"][-1]["candidate"] > doc["points"][0]["candidate"]
     assert doc["ended"] in view.ENDS
@@ -109,12 +109,18 @@ async def test_a_rollout_of_the_whole_flow_is_drawn_to_its_end(tmp_path, capsys)
     assert max(len(row) for row in shown.splitlines() if "┤" in row) <= 100
 
 
-async def test_what_was_never_rolled_out_is_not_drawn(tmp_path):
+async def test_before_the_approval_the_units_that_each_stage_needs_are_shown(tmp_path, capsys):
     house = House(tmp_path)
     change = await house.submit()
     await house.drive(change)
-    with pytest.raises(InputError) as caught:
-        await view.rollout(Reading(house), house.kpis, change, now_ms=1)
-    assert caught.value.code == "rollout.none"
+    doc = await view.rollout(Reading(house), house.kpis, change, now_ms=1)
+    assert [stage["percent"] for stage in doc["needs"]["stages"]] == [1, 10, 50, 98]
+    assert (doc["points"], doc["stages"]) == ([], [])
+    page(doc)
+    assert "new units needed, about" in capsys.readouterr().out
+
+
+async def test_what_is_unknown_is_not_drawn(tmp_path):
+    house = House(tmp_path)
     with pytest.raises(InputError):
         await view.rollout(Reading(house), house.kpis, "ch-000000000000", now_ms=1)

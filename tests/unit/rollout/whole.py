@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from evoguard.domain.evalues import EProcess, abort_process, promote_process
-from evoguard.domain.fold import NOTHING, Count, StageEntry, Tally
-from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch
+from evoguard.domain.evalues import EProcess, abort_process, promote_process, ratio_process, split
+from evoguard.domain.fold import NOTHING, SETTLE_MS, Count, StageEntry, Tally
+from evoguard.domain.kpi import COUNTED_OUTSIDE, Arm, KpiBatch, ValueKpi
+from evoguard.domain.ranks import BLOCK, no_worse_gains, no_worse_process, worse_gains, worse_process
 
 RESTART_MS, ABORT_GROUP, ABORT_GROUP_MS, PROMOTE_GROUP = 60_000, 20, 2_000, 100
 
 
 def whole(
-    margins: Mapping[str, int], entries: tuple[StageEntry, ...], batches: tuple[KpiBatch, ...], now_ms: int
+    margins: Mapping[str, int],
+    entries: tuple[StageEntry, ...],
+    batches: tuple[KpiBatch, ...],
+    now_ms: int,
+    values: Mapping[str, ValueKpi] | None = None,
 ) -> Tally:
     """Return the tally of all batches, from all batches."""
-    outside = counts(b for b in batches if b.assurance in COUNTED_OUTSIDE)
-    inside = counts(b for b in batches if b.assurance not in COUNTED_OUTSIDE)
+    values = values or {}
+    outside = counts((b for b in batches if b.assurance in COUNTED_OUTSIDE), values)
+    inside = counts((b for b in batches if b.assurance not in COUNTED_OUTSIDE), values)
     entry = entries[-1]
     stage = [c for c in outside if entry.entered_at <= c.at <= now_ms]
     return Tally(
@@ -28,15 +34,59 @@ def whole(
         alive_at=max((c.at for c in stage), default=entry.entered_at),
         stage=_sum(stage, margins),
         before=_sum((c for c in outside if c.at < entry.entered_at), margins),
-        aborts={kpi: abort_evidence(kpi, entries, (outside, inside), now_ms) for kpi in margins},
-        promotes={kpi: promote_evidence(kpi, margin, entry.percent, stage) for kpi, margin in margins.items()},
+        aborts={kpi: abort_evidence(kpi, entries, (outside, inside), now_ms) for kpi in margins}
+        | {
+            kpi: max(rank_peak(kpi, v, entries, outside), rank_peak(kpi, v, entries, inside))
+            for kpi, v in values.items()
+        },
+        promotes={kpi: promote_evidence(kpi, margin, entry.percent, stage) for kpi, margin in margins.items()}
+        | {kpi: rank_promotes(kpi, v, stage) for kpi, v in values.items()},
+        ratio=ratio_peak(entry, stage),
     )
 
 
-def counts(batches: Iterable[KpiBatch]) -> tuple[Count, ...]:
+def rank_peak(kpi: str, declared: ValueKpi, entries: tuple[StageEntry, ...], stream: tuple[Count, ...]) -> float:
+    """Return the highest log e-value of full blocks of one stage each, in order of arrival."""
+    process, clock, block, stage = worse_process(), entries[0].entered_at, [], None
+    for count in stream:
+        for value in (v for v in count.values if v.kpi == kpi):
+            if _entry_at(entries, count.at).entered_at != stage:
+                block, stage = [], _entry_at(entries, count.at).entered_at
+            block.append(value)
+            if len(block) == BLOCK:
+                if _restart_due(clock, count.at, entries):
+                    process = process.restarted()
+                clock = max(clock, count.at)
+                process, block = process.gained(worse_gains(declared, *_arms(block))), []
+    return max(0.0, process.peak)
+
+
+def rank_promotes(kpi: str, declared: ValueKpi, stage: list[Count]) -> float:
+    """Return the log e-value of the stage's full blocks."""
+    process = no_worse_process()
+    seen = [v for count in stage for v in count.values if v.kpi == kpi]
+    for n in range(0, len(seen) - BLOCK + 1, BLOCK):
+        process = process.gained(no_worse_gains(declared, *_arms(seen[n : n + BLOCK])))
+    return process.log_e
+
+
+def ratio_peak(entry: StageEntry, stage: list[Count]) -> float:
+    """Return the highest log e-value against the flag's share, once SDKs had time to learn of it."""
+    process = ratio_process()
+    for count in stage:
+        if count.at >= entry.entered_at + SETTLE_MS:
+            process = split(process, entry.percent / 100, candidate=count.candidate, known_good=count.known_good)
+    return process.peak
+
+
+def _arms(block):
+    return [[v.value for v in block if v.arm == arm] for arm in ("candidate", "known_good")]
+
+
+def counts(batches: Iterable[KpiBatch], values: Iterable[str] = ()) -> tuple[Count, ...]:
     """Return what each batch adds: a batch id once, and for each KPI only the first bad event of a unit."""
     ids: set[str] = set()
-    units: set[tuple[str, str]] = set()
+    units: set[tuple[str, ...]] = set()
     found = []
     for batch in batches:
         if batch.id in ids:
@@ -47,7 +97,14 @@ def counts(batches: Iterable[KpiBatch]) -> tuple[Count, ...]:
             if (event.kpi, event.unit) not in units:
                 units.add((event.kpi, event.unit))
                 bad[event.kpi, event.arm] = bad.get((event.kpi, event.arm), 0) + 1
-        found.append(Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad))
+        first = []
+        for value in batch.values:
+            if value.kpi in values and ("value", value.kpi, value.unit) not in units:
+                units.add(("value", value.kpi, value.unit))
+                first.append(value)
+        arms = [(v.kpi, v.arm) for v in first]
+        valued = {arm: arms.count(arm) for arm in arms}
+        found.append(Count(batch.at, batch.exposed_known_good, batch.exposed_candidate, bad, valued, tuple(first)))
     return tuple(found)
 
 
@@ -151,4 +208,4 @@ def _sum(stage: Iterable[Count], kpis: Iterable[str]) -> Count:
     for count in stage:
         total = total.plus(count)
     bad = {key: number for key, number in total.bad.items() if key[0] in kpis}
-    return Count(0, total.known_good, total.candidate, bad)
+    return Count(0, total.known_good, total.candidate, bad, total.valued)

@@ -15,12 +15,14 @@ from typing import Literal, cast, get_args
 from evoguard.adapters.sqlite.db import transaction
 from evoguard.domain.canonical import canonical
 from evoguard.domain.fold import Fold, StageEntry, Tally
-from evoguard.domain.kpi import Arm, Assurance, BadEvent, KpiBatch
+from evoguard.domain.kpi import Arm, Assurance, BadEvent, KpiBatch, ValueSeen
 from evoguard.domain.rollout import Plan
 from evoguard.errors import InputError, IntegrityError, UnavailableError
 
 MAX_BATCH_BYTES = 262_144
 MAX_BAD = 2_000
+MAX_VALUES = 2_000
+MAX_VALUE = 10**12
 MAX_EXPOSED = 1_000_000
 MAX_FOLDS = 64
 """Rollouts whose sums are remembered; the one not looked at for longest goes first, and is read anew when needed."""
@@ -29,6 +31,7 @@ Stored = Literal["stored", "repeated"]
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}\Z")
 _FIELDS = frozenset({"id", "component", "change", "at", "exposed", "bad"})
+_MAY = frozenset({"values"})
 _IGNORED = frozenset({"latency_ms", "assurance"})
 """Sent by routers but not kept; the assurance is the token's, whatever a body says."""
 
@@ -59,9 +62,9 @@ class SqliteKpis:
 
         Raises: as `batches`; ValueError when no stage was entered.
         """
-        fold, seq = self._folds.get(plan.change) or (Fold(plan.margins, entries), 0)
-        if not fold.serves(plan.margins, entries, now_ms):
-            fold, seq = Fold(plan.margins, entries), 0
+        fold, seq = self._folds.get(plan.change) or (Fold(plan.margins, entries, plan.values), 0)
+        if not fold.serves(plan.margins, entries, now_ms, plan.values):
+            fold, seq = Fold(plan.margins, entries, plan.values), 0
         new = self._after(plan.change, seq)
         self._folds.pop(plan.change, None)  # one that is interrupted from here on is not used again
         fold.enter(entries)
@@ -94,7 +97,7 @@ class SqliteKpis:
         """
         batch = parse_batch(batch_json, assurance, now_ms=now_ms)
         doc = batch.as_json()
-        kept = {key: doc[key] for key in sorted(_FIELDS)}
+        kept = {key: doc[key] for key in sorted(_FIELDS | _MAY) if key in doc}
         with transaction(self._con) as con:
             row = con.execute("select body, assurance from kpi where id=?", (batch.id,)).fetchone()
             if row is not None:
@@ -126,6 +129,7 @@ def parse_batch(batch_json: str | bytes, assurance: Assurance, *, now_ms: int | 
         exposed_candidate=_count(exposed["candidate"], "exposed.candidate", most=MAX_EXPOSED),
         bad=_bad_events(doc["bad"]),
         assurance=assurance,
+        values=_values(doc.get("values", [])),
     )
 
 
@@ -138,8 +142,8 @@ def _document(batch_json: str | bytes) -> Mapping[str, object]:
         raise _bad("not JSON") from err
     if not isinstance(doc, dict):
         raise _bad("a batch is an object")
-    if set(doc) - _IGNORED != _FIELDS:
-        raise _bad("a batch has id, component, change, at, exposed and bad, and may have latency_ms")
+    if set(doc) - _IGNORED - _MAY != _FIELDS:
+        raise _bad("a batch has id, component, change, at, exposed and bad, and may have values and latency_ms")
     return doc
 
 
@@ -151,6 +155,20 @@ def _bad_events(value: object) -> tuple[BadEvent, ...]:
         if not isinstance(item, dict) or set(item) != {"unit", "arm", "kpi"} or item["arm"] not in get_args(Arm):
             raise _bad("a bad event has unit, arm (known_good or candidate) and kpi")
         found.append(BadEvent(_label(item["unit"], "unit"), cast(Arm, item["arm"]), _label(item["kpi"], "kpi")))
+    return tuple(found)
+
+
+def _values(value: object) -> tuple[ValueSeen, ...]:
+    if not isinstance(value, list) or len(value) > MAX_VALUES:
+        raise _bad(f"values is a list of at most {MAX_VALUES}")
+    found = []
+    for item in value:
+        if not isinstance(item, dict) or set(item) != {"unit", "arm", "kpi", "value"}:
+            raise _bad("a value has unit, arm, kpi and value")
+        if item["arm"] not in get_args(Arm):
+            raise _bad("the arm of a value is known_good or candidate")
+        number = _count(item["value"], "value", most=MAX_VALUE)
+        found.append(ValueSeen(_label(item["unit"], "unit"), item["arm"], _label(item["kpi"], "kpi"), number))
     return tuple(found)
 
 
