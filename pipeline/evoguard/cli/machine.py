@@ -54,6 +54,8 @@ BENCHES = {
     "suite": "a whole verdict beside the plain suite",
     "suites": "real packages' own suites: the same outcomes, the price (an hour)",
     "forgeries": "wrong programs that try to look green (half an hour)",
+    "edge": "what the edge adds to a request, beside a plain reverse proxy and none",
+    "telemetry-forgeries": "candidates behind the edge that try to look healthy",
     "escapes": "probes that try to get out or to use up the host",
 }
 
