@@ -107,8 +107,14 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
-    """Send the same requests to all three, in turns. Raises: UnavailableError when one of them does not start."""
-    return asyncio.run(_measure(1.0 if quick else SECONDS, 1 if quick else ROUNDS))
+    """Send the same requests to all three, in turns. Raises: UnavailableError when a request is not answered."""
+    try:
+        return asyncio.run(_measure(1.0 if quick else SECONDS, 1 if quick else ROUNDS))
+    except* (UnavailableError, aiohttp.ClientError, TimeoutError) as failed:
+        first = str(failed.exceptions[0])[:100]
+    raise UnavailableError(
+        "bench", f"a request was not answered, so nothing is told: {first}", fix="on a quiet machine"
+    )
 
 
 async def _measure(seconds: float, rounds: int) -> list[Figure]:

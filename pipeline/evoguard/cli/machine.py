@@ -16,7 +16,7 @@ from evoguard.cli.text import line, note, table
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     verb(app, "doctor", example="evoguard doctor\nevoguard doctor --json --no-start")(doctor)
-    verb(app, "bench", example="\n".join(f"evoguard bench {one:<11}# {what}" for one, what in BENCHES.items()))(bench)
+    verb(app, "bench", example="\n".join(f"evoguard bench {one:<10} # {what}" for one, what in BENCHES.items()))(bench)
     verb(app, "demo", example="evoguard demo")(demo)
 
 
