@@ -25,8 +25,9 @@ import aiohttp
 import uvloop
 from aiohttp import web
 from counting import Arm, Counting, Counts, Rollout
-from flagging import Flags, FlagView
 from versions import Version, Versions
+
+from evoguard.edge.flagging import Flags, FlagView
 
 ANSWER_S = 2.0
 MOST_REQUEST_BYTES, MOST_ANSWER_BYTES = 64 * 1024, 1 << 20
@@ -234,7 +235,7 @@ async def serve(options: argparse.Namespace) -> None:
             if router is not None and not stop.is_set():
                 loop.call_soon_threadsafe(router.reconcile)
 
-        flags = Flags(options.flags, tokens["flags.read"], f"router-{os.getpid()}", changed)
+        flags = Flags(options.flags, tokens["flags.read"], f"router-{os.getpid()}", changed, app="lending-router")
         router = Router([Lane(spec) for spec in options.component], flags, versions, counting, http)
         try:
             await asyncio.to_thread(flags.open)

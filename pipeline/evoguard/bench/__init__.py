@@ -13,6 +13,7 @@ from evoguard.errors import InputError
 NAMES = (
     "abort",
     "crash",
+    "edge",
     "escapes",
     "forgeries",
     "guard",
@@ -24,6 +25,7 @@ NAMES = (
     "scan",
     "suite",
     "suites",
+    "telemetry-forgeries",
 )
 
 
@@ -58,7 +60,7 @@ def run(name: str, *, quick: bool = False) -> dict[str, Any]:
     """Run one bench and return `{"bench", "machine", "figures"}`. Raises: InputError for an unknown name."""
     if name not in NAMES:
         raise InputError(f"there is no bench {name[:40]!r}", code="bench.unknown", fix=f"one of: {', '.join(NAMES)}")
-    figures = importlib.import_module(f"evoguard.bench.{name}").measure(quick=quick)
+    figures = importlib.import_module(f"evoguard.bench.{name.replace('-', '_')}").measure(quick=quick)
     return {"bench": name, "machine": machine(), "figures": [figure.as_json() for figure in figures]}
 
 

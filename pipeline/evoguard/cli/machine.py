@@ -16,7 +16,7 @@ from evoguard.cli.text import line, note, table
 def attach(app: typer.Typer) -> None:
     """Add this file's verbs."""
     verb(app, "doctor", example="evoguard doctor\nevoguard doctor --json --no-start")(doctor)
-    verb(app, "bench", example="\n".join(f"evoguard bench {one:<11}# {what}" for one, what in BENCHES.items()))(bench)
+    verb(app, "bench", example="\n".join(f"evoguard bench {one:<10} # {what}" for one, what in BENCHES.items()))(bench)
     verb(app, "demo", example="evoguard demo")(demo)
 
 
@@ -54,6 +54,8 @@ BENCHES = {
     "suite": "a whole verdict beside the plain suite",
     "suites": "real packages' own suites: the same outcomes, the price (an hour)",
     "forgeries": "wrong programs that try to look green (half an hour)",
+    "edge": "what the edge adds to a request, beside a plain reverse proxy and none",
+    "telemetry-forgeries": "candidates behind the edge that try to look healthy",
     "escapes": "probes that try to get out or to use up the host",
 }
 

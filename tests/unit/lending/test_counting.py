@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from counting import Counts, Rollout
-from flagging import FlagView, view
 
 from evoguard.domain.canonical import digest_of
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import LatchBoard
+from evoguard.edge.flagging import FlagView, view
 from evoguard.flags.document import feature
 
 ROLLOUT = Rollout("ch-000000000001", "scoring", "a" * 40, "b" * 40)

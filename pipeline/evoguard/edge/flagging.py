@@ -1,4 +1,4 @@
-"""What the router knows about flags: the stock Unleash SDK answers per user, its cached document names the commits."""
+"""What a router knows about flags: the stock Unleash SDK answers per user, its cached document names the commits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from UnleashClient import UnleashClient
+from UnleashClient import UnleashClient  # type: ignore[attr-defined]  # its own way to export
 from UnleashClient.cache import BaseCache
 from UnleashClient.constants import FEATURES_URL
 from UnleashClient.utils import InstanceAllowType
@@ -39,29 +39,36 @@ class MemoryCache(BaseCache):
         self._values: dict[str, Any] = {}
 
     def set(self, key: str, value: Any) -> None:  # noqa: ANN401  the SDK's own signature
+        """Keep a value."""
         self._values[key] = value
 
     def mset(self, data: dict[str, Any]) -> None:
+        """Keep values."""
         self._values.update(data)
 
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401  the SDK's own signature
+        """Return a value."""
         return self._values.get(key, default)
 
     def exists(self, key: str) -> bool:
+        """Tell whether a value is kept."""
         return key in self._values
 
     def destroy(self) -> None:
+        """Forget everything."""
         self._values.clear()
 
 
 class Flags:
     """The stock UnleashClient, polling every second."""
 
-    def __init__(self, url: str, token: str, instance: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, token: str, instance: str, changed: Callable[[], None], *, app: str = "evoguard-edge"
+    ) -> None:
         self._cache = MemoryCache()
         self._client = UnleashClient(
             url=f"{url}/api",
-            app_name="lending-router",
+            app_name=app,
             instance_id=instance,
             refresh_interval=1,
             metrics_interval=1,
