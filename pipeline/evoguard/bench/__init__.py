@@ -12,6 +12,7 @@ from evoguard.errors import InputError
 
 NAMES = (
     "abort",
+    "changes",
     "crash",
     "edge",
     "escapes",

@@ -17,8 +17,13 @@ LANGUAGES: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "typescript": ((".ts", ".tsx", ".mts", ".cts"), "{name}();\n", "{name}(...)"),
     "bash": ((".sh", ".bash", ".zsh", ".ksh"), "{name}\n", "{name}"),
     "yaml": ((".yml", ".yaml"), "{name}: 1\n", "{name}: ..."),
+    "go": ((".go",), "package a\nfunc b() {{ {name}() }}\n", "{name}(...)"),
+    "regex": ((".mk", ".mak", ".dockerfile", ".containerfile"), "{name}\n", "{name}"),
 }
-"""Language → its files' endings, the text of the made-up fault, the pattern that must find it."""
+"""Language → its files' endings, the text of the made-up fault, the pattern that must find it.
+
+`regex`: Makefiles, Dockerfiles and their like, read by lines alone; their rules name `*.mk`, as they are laid out.
+"""
 SEVERITIES: Mapping[str, Severity] = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
 """How bad a rule says that its fault is → how bad a hit of it is."""
 MOST_HITS = 200

@@ -21,6 +21,10 @@ MOST_HITS, BINARY_BYTES = 5_000, 8_000
 """More places than can be listed are refused. With a NUL within so many bytes, git calls a file binary."""
 RULES: dict[str, tuple[Severity, str]] = {
     "text.bidi": ("error", "characters that turn the order of a line round: it is not read as it stands"),
+    "text.isolates": (
+        "info",
+        "isolates around a part of a sentence, closed on the same line, in a file of translations",
+    ),
     "text.tags": ("error", "invisible characters that spell text for machines"),
     "text.line_end": ("error", "a line end that some readers see and others do not: a comment may go on as code"),
     "text.invisible": ("warning", "a character that nobody sees"),
@@ -32,6 +36,8 @@ RULES: dict[str, tuple[Severity, str]] = {
 }
 """Rule → how bad it is, and what to tell people."""
 _BIDI = re.compile("[\u061c\u202a-\u202e\u2066-\u2069]")
+_TRANSLATIONS = re.compile(r".*\.(ftl|po|pot|xlf|xliff|arb|strings|stringsdict|resx)\Z", re.IGNORECASE)
+"""Files that hold sentences and no code: isolates that close on their own line are how they are written."""
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f")
 """The flag of a region is a black flag and tags that spell it."""
 _TAGS = re.compile("[\U000e0000-\U000e01ef\ufff9-\ufffb]")
@@ -59,7 +65,9 @@ def hidden(path: str, data: bytes) -> list[Hit]:
     if text.isascii() and not _CONTROL.search(text) and not _LINE_END.search(text):
         return hits
     for number, line in enumerate(text.split("\n"), 1):
-        hits += [_hit(rule, path, number, line) for rule in _rules_on(line.removesuffix("\r"), code=code)]
+        for rule in _rules_on(line.removesuffix("\r"), code=code):
+            told = "text.isolates" if rule == "text.bidi" and not code and _isolated(path, line) else rule
+            hits.append(_hit(told, path, number, line))
         if len(hits) >= MOST_HITS:
             break
     return hits[:MOST_HITS]
@@ -83,6 +91,16 @@ def _rules_on(line: str, *, code: bool) -> Iterator[str]:
         yield "text.mixed_script"
     if code and any(unicodedata.normalize("NFKC", word).isascii() for word in words):
         yield "text.lookalike"
+
+
+def _isolated(path: str, line: str) -> bool:
+    """Tell whether all that turns a line are isolates, each closed on it, in a file of translations."""
+    signs, depth = _BIDI.findall(line), 0
+    for sign in signs:
+        depth += 1 if sign in "\u2066\u2067\u2068" else -1 if sign == "\u2069" else -len(signs) - 1
+        if depth < 0:
+            return False
+    return depth == 0 and bool(_TRANSLATIONS.match(path))
 
 
 def _joins(line: str, at: int) -> bool:

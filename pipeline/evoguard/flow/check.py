@@ -9,6 +9,7 @@ from dataclasses import replace
 from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
+from evoguard.domain.guards import lost
 from evoguard.domain.headline import headline
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
@@ -79,7 +80,8 @@ def _hidden(
     """Return what the changed files hide from their readers and did not hide at the base."""
     old = [hit for path, _ in changed if path in base for hit in hidden(path, base[path].data)]
     new = [hit for _, path in changed if path in candidate for hit in hidden(path, candidate[path].data)]
-    return new_hits(old, new, {before: now for before, now in changed if before})
+    texts, texts_now = ({path: blob.data for path, blob in tree.items()} for tree in (base, candidate))
+    return (*new_hits(old, new, {before: now for before, now in changed if before}), *lost(texts, texts_now, changed))
 
 
 def _changed(files: Json) -> list[tuple[str, str]]:

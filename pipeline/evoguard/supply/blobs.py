@@ -27,6 +27,13 @@ _COMPILED = (".so", ".dll", ".dylib", ".pyd", ".pyc", ".pyo", ".class", ".jar", 
 _LOCKS = (".lock", "package-lock.json", "npm-shrinkwrap.json", "go.sum", ".snap", ".svg", ".pem", ".pub", ".crt")
 
 
+_RUNS_ITSELF = re.compile(
+    r".*\.pth\Z|(?:.*/)?(?:sitecustomize|usercustomize)\.py\Z|(?:.*/)?\.envrc\Z|(?:.*/)?\.(?:husky|githooks|git-hooks)/.+"
+    r"|(?:.*/)?\.(?:vscode/(?:tasks|launch)|devcontainer/devcontainer)\.json\Z|(?:.*/)?(?:lefthook\.ya?ml|\.pre-commit-config\.yaml)\Z"
+)
+"""Files that an interpreter, an editor, git or a shell runs by their name alone, without anybody who calls them."""
+
+
 def added(base: Files, head: Files, rows: Sequence[tuple[str, str]]) -> tuple[Note, ...]:
     """Return each unreadable thing that base does not have. `rows`: (path at the base or empty, path now or empty)."""
     found: list[Note] = []
@@ -34,6 +41,7 @@ def added(base: Files, head: Files, rows: Sequence[tuple[str, str]]) -> tuple[No
         if now not in head:
             continue
         old = {(note.rule, note.msg) for note in _looked_at(was, base[was].data)} if was in base else set()
+        old = {told for told in old if told[0] != "blob.runs_itself"}
         found += [note for note in _looked_at(now, head[now].data) if (note.rule, note.msg) not in old]
     return tuple(found[:MOST_NOTES])
 
@@ -41,6 +49,8 @@ def added(base: Files, head: Files, rows: Sequence[tuple[str, str]]) -> tuple[No
 def _looked_at(path: str, data: bytes) -> Iterator[Note]:
     if path.lower().endswith(_COMPILED):
         yield Note("blob.compiled", path, 0, "a file that is built or packed, not written")
+    if _RUNS_ITSELF.match(path):
+        yield Note("blob.runs_itself", path, 1, "it is run by its name alone; changed lines run unasked")
     if _ELSEWHERE.search(data[:MIXED_BYTES]):
         yield Note("blob.elsewhere", path, 1, "a pointer: what it stands for is stored elsewhere")
     if b"\0" in data[:8_000] or path.lower().endswith(_LOCKS):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from evoguard.supply import golang, images, npm, requirements, tomls, workflows
+from evoguard.supply import cargo, golang, images, npm, requirements, tomls, workflows, yarn
 from evoguard.supply.types import Fault, Read
 
 Reader = Callable[[str, bytes], Read]
@@ -18,17 +18,18 @@ _NAMED: dict[str, Reader] = {
     "package.json": npm.manifest, "package-lock.json": npm.lock, "npm-shrinkwrap.json": npm.lock,
     "pyproject.toml": tomls.pyproject, "uv.lock": tomls.lock, "poetry.lock": tomls.lock, "pylock.toml": tomls.lock,
     "go.mod": golang.mod, "go.sum": golang.sums, "action.yml": workflows.read, "action.yaml": workflows.read,
+    "cargo.toml": cargo.manifest, "cargo.lock": cargo.lock, "yarn.lock": yarn.yarn, "pnpm-lock.yaml": yarn.pnpm,
 }  # fmt: skip
 _UNREAD = frozenset(
     {
-        "pipfile", "pipfile.lock", "pdm.lock", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "cargo.toml",
-        "cargo.lock", "gemfile", "gemfile.lock", "composer.json", "composer.lock", "pom.xml", "build.gradle",
+        "pipfile", "pipfile.lock", "pdm.lock", "bun.lock", "bun.lockb", "gemfile", "gemfile.lock",
+        "composer.json", "composer.lock", "pom.xml", "build.gradle",
         "build.gradle.kts", "environment.yml", "environment.yaml", "conda-lock.yml", "go.work", "mix.lock", "deno.lock",
     }
 )  # fmt: skip
 _CODE = re.compile(rb"install_requires|setup_requires|extras_require|dependency_links")
 LOCKS = frozenset({"requirements.lock", "uv.lock", "poetry.lock", "pylock.toml", "package-lock.json",
-                   "npm-shrinkwrap.json", "go.sum"})  # fmt: skip
+                   "npm-shrinkwrap.json", "go.sum", "cargo.lock", "yarn.lock", "pnpm-lock.yaml"})  # fmt: skip
 
 
 def reader_of(path: str, data: bytes) -> Reader | None:

@@ -211,12 +211,13 @@ def _top(doc: Doc) -> Iterator[Entry]:
 
 def _usual(entries: list[Entry]) -> str:
     """Return the host that most entries come from: the project's index, by whatever name."""
-    hosts = Counter(_host(str(about.get("resolved", ""))) for _, _, _, about in entries)
+    hosts = Counter(host_of(str(about.get("resolved", ""))) for _, _, _, about in entries)
     hosts.pop("", None)
     return hosts.most_common(1)[0][0] if hosts else ""
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Return the host of an address, without whoever signs in there; empty for what is none."""
     try:
         parts = urlsplit(url)
         return parts.netloc.rpartition("@")[2].lower() if parts.scheme in ("https", "http") else ""
@@ -234,7 +235,7 @@ def _held(path: str, names: tuple[str, str], about: Doc, host: str) -> Dependenc
     if not _NAME.match(name) or not version:
         return Fault(path, f"{short(name, 60)} has no name or version that a package may have")
     digests = tuple(_INTEGRITY.findall(str(integrity)) and str(integrity).split())
-    origin, licence = _resolved(name, str(version), str(resolved), host), about.get("license")
+    origin, licence = resolved_origin(name, str(version), str(resolved), host), about.get("license")
     firm = digests and all(_INTEGRITY.fullmatch(one) for one in digests)
     firm = firm or (origin == "git" and bool(re.search(r"#[0-9a-f]{40}\Z", str(resolved))))
     return Dependency(
@@ -244,7 +245,8 @@ def _held(path: str, names: tuple[str, str], about: Doc, host: str) -> Dependenc
     )  # fmt: skip
 
 
-def _resolved(name: str, version: str, resolved: str, host: str) -> Origin:
+def resolved_origin(name: str, version: str, resolved: str, host: str) -> Origin:
+    """Return where an entry of a lock comes from; `host`: the one that the project takes most from."""
     if not resolved:
         return "index"
     lowered = resolved.lower()
@@ -254,7 +256,7 @@ def _resolved(name: str, version: str, resolved: str, host: str) -> Origin:
         return "git"
     if lowered.startswith("file:") or not lowered.startswith("https://"):
         return "path"
-    if _host(resolved) != host:
+    if host_of(resolved) != host:
         return "other-index"
     short_name = name.rpartition("/")[2]
     path = re.sub(r"[?#].*", "", resolved).replace("%2f", "/").replace("%2F", "/").replace("%40", "@")

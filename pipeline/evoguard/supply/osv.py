@@ -17,7 +17,7 @@ from evoguard.supply import cvss, semver
 from evoguard.supply.python import normal
 from evoguard.supply.types import short
 
-ECOSYSTEMS = ("PyPI", "npm", "Go", "GitHub Actions")
+ECOSYSTEMS = ("PyPI", "npm", "Go", "crates.io", "GitHub Actions")
 """Those whose versions are compared here; entries of others are counted and left out."""
 SEVERITIES = ("malicious", "critical", "high", "moderate", "low", "unknown")
 MOST_AFFECTED, MOST_EVENTS, MOST_VERSIONS = 2_000, 2_000, 50_000
@@ -64,7 +64,11 @@ def kept(entry: object) -> Iterator[Kept]:
 
 def name_of(ecosystem: str, name: str) -> str:
     """Return a package's name as its ecosystem compares names."""
-    return normal(name) if ecosystem == "PyPI" else name.lower() if ecosystem == "GitHub Actions" else name
+    if ecosystem == "PyPI":
+        return normal(name)
+    if ecosystem == "crates.io":
+        return name.lower().replace("_", "-")
+    return name.lower() if ecosystem == "GitHub Actions" else name
 
 
 def affects(ecosystem: str, row: Doc, version: str) -> bool:

@@ -38,6 +38,11 @@ github.com/sirupsen/logrus github.com/spf13/cobra github.com/spf13/viper github.
 golang.org/x/crypto golang.org/x/net golang.org/x/sync golang.org/x/sys golang.org/x/text google.golang.org/grpc
 gopkg.in/yaml.v3 k8s.io/api k8s.io/client-go
 """
+_CRATES = """
+actix-web anyhow async-trait axum base64 bitflags bytes chrono clap crossbeam diesel env-logger futures hashbrown hyper
+indexmap itertools lazy-static libc memchr num-traits once-cell openssl parking-lot proc-macro2 rand rayon regex reqwest
+rustls semver serde serde-derive serde-json sha2 sqlx syn tempfile thiserror time tokio tonic tower tracing url uuid
+"""
 _ACTIONS = """
 actions/cache actions/checkout actions/download-artifact actions/github-script actions/setup-go actions/setup-java
 actions/setup-node actions/setup-python actions/upload-artifact aws-actions/configure-aws-credentials
@@ -50,5 +55,6 @@ ruby rust traefik ubuntu
 """
 POPULAR: Mapping[Ecosystem, frozenset[str]] = {
     "PyPI": frozenset(_PYPI.split()), "npm": frozenset(_NPM.split()), "Go": frozenset(_GO.split()),
+    "crates.io": frozenset(_CRATES.split()),
     "GitHub Actions": frozenset(_ACTIONS.split()), "docker": frozenset(_IMAGES.split()),
 }  # fmt: skip

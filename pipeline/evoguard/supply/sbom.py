@@ -15,7 +15,14 @@ from evoguard.supply.tree import Tree
 from evoguard.supply.types import Dependency, short
 
 SPEC = "1.5"
-_TYPES = {"PyPI": "pypi", "npm": "npm", "Go": "golang", "GitHub Actions": "github", "docker": "docker"}
+_TYPES = {
+    "PyPI": "pypi",
+    "npm": "npm",
+    "Go": "golang",
+    "crates.io": "cargo",
+    "GitHub Actions": "github",
+    "docker": "docker",
+}
 _HEX = re.compile(r"(sha256|sha384|sha512):([0-9a-f]{64,128})\Z")
 _NAMES = {"sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
 _LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}

@@ -22,7 +22,7 @@ _TABLES = ("project.optional-dependencies", "dependency-groups", "tool.pdm.dev-d
 
 def pyproject(path: str, data: bytes) -> Read:
     """Return what a `pyproject.toml` names: of the project, its extras and groups, its build, and of known tools."""
-    doc = _loaded(path, data)
+    doc = loaded(path, data)
     if isinstance(doc, Fault):
         return Read(faults=(doc,))
     table, text = doc
@@ -34,13 +34,19 @@ def pyproject(path: str, data: bytes) -> Read:
     sources = _sources(table)
     found = [_from_source(one, sources.get(one.name)) for one in found]
     found += _indexes(path, table, text)
+    backend = _at(table, "build-system.backend-path")
+    if backend is not None:
+        found.append(
+            Dependency("PyPI", "build back-end of its own", "backend-path", path, line_of(text, "backend-path"),
+                       spec=short(str(backend)), pinned="digest", scripts=True, own=True)
+        )  # fmt: skip
     includes = _dynamic(path, table, faults)
     return Read(tuple(found), tuple(faults), includes)
 
 
 def lock(path: str, data: bytes) -> Read:
     """Return what `uv.lock`, `poetry.lock` or `pylock.toml` holds: each package with version, source and hashes."""
-    doc = _loaded(path, data)
+    doc = loaded(path, data)
     if isinstance(doc, Fault):
         return Read(faults=(doc,))
     table, _ = doc
@@ -54,7 +60,8 @@ def lock(path: str, data: bytes) -> Read:
     return Read(tuple(found), tuple(faults))
 
 
-def _loaded(path: str, data: bytes) -> tuple[Doc, str] | Fault:
+def loaded(path: str, data: bytes) -> tuple[Doc, str] | Fault:
+    """Return a TOML file's table and its text, or why it is none."""
     text = decoded(path, data)
     if isinstance(text, Fault):
         return text

@@ -8,7 +8,7 @@ from typing import Literal
 
 from evoguard.domain.canonical import Json
 
-Ecosystem = Literal["PyPI", "npm", "Go", "GitHub Actions", "docker"]
+Ecosystem = Literal["PyPI", "npm", "Go", "crates.io", "GitHub Actions", "docker"]
 """Where a name is looked up; the words of the OSV format, and `docker` for images."""
 Origin = Literal["index", "other-index", "mismatch", "insecure", "git", "url", "path"]
 """Where it comes from. `other-index`: not the place that the project uses; `mismatch`: another package's address."""

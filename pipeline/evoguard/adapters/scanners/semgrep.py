@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,10 @@ MOST_UNREAD, WHY_CHARS = 50, 300
 DIALECTS = (".jsx", ".tsx")
 NAMES = {name: "bash" for name in (".envrc", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv")}
 """Files that a shell reads though their names have no ending."""
+BUILDS = re.compile(
+    r"(gnu)?makefile|(dockerfile|containerfile|makefile)(\..*)?|jenkinsfile|justfile|procfile|vagrantfile"
+)
+"""Files that build, read by lines: none of the engine's languages is theirs."""
 PROGRAMS = {
     **dict.fromkeys(("python", "pypy", "uv"), "python"),
     **dict.fromkeys(("node", "deno", "bun"), "javascript"),
@@ -130,7 +135,7 @@ def language_of(path: str, blob: Blob | None) -> str | None:
     if blob is None or blob.mode not in ("100644", "100755"):
         return None
     name = PurePosixPath(path).name.lower()
-    known = _SUFFIX.get(PurePosixPath(name).suffix) or NAMES.get(name)
+    known = "regex" if BUILDS.fullmatch(name) else _SUFFIX.get(PurePosixPath(name).suffix) or NAMES.get(name)
     return known or (_interpreted(blob.data[:400]) if blob.data.startswith(b"#!") else None)
 
 
@@ -159,8 +164,9 @@ def _with_faults(asked: _Asked, name: str, rules: Sequence[Json]) -> tuple[Laid,
         place = f"head/{name}/{name}{suffixes[0]}"
         files[place] = (0o100644, text.format(name=name).encode())
         faults.add(place)
+        how = "pattern-regex" if language == "regex" else "pattern"
         listed.append({"id": f"{_CANARY}.{language}", "languages": [language], "severity": "INFO", "message": "seen",
-                       "pattern": pattern.format(name=name)})  # fmt: skip
+                       how: pattern.format(name=name)})  # fmt: skip
     return files, json.dumps({"rules": listed}).encode(), frozenset(faults)
 
 

@@ -1,0 +1,101 @@
+"""Which malicious changes the guard notices, and what it says of honest ones; nothing of any change is run.
+
+Each change goes through the real scanner in gVisor, the readers of what it brings, the looks for hidden text, secrets
+and weaker tests, and the rules that ship; everything else of the question is clean. `caught` is a finding that denies
+or asks people, in a file of the change, that says what is wrong: that a guard path or a lock changed is none. The
+second half of the malicious ones was written without looking at the rules, and measured before any was mended:
+67.8 % of 59 (docs/adr/0012). Baseline of the malicious ones: the scan alone. `--quick`: without the released pairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from evoguard import bundle
+from evoguard.adapters import tool_cache
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.adapters.scanners.semgrep import Semgrep
+from evoguard.bench import Figure
+from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, changes
+from evoguard.bench.corpus.judged import Judged, judged
+from evoguard.bench.real import releases
+from evoguard.errors import UnavailableError
+from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
+
+LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
+SHOWN = 6
+
+
+def measure(*, quick: bool = False) -> list[Figure]:
+    """Judge all of them. Raises: UnavailableError when a scan was not whole, or a release cannot be had."""
+    return asyncio.run(_measure(quick=quick))
+
+
+async def _measure(*, quick: bool) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="evoguard-bench-") as folder:
+        try:
+            room = Room.open(Path(folder) / "room", tool_cache.runsc_path(), tool_cache.layer_dir())
+        except SandboxError as err:
+            raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+        try:
+            scanner, rules = _scanner(room), OpaWasmPolicies()
+            first, second = [await judged(changes(name), scanner, rules) for name in (FIRST, SECOND)]
+            figures = [*_malicious("first half", first), *_malicious("second half", second)]
+            figures += _honest("honest changes of our own", await judged(changes(HONEST), scanner, rules))
+            if not quick:
+                figures += _honest("changes between releases", await judged(list(releases.changes()), scanner, rules))
+        except SandboxError as err:
+            raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+        finally:
+            room.close()
+    return figures
+
+
+def _scanner(room: Room) -> Semgrep:
+    async def run(job: Job, limits: Limits) -> JobReport:
+        return await execute(job, limits=limits, room=room)
+
+    return Semgrep(run, tool_cache.semgrep_dir(), bundle.load().scan)
+
+
+def _malicious(name: str, seen: Sequence[Judged]) -> list[Figure]:
+    said = Counter(one.caught for one in seen)
+    missed = [f"{one.change.kind}: {one.change.title}" for one in seen if not one.caught]
+    scanned = sum(any(f.code == "change.scan_finding" for f in (*one.deny, *one.escalate)) for one in seen)
+    note = f"of {len(seen)}: {said['denied']} denied, {said['escalated']} escalated; baseline: what the scan alone says"
+    note += f"; missed: {'; '.join(missed[:SHOWN])}" if missed else ""
+    return [
+        Figure(f"malicious changes caught, {name}", _percent(len(seen) - len(missed), len(seen)), "%",
+               LEAST_CAUGHT_PERCENT, _percent(scanned, len(seen)), higher_is_better=True, note=note),
+        Figure(f"of them denied, {name}", _percent(said["denied"], len(seen)), "%", higher_is_better=True),
+    ]  # fmt: skip
+
+
+def _honest(name: str, seen: Sequence[Judged]) -> list[Figure]:
+    refused = [one for one in seen if one.deny]
+    asked = [one for one in seen if one.escalate and not one.deny]
+    why = Counter(_reason(one) for row in refused for one in {f.code: f for f in row.deny}.values())
+    codes = Counter(code for row in asked for code in {f.code for f in row.escalate})
+    return [
+        Figure(f"{name}: refused", _percent(len(refused), len(seen)), "%", MOST_REFUSED_PERCENT,
+               note=f"{len(refused)} of {len(seen)}; {_most(why)}"),
+        Figure(f"{name}: shown to people", _percent(len(asked), len(seen)), "%",
+               note=f"{len(asked)} of {len(seen)}; {_most(codes)}"),
+    ]  # fmt: skip
+
+
+def _reason(finding: object) -> str:
+    code, term = getattr(finding, "code", ""), getattr(finding, "term", "")
+    return f"{code} {term}".strip()
+
+
+def _most(counted: Counter[str]) -> str:
+    return ", ".join(f"{name} {times}" for name, times in counted.most_common(SHOWN)) or "nothing"
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0

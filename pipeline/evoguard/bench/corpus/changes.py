@@ -1,0 +1,70 @@
+"""Changes of our own making, malicious and honest, written down as text: what stood there, and what stands there now.
+
+A file of changes is a row of `=== class: title`, each followed by files: `+++ path` and the text that it has after the
+change. What it had before is in `base.txt`, or under `--- path` in the change itself. `{{202E}}` stands for that
+character of Unicode, so that no editor hides what is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from evoguard.ports.forge import Blob
+
+FOLDER = Path(__file__).with_name("changed")
+FIRST, SECOND, HONEST = "first.txt", "second.txt", "honest.txt"
+_HEAD = re.compile(r"=== ([^:\n]+): (.+)\n")
+_FILE = re.compile(r"(?m)^(\+\+\+|---) (\S+)\n")
+_CHAR = re.compile(r"\{\{([0-9A-F]{4,5})\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a small tree. `pairs`: (path at the base or empty, path now or empty) of what it touches."""
+
+    kind: str
+    title: str
+    base: Mapping[str, Blob]
+    head: Mapping[str, Blob]
+    pairs: tuple[tuple[str, str], ...]
+
+
+def changes(name: str) -> tuple[Change, ...]:
+    """Return the changes that a file of this folder writes down. Raises: ValueError for text that is none."""
+    return tuple(_change(kind, title, text) for kind, title, text in _sections(name))
+
+
+@cache
+def _base() -> Mapping[str, Blob]:
+    ((_, _, text),) = _sections("base.txt")
+    return {path: _blob(said) for _, path, said in _files(text)}
+
+
+def _sections(name: str) -> list[tuple[str, str, str]]:
+    parts = _HEAD.split((FOLDER / name).read_text(encoding="utf-8"))
+    if parts[0] or len(parts) % 3 != 1:
+        raise ValueError(f"{name} does not begin with a change")
+    return list(zip(parts[1::3], parts[2::3], parts[3::3], strict=True))
+
+
+def _files(text: str) -> list[tuple[str, str, str]]:
+    parts = _FILE.split(text)
+    return list(zip(parts[1::3], parts[2::3], parts[3::3], strict=True))
+
+
+def _change(kind: str, title: str, text: str) -> Change:
+    files = _files(text)
+    base = {**_base(), **{path: _blob(said) for sign, path, said in files if sign == "---"}}
+    new = {path: _blob(said) for sign, path, said in files if sign == "+++"}
+    gone = {path for sign, path, _ in files if sign == "---"} - new.keys()
+    head = {path: blob for path, blob in {**base, **new}.items() if path not in gone}
+    pairs = [(path if path in base else "", path) for path in new] + [(path, "") for path in sorted(gone)]
+    return Change(kind, title, base, head, tuple(pairs))
+
+
+def _blob(text: str) -> Blob:
+    return Blob("100644", _CHAR.sub(lambda found: chr(int(found.group(1), 16)), text).encode())
