@@ -47,6 +47,7 @@ BENCHES = {
     "kpis": "a look at a rollout after a day of KPI batches",
     "policy": "a decision at 10 to 1,000 files, rules that run away, the past asked again",
     "scan": "the look for known faults in what a change adds",
+    "changes": "malicious changes caught and honest ones refused, through the scan and the rules (half an hour)",
     "abort": "healthy rollouts aborted and bad ones found, beside the rules of other tools",
     "kill": "a kill until stock SDKs are off: streaming, polling, under load",
     "crash": "kill -9 of worker, flag server and router in a rollout",
