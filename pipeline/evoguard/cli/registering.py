@@ -92,12 +92,18 @@ def agent_add(session: Session, name: NewName, key: PublicKey, by: Sponsor = "",
 
 
 def person_list(session: Session) -> int:
-    """List registered people, who vouched for them, and those who wait for a second person."""
+    """List registered people, who vouched for them, and those who wait for a second person.
+
+    Standing: open while held, half-open until three releases in a row came out well, closed.
+    """
     return _list(session, "person")
 
 
 def agent_list(session: Session) -> int:
-    """List registered agents."""
+    """List registered agents and their standing: open while held, half-open until three releases came out well, closed.
+
+    A half-open author's rollouts begin at 1 %, take longer, and need stronger evidence.
+    """
     return _list(session, "agent")
 
 
@@ -160,12 +166,12 @@ def _list(session: Session, kind: Literal["person", "agent"]) -> int:
 
 
 def _tables(rows: list[Doc], pending: list[Doc]) -> None:
-    names = ("name", "added", "vouched_by", "fingerprint")
+    names = ("name", "standing", "added", "vouched_by", "fingerprint")
     table(names, ([_cell(row[name]) for name in names] for row in rows))
     if pending:
         line("waiting for one more person:")
-        names = ("name", "expires", "vouched_by", "fingerprint")
-        table(names, ([_cell(row[name]) for name in names] for row in pending))
+        wait = ("name", "expires", "vouched_by", "fingerprint")
+        table(wait, ([_cell(row[name]) for name in wait] for row in pending))
 
 
 def _cell(value: object) -> object:

@@ -17,6 +17,7 @@ EVIDENCE = (
     ("abort_e_milli", "worse than known-good; at the line it is taken back", "abort_bound_milli"),
     ("promote_e_milli", "not worse by the margin; at the line it may widen", "promote_bound_milli"),
 )
+HALF_OPEN = "half-open: its author was held before, so it takes smaller and longer steps"
 rollout = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Rollouts as they went.")
 
 
@@ -55,6 +56,7 @@ def page(doc: Doc) -> None:
     facts(
         [
             ("stages", ", ".join(f"{stage['percent']} %" for stage in stages)),
+            *([("breaker", HALF_OPEN)] if doc["breaker"] == "half-open" else []),
             ("met known-good", last["known_good"]), ("met the candidate", last["candidate"]),
             *([("ended", f"{doc['ended']}: {doc['reason']}")] if doc["ended"] else []),
         ]

@@ -19,9 +19,9 @@ async def held_by_clocks(ports: Ports) -> str:
     return f"clocks are off by more than a third of the lease: {', '.join(names[:5])}{more}" if names else ""
 
 
-def newly_held(state: FlowState, held: str) -> StepResult | None:
+def newly_held(state: FlowState, code: str, held: str) -> StepResult | None:
     """Return the event that says so once; None when it is said already or nothing is held."""
     if not held or state.get("held") == held:
         return None
-    event = Event("rollout.held", {"code": "rollout.clocks", "stage": state["percent"]}, reason=held)
+    event = Event("rollout.held", {"code": code, "stage": state["percent"]}, reason=held)
     return StepResult({"held": held}, (event,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from langgraph.types import interrupt
 
+from evoguard.domain.breaker import cautious
 from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.events import Event
 from evoguard.domain.flag import FlagState
@@ -12,6 +13,7 @@ from evoguard.domain.plan import plan_from
 from evoguard.domain.rollout import Judgement, Plan, judge_tally
 from evoguard.errors import FencedError, InputError
 from evoguard.flow.approve import late, withdrawal
+from evoguard.flow.breaker import held_by_author, standing_of
 from evoguard.flow.clocks import held_by_clocks, newly_held
 from evoguard.flow.question import load
 from evoguard.flow.state import FlowState, StepResult
@@ -31,7 +33,9 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
         await ports.kill_path.prove()  # nothing that could not be taken back at once is let out
-        opened = Event("rollout.opened", {"percent": plan.stages[0]})
+        if held := await held_by_author(state, ports):
+            return newly_held(state, "author.held", held) or _wait("author.held", ports)
+        opened = Event("rollout.opened", {"percent": plan.stages[0], "breaker": await standing_of(state, ports)})
         return await _enter(state, ports, plan.stages[0], opened)
     entries = await _entries(state, ports)
     now = ports.clock.now_ms()
@@ -42,27 +46,41 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
         return await _abort(state, ports, await _event("rollout.aborted", verdict, tally, state, ports))
     if verdict.action == "complete":
         return StepResult({"completed": True}, (await _event("rollout.completed", verdict, tally, state, ports),))
-    held = await held_by_clocks(ports) if verdict.action == "widen" else ""
+    code, held = await _held(state, ports) if verdict.action == "widen" else ("", "")
     if verdict.action == "widen" and not held:
         event = await _event("rollout.widened", verdict, tally, state, ports, percent=verdict.next_percent)
         return await _enter(state, ports, verdict.next_percent, event)
     if lost := await _renew(state, ports, tally):
         return StepResult({"aborted": True}, (lost,))
-    if said := newly_held(state, held):
-        return said
-    interrupt({"waiting": verdict.code, "wake_at": now + int(ports.pace.tick_s * 1000)})
+    return newly_held(state, code, held) or _wait(verdict.code, ports)
+
+
+async def _held(state: FlowState, ports: Ports) -> tuple[str, str]:
+    """Return the code and the reason why nothing is widened that the evidence would let widen, or empty texts."""
+    if held := await held_by_author(state, ports):
+        return "author.held", held
+    held = await held_by_clocks(ports)
+    return ("rollout.clocks", held) if held else ("", "")
+
+
+def _wait(why: str, ports: Ports) -> StepResult:
+    interrupt({"waiting": why, "wake_at": ports.clock.now_ms() + int(ports.pace.tick_s * 1000)})
     return StepResult({"completed": False})
 
 
 async def plan_of(state: FlowState, ports: Ports) -> Plan:
-    """Return the rollout plan that was approved: the component at the base commit, at the pace of the settings."""
+    """Return the rollout plan that was approved: the component at the base commit, at the pace of the settings.
+
+    An author who was held before takes smaller steps until some releases came out well.
+    """
     component = (await load(ports, state["impact"]))["component"]
     assert isinstance(component, dict)  # noqa: S101  (our own document, proved by digest)
     pace = ports.pace
-    return plan_from(
+    plan = plan_from(
         component, dwell_s=pace.dwell_s, disaster_exposures=pace.disaster_exposures,
         evidence_from_percent=pace.evidence_from_percent, silent_s=pace.silent_s, change=state["change"],
     )  # fmt: skip
+    return plan if await standing_of(state, ports) == "closed" else cautious(plan)
 
 
 async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: bool) -> FlagState:

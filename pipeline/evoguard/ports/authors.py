@@ -15,5 +15,8 @@ class Authors(Protocol):
     async def merges(self, author: str, repo: str) -> int:
         """Return how many changes of the author became known-good in the repository."""
 
+    async def clean_since_hold(self, author: str) -> int | None:
+        """Return how many changes of the author became known-good since their last hold; None: never held."""
+
     async def releases(self, repo: str) -> Mapping[str, str]:
         """Return release commit → author for everything that the guard published in the repository."""

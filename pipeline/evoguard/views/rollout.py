@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from evoguard.domain.breaker import cautious
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.evalues import milli
 from evoguard.domain.events import StoredEvent
@@ -43,6 +44,8 @@ class Told:
     end: StoredEvent | None
     component: Mapping[str, Json] = field(default_factory=dict)
     """The approved document; empty when nothing was mapped yet."""
+    breaker: str = "closed"
+    """The author's standing when the first stage was opened."""
 
 
 async def rollout(
@@ -61,6 +64,7 @@ async def rollout(
         told.component, dwell_s=pace.dwell_s, disaster_exposures=pace.disaster_exposures,
         evidence_from_percent=pace.evidence_from_percent, silent_s=pace.silent_s,
     )  # fmt: skip
+    plan = plan if told.breaker == "closed" else cautious(plan)
     until = told.end.at if told.end else now_ms
     course: list[Tally] = []
     if told.entries:
@@ -71,6 +75,7 @@ async def rollout(
         "status": row.status,
         "component": row.component,
         "flag": row.flag,
+        "breaker": told.breaker,
         "ended": told.end.event.type if told.end else "",
         "reason": told.end.event.reason if told.end else "",
         "stages": [{"percent": e.percent, "entered": moment(e.entered_at)} for e in told.entries],
@@ -175,4 +180,6 @@ async def _told(reader: Reader, change: str) -> Told:
         return Told((), None)
     impact: dict[str, Json] = json.loads(await reader.artifact(Digest(str(mapped[-1]))))
     component = impact["component"]
-    return Told(entries, end, component if isinstance(component, dict) and component.get("flag") else {})
+    opened = [item.event.body for item in stored if item.event.type == "rollout.opened"]
+    breaker = str(opened[0].get("breaker", "closed")) if opened else "closed"
+    return Told(entries, end, component if isinstance(component, dict) and component.get("flag") else {}, breaker)

@@ -10,6 +10,8 @@ from evoguard.adapters import keys
 from evoguard.adapters.git.mirror import Mirror
 from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.signer import new_nonce, read_command, sign_command
+from evoguard.adapters.sqlite.authors import SqliteAuthors
+from evoguard.domain.breaker import standing
 from evoguard.domain.canonical import Json
 from evoguard.domain.change import ActorKind, Proposal
 from evoguard.domain.component import FILE_NAME
@@ -111,8 +113,13 @@ def register(
 
 
 async def listed(opened: Opened, kind: ActorKind) -> list[Doc]:
-    """Return the registered people or agents and who vouched for them, every signature proved again."""
-    return await identities(Reading(opened), kind, read_command)
+    """Return registered people or agents, their standing, and who vouched for them, every signature proved again."""
+    authors, rows = SqliteAuthors(opened.con), await identities(Reading(opened), kind, read_command)
+    for row in rows:
+        name = str(row["name"])
+        held, clean = bool(await opened.queries.held(name)), await authors.clean_since_hold(name)
+        row["standing"] = standing(held=held, clean=clean)
+    return rows
 
 
 async def waiting(opened: Opened) -> list[Doc]:

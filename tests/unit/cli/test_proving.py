@@ -136,7 +136,8 @@ def test_people_are_added_by_people_and_listed(installed: Installed, tmp_path: P
     assert installed.json(*words, "--as", "bob", "--sign-with", installed.key("bob")).code == 0
     rows = installed.json("person", "list").doc["people"]
     assert [row["name"] for row in rows] == ["alice", "bob", "dora"]
-    assert set(rows[0]) == {"name", "kind", "added", "by", "signed", "vouched_by", "fingerprint"}
+    assert set(rows[0]) == {"name", "kind", "added", "by", "signed", "vouched_by", "fingerprint", "standing"}
+    assert {row["standing"] for row in rows} == {"closed"}
     assert [row["name"] for row in installed.json("agent", "list").doc["agents"]] == ["coder", "rival"]
 
 

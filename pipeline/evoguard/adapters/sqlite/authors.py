@@ -16,7 +16,8 @@ class SqliteAuthors:
 
     def __init__(self, con: sqlite3.Connection) -> None:
         self._con = con
-        self._seen = 0
+        self._seen = self._weighed = 0
+        self._clean: dict[str, int] = {}
         self._released: dict[str, dict[str, str]] = defaultdict(dict)
 
     async def recent(self, author: str, repo: str, since_ms: int) -> tuple[tuple[str, str], ...]:
@@ -32,6 +33,25 @@ class SqliteAuthors:
         """Return how many changes of the author became known-good in the repository."""
         sql = "select count(*) from changes where author=? and repo=? and outcome='known-good'"
         return int(self._con.execute(sql, (author, repo)).fetchone()[0])
+
+    async def clean_since_hold(self, author: str) -> int | None:
+        """Return how many changes of the author became known-good since their last hold; None: never held.
+
+        A release that a kill caught up with at its last moment is no clean one. Only events that were not looked at
+        yet are read.
+        """
+        rows = self._con.execute(
+            "select e.seq, e.type, e.body, c.author from events e left join changes c on e.stream='change/'||c.id"
+            " where e.seq>? and e.type in ('author.held','change.known_good') order by e.seq",
+            (self._weighed,),
+        ).fetchall()
+        for seq, kind, body, author_of in rows:
+            self._weighed = int(seq)
+            if kind == "author.held":
+                self._clean[_text(body, "author")] = 0
+            elif author_of in self._clean and not _text(body, "kill"):
+                self._clean[author_of] += 1
+        return self._clean.get(author)
 
     async def releases(self, repo: str) -> Mapping[str, str]:
         """Return release commit → author; only events that were not looked at yet are read."""
