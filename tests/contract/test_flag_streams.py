@@ -20,6 +20,16 @@ from evoguard.flags import document, feed, listening, server
 from evoguard.flags.boards import Boards
 
 
+class Read:
+    """The latches of a house, as a feed reads them."""
+
+    def __init__(self, house):
+        self._latches = house.latches
+
+    async def now(self):
+        return self._latches.now
+
+
 @pytest.fixture
 def house(tmp_path) -> House:
     return House(tmp_path)
@@ -153,16 +163,11 @@ async def test_who_comes_back_gets_what_it_missed_and_who_comes_from_elsewhere_g
 
 
 async def test_who_is_far_behind_gets_everything_anew(house, monkeypatch):
-    boards = house.latches
     await house.write(percent=100)
     store = SqliteFlagStore(house.database)
 
-    class Now:
-        async def now(self):
-            return boards.now
-
     flags = store.rows()[1]
-    shown = feed.Feed(Now(), lambda board: document.served(flags, board), mark=int, every_s=1)
+    shown = feed.Feed(Read(house), lambda board: document.served(flags, board), mark=int, every_s=1)
     await shown.look()
     first = shown.number
     for n in range(feed.KEPT + 1):
@@ -175,15 +180,9 @@ async def test_who_is_far_behind_gets_everything_anew(house, monkeypatch):
 
 
 async def test_a_flag_that_is_served_no_longer_is_taken_away(house):
-    boards = house.latches
-
-    class Now:
-        async def now(self):
-            return boards.now
-
     await house.write(percent=100)
     flags = SqliteFlagStore(house.database).rows()[1]
-    shown = feed.Feed(Now(), lambda board: document.served(flags, board), mark=int, every_s=1)
+    shown = feed.Feed(Read(house), lambda board: document.served(flags, board), mark=int, every_s=1)
     await shown.look()
     at, flags = shown.number, ()
     await shown.look()
@@ -306,18 +305,12 @@ def test_streams_that_open_together_share_one_reading_of_the_latches(house):
 
 async def test_streams_share_the_bytes_that_they_send(house):
     """Whoever sends keeps the last bytes until the next: a copy for each of 1,000 streams was 100 MiB."""
-    boards = house.latches
-
-    class Now:
-        async def now(self):
-            return boards.now
-
     await house.write(percent=100)
     flags = SqliteFlagStore(house.database).rows()[1]
-    shown = feed.Feed(Now(), lambda board: document.served(flags, board), mark=int, every_s=1)
+    shown = feed.Feed(Read(house), lambda board: document.served(flags, board), mark=int, every_s=1)
     await shown.look()
     assert shown.since(-1) is shown.since(-1)
     at = shown.number
-    boards.kill()
+    house.latches.kill()
     await shown.look()
     assert shown.since(at) is shown.since(at)

@@ -1,4 +1,4 @@
-"""Our own flag server, asked over loopback: no proxy that the environment names hears a token or answers for it."""
+"""The door to servers that hear a token of ours, our flag server first: no proxy of the environment stands in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Return no further request."""
 
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+"""Asks the address that it is given, through no proxy, and no other: the door for every request with a token."""
 
 
 def get(url: str, *, wait_s: float, most: int, token: str = "") -> bytes:
@@ -27,7 +28,7 @@ def get(url: str, *, wait_s: float, most: int, token: str = "") -> bytes:
     """
     headers = {"Authorization": token} if token else {}
     try:
-        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=wait_s) as reply:  # noqa: S310
+        with OPENER.open(urllib.request.Request(url, headers=headers), timeout=wait_s) as reply:  # noqa: S310
             return bytes(reply.read(most))
     except urllib.error.HTTPError as err:
         err.close()  # it is an answer with a socket of its own

@@ -7,10 +7,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage
-from typing import IO, Any
+from http.client import HTTPException
+from typing import Any
 from urllib.parse import quote, urlsplit
 
+from evoguard.adapters.loopback import OPENER
 from evoguard.domain.canonical import Json
 from evoguard.errors import ConfigError, UnavailableError
 
@@ -32,15 +33,6 @@ class Served:
     """Nothing beside it decides: no flag that it depends on, not stale, and no variants of the flag itself."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: an admin token is for the address that it was sent to."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Return no further request."""
-
-
 class Unleash:
     """Puts documents onto one Unleash server and reads them back. Safe from several threads; waits `wait_s` at most."""
 
@@ -49,7 +41,6 @@ class Unleash:
     ) -> None:
         self._flags = f"{_root(url)}/api/admin/projects/{quote(project, safe='')}/features"
         self._environment, self._token, self._wait_s = environment, token, wait_s
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
 
     def put(self, document: Mapping[str, Json]) -> None:
         """Have the server serve this Unleash document, and return only when it says that it does.
@@ -116,7 +107,7 @@ class Unleash:
         headers = {"Authorization": self._token, "Content-Type": "application/json"}
         request = urllib.request.Request(self._flags + path, data, headers, method=method)  # noqa: S310  (checked)
         try:
-            with self._opener.open(request, timeout=self._wait_s) as reply:
+            with OPENER.open(request, timeout=self._wait_s) as reply:
                 raw = reply.read(MOST_BYTES)
         except urllib.error.HTTPError as err:
             err.close()  # it is an answer with a socket of its own
