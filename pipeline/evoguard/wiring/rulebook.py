@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evoguard import bundle
-from evoguard.adapters import bundles
+from evoguard.adapters import bundles, token_file
 from evoguard.adapters.floored import FlooredPolicies
 from evoguard.adapters.opa_server import OpaServerPolicies
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
@@ -23,14 +23,13 @@ from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.events import StoredEvent
 from evoguard.domain.scan import Scan
 from evoguard.domain.verdict import Decision, Floor, PolicyStage
-from evoguard.errors import ConfigError, IntegrityError, UnavailableError
+from evoguard.errors import IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob
 from evoguard.settings import Settings
 from evoguard.wiring.state import Opened, open_state
 
 MOST_LOADED = 4
 """Bundles held compiled besides the shipped one: the one in force, and those that a rollback goes between."""
-TOKEN_BYTES = 4_096
 
 
 def in_force(opened: Opened, stream: tuple[StoredEvent, ...] | None = None) -> InForce:
@@ -123,7 +122,7 @@ class Rulebook:
         settings, shipped = self._opened.settings, digest == self.shipped.digest
         loaded = self.shipped.bundle if shipped else bundles.kept(settings.state, digest)
         if settings.opa_url:
-            return OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file))
+            return OpaServerPolicies(settings.opa_url, loaded, token=_token(settings))
         return self.shipped if shipped else OpaWasmPolicies(self._cache, loaded=loaded)
 
     def version(self) -> int:
@@ -180,19 +179,14 @@ class RulesNow:
 def opa_ready(settings: Settings) -> Digest:
     """Return the bundle in force when the OPA server that settings name has it. Raises: EvoguardError."""
     loaded = bundle_in_force(settings)
-    asyncio.run(OpaServerPolicies(settings.opa_url, loaded, token=_token(settings.opa_token_file)).ready())
+    asyncio.run(OpaServerPolicies(settings.opa_url, loaded, token=_token(settings)).ready())
     return loaded.manifest.digest
 
 
-def _token(path: str) -> str:
-    """Return the token in a file, or an empty text for none. Raises: ConfigError."""
-    if not path:
-        return ""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(TOKEN_BYTES).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError("opa_token_file cannot be read", code="policy.opa_token", fix=f"mend {path}") from err
+def _token(settings: Settings) -> str:
+    """Return the OPA server's token, or an empty text for none. Raises: ConfigError."""
+    path = settings.opa_token_file
+    return token_file.read(path, "opa_token_file", "policy.opa_token") if path else ""
 
 
 def keep_to_decide_again(opened: Opened, loaded: Bundle) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import stat
-from pathlib import Path
 
+from evoguard.adapters import token_file
 from evoguard.adapters.sqlite.flags import SqliteFlagStore
 from evoguard.adapters.unleash.admin import Unleash
 from evoguard.adapters.unleash.flags import UnleashFlags
 from evoguard.adapters.unleash.follow import Follower
 from evoguard.domain.canonical import Json
 from evoguard.domain.flag import FlagState
-from evoguard.errors import ConfigError, EvoguardError, UnavailableError
+from evoguard.errors import EvoguardError, UnavailableError
 from evoguard.flags import document
 from evoguard.ports.flags import Flags
 from evoguard.ports.kill_path import KillPath
 from evoguard.ports.latches import Latches
 from evoguard.settings import Settings
 
-MOST_TOKEN_BYTES = 4_096
 PROBE = "evoguard-kill-path"
 """No flag has this name: it is asked for to see that the server takes our token."""
 
@@ -28,7 +26,8 @@ def server(settings: Settings) -> Unleash | None:
     """Return the Unleash server of the settings, or None. Raises: ConfigError when it is named by halves."""
     if not settings.unleash_url:
         return None
-    return Unleash(settings.unleash_url, _token(settings.unleash_token_file), project=settings.unleash_project,
+    token = token_file.read(settings.unleash_token_file, "unleash_token_file", "flags.unleash_token")
+    return Unleash(settings.unleash_url, token, project=settings.unleash_project,
                    environment=settings.unleash_environment)  # fmt: skip
 
 
@@ -78,18 +77,3 @@ class _Documents:
                 raise UnavailableError("unleash", "no flag was read yet: the database does not answer") from err
         board = self._latches.board()
         return [document.feature(state, board) for state in self._states or ()]
-
-
-def _token(path: str) -> str:
-    """Return the admin token. Raises: ConfigError when others could read it, or it is none."""
-    fix = "put an admin token of the Unleash server into a file of mode 0600 and name it in `unleash_token_file`"
-    try:
-        with Path(path).open("rb") as file:
-            shared = stat.S_IMODE(Path(path).stat().st_mode) & 0o077
-            token = file.read(MOST_TOKEN_BYTES).decode("ascii").strip()
-    except (OSError, ValueError) as err:
-        raise ConfigError("unleash_token_file cannot be read", code="flags.unleash_token", fix=fix) from err
-    if shared or not token or not token.isprintable():
-        why = "can be read by others" if shared else "holds no token"
-        raise ConfigError(f"unleash_token_file {why}", code="flags.unleash_token", fix=fix)
-    return token

@@ -46,6 +46,9 @@ HARVEST = [
     "no:faulthandler",
     "--maxfail=0",
 ]
+APART = ["--continue-on-collection-errors", "--assert=plain"]
+"""A module that cannot be collected apart from the code must not stop the others. Nobody reads why such a test failed:
+taking each assertion apart is half of what a small test costs there, and the runs beside the code do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,7 @@ class Runs:
         seed = drawn_seed() if ask.seed is None else ask.seed
         told = {
             "token": token,
-            # A module that cannot be collected apart from the code must not stop the others.
-            "args": [*self._args(ask), *(["--continue-on-collection-errors"] if ask.packages else [])],
+            "args": [*self._args(ask), *(APART if ask.packages else [])],
             "tests": self.limits.tests,
             "own": [] if ask.packages else self.own,
             "seed": seed if ask.shuffled else None,
