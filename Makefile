@@ -2,8 +2,8 @@
 # this checkout (.venv) and the tool cache (${XDG_CACHE_HOME:-~/.cache}/evoguard).
 SHELL := /bin/bash
 PY := .venv/bin/python
-# `make test JOBS=2` runs two files of tests at once; the order then is not the same each time.
-JOBS ?= 0
+# So many files of tests run at once; JOBS=1 runs all of them in one process, in one order. PYTHONHASHSEED=N repeats a run.
+JOBS ?= $(shell nproc)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup check unit test test-real test-nightly demo clean
@@ -17,7 +17,9 @@ check: setup     ## what a machine can check of style: format, lint, types, impo
 	@deploy/check.sh
 
 test: check      ## everything the core needs, on real gVisor, git and SQLite
-	@echo "== tests"; $(PY) -m pytest -q -n $(JOBS) --dist loadfile tests
+	@export PYTHONHASHSEED=$${PYTHONHASHSEED:-$$RANDOM}; \
+	echo "== tests ($(JOBS) files at once, PYTHONHASHSEED=$$PYTHONHASHSEED)"; \
+	$(PY) -m pytest -q -n $(JOBS:1=0) --dist loadfile tests
 
 test-real: setup ## against real servers and tools: OPA, a Docker engine with gVisor, packages that are not ours
 	@deploy/test_real.sh

@@ -22,7 +22,7 @@ from evoguard.wiring.activating import Prepared
 from evoguard.wiring.init import init
 from evoguard.wiring.rulebook import Rulebook
 from evoguard.wiring.state import Opened, open_state
-from unit.cli.test_ruling import edited
+from unit.cli.recorded import edited
 
 SHIPPED = load().manifest.digest
 LATER = 4_000_000_000

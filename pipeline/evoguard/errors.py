@@ -26,6 +26,17 @@ class EvoguardError(Exception):
         if code is not None:
             self.code = code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel whole from one process to another, whatever the arguments of the kind are."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[EvoguardError], args: tuple[object, ...], fields: dict[str, object]) -> EvoguardError:
+    made = kind.__new__(kind)
+    made.args = args
+    made.__dict__.update(fields)
+    return made
+
 
 class ConfigError(EvoguardError):
     """Settings, keys or the state folder are unusable. The operator acts; nothing starts."""

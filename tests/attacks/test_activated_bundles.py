@@ -16,7 +16,7 @@ from evoguard.errors import EvoguardError, InputError
 from evoguard.wiring import activating
 from evoguard.wiring.rulebook import in_force
 from rules_office import loosened
-from unit.cli.test_ruling import edited
+from unit.cli.recorded import edited
 
 
 async def test_the_constitution_that_ships_holds_over_any_bundle(office):

@@ -20,7 +20,7 @@ from evoguard.errors import AuthError, InputError, IntegrityError, UnavailableEr
 from evoguard.wiring import activating
 from evoguard.wiring.rulebook import RulesNow, in_force
 from rules_office import LATER, SHIPPED, Office, locks
-from unit.cli.test_ruling import edited
+from unit.cli.recorded import edited
 
 
 def test_two_people_put_rules_in_force_and_two_take_them_back(office):

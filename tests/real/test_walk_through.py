@@ -10,7 +10,7 @@ import pytest
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from unit.cli.installed import Installed, make
-from unit.cli.test_ruling import decided
+from unit.cli.recorded import decided
 
 pytestmark = pytest.mark.needs_opa
 PAGE = Path(__file__).parents[2] / "docs" / "policy-walk-through.md"

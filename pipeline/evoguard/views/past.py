@@ -14,6 +14,8 @@ from evoguard.views.changes import found
 from evoguard.views.reader import Reader
 
 CHANGES, PAGE = "change/", 200
+Page = tuple[tuple[int, str, int], ...]
+"""Places in the log: the place, the stream and the version in it."""
 STAGE: dict[str, PolicyStage] = {"change.judged": "review", "change.admitted": "admit"}
 
 
@@ -24,17 +26,29 @@ async def of_change(reader: Reader, change: str) -> list[Recorded]:
     return [await _recorded(reader, change, item) for item in stored if item.event.type in STAGE]
 
 
-async def all_since(reader: Reader, since_ms: int = 0, *, after: int = 0) -> AsyncIterator[tuple[int, Recorded]]:
-    """Yield every decision from a moment on with its place in the log, oldest first; `after`: from behind such a place.
+async def page(reader: Reader, *, after: int = 0) -> Page:
+    """Return where the next decisions behind a place in the log stand, oldest first; nothing when there are none."""
+    return await reader.filed(tuple(STAGE), after=after, limit=PAGE)
 
-    However many there are, a page of places and one change's events are held at a time. Raises: IntegrityError.
+
+async def decisions(reader: Reader, at: Page, since_ms: int = 0) -> AsyncIterator[tuple[int, Recorded]]:
+    """Yield the decisions of a page that were made from a moment on, each with its place. Raises: IntegrityError."""
+    for place, stream, version in at:
+        item = (await reader.events(stream))[version - 1]
+        if item.at >= since_ms and stream.startswith(CHANGES):
+            yield place, await _recorded(reader, stream.removeprefix(CHANGES), item)
+
+
+async def every(reader: Reader) -> AsyncIterator[Recorded]:
+    """Yield every decision, oldest first; a page of places and one change's events are held at a time.
+
+    Raises: IntegrityError.
     """
-    while page := await reader.filed(tuple(STAGE), after=after, limit=PAGE):
-        for place, stream, version in page:
-            after = place
-            item = (await reader.events(stream))[version - 1]
-            if item.at >= since_ms and stream.startswith(CHANGES):
-                yield place, await _recorded(reader, stream.removeprefix(CHANGES), item)
+    at = await page(reader)
+    while at:
+        async for _, one in decisions(reader, at):
+            yield one
+        at = await page(reader, after=at[-1][0])
 
 
 async def _recorded(reader: Reader, change: str, item: StoredEvent) -> Recorded:

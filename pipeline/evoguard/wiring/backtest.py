@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
-from evoguard.domain.backtest import Recorded, Tally, Turned, turned
+from evoguard.domain.backtest import Recorded, Tally
 from evoguard.domain.canonical import Json
-from evoguard.domain.verdict import findings_json
-from evoguard.errors import ConfigError, EvoguardError, InputError
+from evoguard.errors import InputError
 from evoguard.settings import Settings
 from evoguard.views import past
+from evoguard.wiring.askers import Asker, again, policies, turns
 from evoguard.wiring.reading import Reading
-from evoguard.wiring.rulebook import bundle_in_force
 from evoguard.wiring.state import open_state
 
-MOST_EXAMPLES, AT_ONCE, TOLD_EVERY, KEPT_EVERY = 200, 8, 8, 512
-"""Decisions that are shown, asked at once, counted between two words of it, and between two looks at the disk."""
+MOST_EXAMPLES, KEPT_EVERY = 200, 512
+"""Decisions that are shown, and counted at least between two looks at the disk."""
 MOST_KEPT_BYTES = 16 << 20
 
 
@@ -36,18 +33,21 @@ async def backtest(
     how far it is. Raises: ConfigError, IntegrityError; InputError for no decision at all, and for a file of another
     backtest.
     """
-    rules, opened = policies(settings, bundle), open_state(settings)
+    asker = Asker(settings, bundle)
+    rules, opened = asker.rules, asker.opened
     try:
         asked: dict[str, Json] = {"bundle": rules.digest, "since_ms": since_ms, "guard": opened.verifier()}
         place, tally = _begun(resume, asked)
-        async with contextlib.aclosing(_asked(rules, past.all_since(Reading(opened), since_ms, after=place))) as turns:
-            async for at, turn in turns:
-                place = at
-                tally.add(turn)
-                if tally.decisions % TOLD_EVERY == 0:
-                    told(tally.decisions)
-                if resume is not None and tally.decisions % KEPT_EVERY == 0:
+        kept = tally.decisions
+        async with contextlib.aclosing(turns(asker, bundle, since_ms, place)) as pages:
+            async for page in pages:
+                for at, turn in page:
+                    place = at
+                    tally.add(turn)
+                told(tally.decisions)
+                if resume is not None and tally.decisions - kept >= KEPT_EVERY:
                     _keep(resume, asked, place, tally)
+                    kept = tally.decisions
         if resume is not None:
             _keep(resume, asked, place, tally)
     finally:
@@ -58,26 +58,6 @@ async def backtest(
             fix="leave --since out, or submit a change first (`evoguard submit --help`)",
         )  # fmt: skip
     return {"bundle": rules.digest, "loosens": tally.loosens, "repository_rules": tally.own, **tally.summary()}
-
-
-async def _asked(
-    rules: OpaWasmPolicies, rows: AsyncIterator[tuple[int, Recorded]]
-) -> AsyncGenerator[tuple[int, Turned], None]:
-    """Yield each place and how its decision turns, in order; the next ones are read while some are asked."""
-    waiting: deque[tuple[int, asyncio.Task[tuple[Turned, dict[str, Json]]]]] = deque()
-    try:
-        async for place, one in rows:
-            waiting.append((place, asyncio.create_task(_again(rules, one))))
-            if len(waiting) >= AT_ONCE:
-                at, task = waiting.popleft()
-                yield at, (await task)[0]
-        while waiting:
-            at, task = waiting.popleft()
-            yield at, (await task)[0]
-    finally:
-        for _, task in waiting:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
 def _begun(resume: Path | None, asked: dict[str, Json]) -> tuple[int, Tally]:
@@ -138,35 +118,9 @@ async def decided(settings: Settings, change: str) -> list[Recorded]:
 
 
 async def _stage(rules: OpaWasmPolicies, one: Recorded) -> Json:
-    seen, now = await _again(rules, one)
+    seen, now = await again(rules, one)
     return {
         **seen.as_json(),
         "then": {"bundle": one.bundle, "allow": one.allow, "deny": sorted(one.denied)},
         "now": now,
     }
-
-
-async def _again(rules: OpaWasmPolicies, one: Recorded) -> tuple[Turned, dict[str, Json]]:
-    """Ask the same question again. No verdict is an answer here: it is what is asked about."""
-    if one.question is None:
-        return turned(one, None), {}
-    try:
-        decision = await rules.decide(one.stage, one.question)
-    except EvoguardError as err:
-        return turned(one, None, err.message), {}
-    told: dict[str, Json] = {"allow": decision.allow, "quorum": decision.quorum}
-    told |= {n: findings_json(getattr(decision, n)) for n in ("deny", "escalate", "notes")}
-    return turned(one, decision), told
-
-
-def policies(settings: Settings, bundle: Path | None) -> OpaWasmPolicies:
-    """Return the rules of a bundle, by default the one in force. Raises: ConfigError, IntegrityError."""
-    if bundle is not None and not bundle.is_dir():
-        raise ConfigError(
-            f"policy: {bundle} is not a folder with a bundle", code="policy.bundle",
-            fix="`evoguard policy build SOURCES --out FOLDER` builds one",
-        )  # fmt: skip
-    if bundle is not None:
-        return OpaWasmPolicies(folder=bundle)
-    cache = settings.state / "policy-cache" if settings.state.is_dir() else None
-    return OpaWasmPolicies(cache, loaded=bundle_in_force(settings))

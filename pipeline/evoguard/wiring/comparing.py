@@ -110,7 +110,7 @@ async def _questions(
     if settings.database.is_file():
         opened = open_state(settings)
         try:
-            async for _, one in past.all_since(Reading(opened)):
+            async for one in past.every(Reading(opened)):
                 yield one.change, one.stage, one.why or "recorded", one.question
         finally:
             opened.close()

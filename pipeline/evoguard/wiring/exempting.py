@@ -30,7 +30,7 @@ async def exemptions(settings: Settings, *, soon_days: int = SOON_DAYS) -> dict[
     loaded, opened = bundle_in_force(settings), open_state(settings)
     try:
         now_s = opened.clock.now_ms() // 1000
-        decisions = [one async for _, one in past.all_since(Reading(opened))]
+        decisions = [one async for one in past.every(Reading(opened))]
     finally:
         opened.close()
     exempt, shadow = exceptions.listed(json.loads(loaded.data), now_s)

@@ -13,7 +13,8 @@ from evoguard.domain.canonical import Json
 from evoguard.domain.verdict import Decision, Finding, findings_json
 from evoguard.errors import EvoguardError, InputError
 from evoguard.settings import Settings
-from evoguard.wiring.backtest import decided, policies
+from evoguard.wiring.askers import policies
+from evoguard.wiring.backtest import decided
 
 KINDS = ("deny", "escalate", "notes")
 SAYS: Mapping[str, str] = {"deny": "denies", "escalate": "asks people", "notes": "tells"}

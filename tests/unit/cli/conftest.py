@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from unit.cli.installed import Installed, make
+from unit.cli.recorded import GOOD, HELD, MANY, MANY_TOTALS, WIDE, decided
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Installed:
     shutil.copytree(template, tmp_path / "i")
     return Installed(tmp_path / "i", capsys)
+
+
+@pytest.fixture(scope="module")
+def rules() -> OpaWasmPolicies:
+    return OpaWasmPolicies()
+
+
+@pytest.fixture
+def past(installed: Installed, rules: OpaWasmPolicies) -> Installed:
+    assert decided(installed, rules, GOOD)
+    assert decided(installed, rules, WIDE, files=MANY, totals=MANY_TOTALS)
+    assert not decided(installed, rules, HELD, author={"held": True}, at=1_900_000_000_000)
+    return installed

@@ -14,7 +14,7 @@ from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.bundle import load
 from evoguard.wiring import activating
 from unit.cli.installed import Installed
-from unit.cli.test_ruling import MANY, MANY_TOTALS, WIDE, decided, edited
+from unit.cli.recorded import MANY, MANY_TOTALS, WIDE, decided, edited
 
 SHIPPED = load().manifest.digest
 

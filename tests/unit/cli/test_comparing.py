@@ -11,7 +11,7 @@ from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.domain.events import Event
 from unit.cli.installed import Installed
-from unit.cli.test_ruling import EXEMPT, MANY, MANY_TOTALS, SHIPPED, WIDE, decided, edited
+from unit.cli.recorded import EXEMPT, MANY, MANY_TOTALS, SHIPPED, WIDE, decided, edited
 
 FEW = ("--questions", "250")
 

@@ -1,10 +1,8 @@
-"""`policy backtest` and `policy simulate` on decisions that real rules made, under the same rules and under others."""
+"""`policy backtest`, `simulate` and `explain` on decisions that real rules made, under the same rules and others."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,69 +10,10 @@ import pytest
 from contract.policies_suite import a_question
 from evoguard import bundle
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
-from evoguard.adapters.sqlite.queries import SqliteQueries
-from evoguard.domain.backtest import Recorded
-from evoguard.domain.canonical import canonical, digest_of
+from evoguard.domain.canonical import digest_of
 from evoguard.domain.events import Event
-from evoguard.domain.verdict import PolicyStage
-from evoguard.views import past as views_past
-from evoguard.wiring import backtest
 from unit.cli.installed import CHANGE, Installed
-
-SHIPPED = Path(bundle.__file__).parent
-GOOD, WIDE, HELD = "ch-000000000001", "ch-000000000002", "ch-000000000003"
-MANY = [{**a_question()["files"][0], "path": f"lending/f{n}.py"} for n in range(20)]
-EVENT = {"review": "change.judged", "admit": "change.admitted"}
-MANY_TOTALS = {"files": 20, "added": 60, "deleted": 20, "omitted": 0}
-
-
-@pytest.fixture(scope="module")
-def rules() -> OpaWasmPolicies:
-    return OpaWasmPolicies()
-
-
-def edited(folder: Path, parts: dict[str, object] | None = None, **limits: int) -> Path:
-    """Make a bundle of the shipped rules with other numbers and other `parts` of data; nothing of it needs OPA."""
-    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    data = json.loads((folder / bundle.DATA).read_bytes())
-    data["limits"] |= limits
-    data |= parts or {}
-    (folder / bundle.DATA).write_bytes(canonical(data))
-    doc = json.loads((folder / bundle.MANIFEST).read_bytes())
-    doc["data"] = digest_of(canonical(data))
-    doc["digest"] = bundle.identity(doc)
-    (folder / bundle.MANIFEST).write_text(json.dumps(doc))
-    return folder
-
-
-def decided(
-    installed: Installed,
-    rules: OpaWasmPolicies,
-    change: str,
-    *,
-    at: int = 0,
-    stage: PolicyStage = "review",
-    **question: object,
-) -> bool:
-    """Have the shipped rules decide on a change, and store it as the flow does."""
-    asked = a_question(stage, **question)
-    answer = asyncio.run(rules.decide(stage, asked))
-    stored = installed.put({"question": asked, "decision": answer.as_json(), "bundle": rules.digest})
-    installed.submitted(change)
-    installed.append(
-        Event(EVENT[stage], {"allow": answer.allow, "quorum": 1, "decision": stored, "bundle": rules.digest}),
-        change=change,
-        now_ms=at or 1_800_000_000_000,
-    )
-    return answer.allow
-
-
-@pytest.fixture
-def past(installed: Installed, rules: OpaWasmPolicies) -> Installed:
-    assert decided(installed, rules, GOOD)
-    assert decided(installed, rules, WIDE, files=MANY, totals=MANY_TOTALS)
-    assert not decided(installed, rules, HELD, author={"held": True}, at=1_900_000_000_000)
-    return installed
+from unit.cli.recorded import EXEMPT, HELD, MANY, MANY_TOTALS, WIDE, decided, edited
 
 
 def test_the_same_rules_say_the_same(past: Installed, rules: OpaWasmPolicies):
@@ -240,12 +179,6 @@ def test_without_any_decision_nothing_was_tried(installed: Installed):
     assert installed.json("policy", "backtest").error["code"] == "policy.no_decisions"
 
 
-EXEMPT = {
-    "id": "EX-1", "code": "change.unbounded", "scope": {"repo": "lending", "component": "", "path": ""},
-    "reason": "one large move", "owner": "ada", "approved_by": ["ada", "bob"], "until": "2026-10-01",
-}  # fmt: skip
-
-
 def codes(decision: object) -> set[str]:
     assert isinstance(decision, list)
     return {str(row["code"]) for row in decision}
@@ -299,50 +232,3 @@ def test_the_tests_of_another_bundle_are_its_own(past: Installed, tmp_path: Path
     answer = past.json("policy", "test", "--bundle", str(edited(tmp_path / "tight", max_files=10)))
     assert (answer.code, answer.doc["failed"] > 0) == (1, True)
     assert answer.doc["bundle"] != bundle.load().manifest.digest
-
-
-def test_a_backtest_that_was_stopped_goes_on_and_says_the_same(
-    past: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    tight, file = str(edited(tmp_path / "tight", max_files=10)), tmp_path / "far.json"
-    whole = past.json("policy", "backtest", "--bundle", tight).doc
-    monkeypatch.setattr(backtest, "AT_ONCE", 1)
-    monkeypatch.setattr(backtest, "KEPT_EVERY", 1)
-    asked = backtest._again
-
-    async def dies(rules: OpaWasmPolicies, one: Recorded) -> object:
-        if one.change == HELD:
-            raise KeyboardInterrupt
-        return await asked(rules, one)
-
-    monkeypatch.setattr(backtest, "_again", dies)
-    words = ("policy", "backtest", "--bundle", tight, "--resume", str(file))
-    assert past.json(*words).code == 130
-    assert json.loads(file.read_text())["tally"]["turns"] == {"unchanged": 1, "newly denied": 1}
-    seen: list[str] = []
-
-    async def counts(rules: OpaWasmPolicies, one: Recorded) -> object:
-        seen.append(one.change)
-        return await asked(rules, one)
-
-    monkeypatch.setattr(backtest, "_again", counts)
-    assert (past.json(*words).doc, seen) == (whole, [HELD])
-    assert (past.json(*words).doc, seen) == (whole, [HELD])
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"asked": {}, "place": -1, "tally": {}}', '{"place": 1}'])
-def test_a_file_of_another_backtest_is_refused_and_left_alone(past: Installed, tmp_path: Path, text: str):
-    file = tmp_path / "far.json"
-    file.write_text(text)
-    answer = past.json("policy", "backtest", "--resume", str(file))
-    assert (answer.code, answer.error["code"], file.read_text()) == (2, "policy.resume", text)
-    file.unlink()
-    assert past.json("policy", "backtest", "--resume", str(file)).code == 0
-    other = past.json("policy", "backtest", "--resume", str(file), "--since", "2029-01-01")
-    assert (other.code, other.error["code"]) == (2, "policy.resume")
-
-
-def test_no_decision_is_left_out_however_many_changes_there_are(past: Installed, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(views_past, "PAGE", 1)
-    monkeypatch.setattr(SqliteQueries.changes, "__kwdefaults__", {"open_only": False, "limit": 1})
-    assert past.json("policy", "backtest").doc["decisions"] == 3

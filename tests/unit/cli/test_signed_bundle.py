@@ -11,7 +11,7 @@ from evoguard import bundle
 from evoguard.adapters import bundles, keys
 from evoguard.wiring import activating
 from unit.cli.installed import Installed
-from unit.cli.test_ruling import edited
+from unit.cli.recorded import edited
 
 
 @pytest.fixture(autouse=True)
