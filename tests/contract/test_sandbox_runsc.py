@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.sandbox_apart import ApartSuite
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, tool
 from evoguard_sandbox import Interpreter, Job, Limits, Room, SandboxError, Suite, execute, run, suite
 from evoguard_sandbox.rooms import cgroups
@@ -46,7 +47,7 @@ def room(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]
     opened.close()
 
 
-class TestRunsc(SandboxSuite):
+class TestRunsc(SandboxSuite, ApartSuite):
     async def test_what_the_tests_started_is_in_the_record(self, room: Room):
         seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
         assert seen.behaviour.programs

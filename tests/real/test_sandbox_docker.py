@@ -13,6 +13,7 @@ import docker
 import pytest
 from docker.errors import DockerException, NotFound
 
+from contract.sandbox_apart import ApartSuite
 from contract.sandbox_engine import Here, an_engine, keys
 from contract.sandbox_suite import GOOD, SHORT, Kind, SandboxSuite, python, tool
 from evoguard import bundle
@@ -80,12 +81,12 @@ def a_room(state: Path, engine: Engine) -> Iterator[Room]:
         yield opened
 
 
-class TestDocker(SandboxSuite):
+class TestDocker(SandboxSuite, ApartSuite):
     async def test_what_was_not_recorded_says_why(self, room: Room):
         seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
         assert (seen.behaviour.status, seen.behaviour.connects) == ("not recorded", ())
         assert seen.behaviour.reason
-        assert (seen.split, seen.assurance) == (0, "visible-only")
+        assert (seen.split, seen.assurance) == (1, "split")
         assert "docker" in seen.runsc
 
 
@@ -335,4 +336,4 @@ def test_the_configuration_names_nothing_but_content():
     assert one != two
     assert one == config(["sha256:" + "a" * 64])
     assert host_config(Limits())["network_mode"] == "none"
-    assert engine_module.Docker.pairs is False
+    assert engine_module.Docker.pairs is True

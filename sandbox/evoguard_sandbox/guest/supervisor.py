@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -18,13 +19,18 @@ import stat
 import struct
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from evoguard_sandbox.guest.ways import Carrier
 
 UID = 65534
 TREE = "/room/tree"
 HEAD = struct.Struct(">cI")
-RELAY_UID, RELAY_PORT = 65533, 3128
 SCRATCH = ("/tmp", "/room", "/dev/shm")  # noqa: S108 (tmpfs of this one sandbox)
+INWARD = ("in", "wire in")
 REPORT_FRAME_BYTES = 1 << 16
 CHUNK = 1 << 16
 
@@ -111,14 +117,14 @@ def start(setup: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
     child = os.fork()
     if child:
         for name, (read, write) in pipes.items():
-            os.close(read if name == "in" else write)
+            os.close(read if name in INWARD else write)
         return child
     try:
         # The pipes are moved out of the way first: one of them may already sit on a number that dup2 is about to reuse.
-        high = {name: os.dup(pair[0] if name == "in" else pair[1]) for name, pair in pipes.items()}
-        moved = {name: os.dup2(fd, 60 + n) for n, (name, fd) in enumerate(high.items())}
-        for target, name in enumerate(("in", "out", "err", "report")):
-            os.dup2(moved[name], target)
+        high = [os.dup(pair[0] if name in INWARD else pair[1]) for name, pair in pipes.items()]
+        moved = [os.dup2(fd, 60 + n) for n, fd in enumerate(high)]
+        for target, fd in enumerate(moved):  # "in", "out", "err", "report" and, where they are carried, the wires
+            os.dup2(fd, target)
         os.closerange(3 if setup["mode"] == "job" else setup["keep"] + 1, 1024)
         become(setup["rlimits"])
         os.chdir(TREE)
@@ -128,28 +134,10 @@ def start(setup: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
     os._exit(126)
 
 
-def start_relay(setup: dict[str, Any]) -> None:
-    """Fork the relay: a socket that listens already, and the rights of a uid which nothing else here has."""
-    import socket  # takes 10 ms that a sandbox without a way out need not wait for
-
-    door = socket.socket()
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.bind(("127.0.0.1", RELAY_PORT))
-    door.listen(64)
-    if os.fork():
-        door.close()
-        return
-    try:
-        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
-        os.dup2(0, 1)
-        os.dup2(0, 2)
-        os.dup2(door.fileno(), 3)
-        os.closerange(4, 1024)
-        become({"NPROC": 64, "NOFILE": 256}, RELAY_UID)
-        os.chdir("/")
-        os.execve(setup["relay"][0], setup["relay"], {"PATH": "/usr/bin:/bin"})  # noqa: S606
-    finally:
-        os._exit(126)
+def ways() -> ModuleType:
+    """Return what only some sandboxes need, and the others need not wait for."""
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # -I leaves the folder of a program out
+    return importlib.import_module("ways")
 
 
 def give(fd: int, data: bytes) -> None:
@@ -176,9 +164,10 @@ def kill_all() -> None:
 
 
 class Relay:
-    """Forward the child's pipes to the host, each within its bound."""
+    """Forward the child's pipes to the host, each within its bound, and a split run's wires where they are carried."""
 
-    def __init__(self, setup: dict[str, Any], fds: dict[str, int]) -> None:
+    def __init__(self, setup: dict[str, Any], fds: dict[str, int], carrier: Carrier | None = None) -> None:
+        self.carrier = carrier
         self.fds = {fd: name for name, fd in fds.items()}
         self.left = {"out": setup["output_bytes"], "err": setup["output_bytes"], "report": setup["report_bytes"]}
         self.held = bytearray()
@@ -187,14 +176,20 @@ class Relay:
 
     def turn(self, timeout_s: float) -> None:
         """Wait for bytes once and forward them."""
-        if not self.fds:
-            time.sleep(min(timeout_s, 0.01))
-            return
-        for fd in select.select(list(self.fds), [], [], timeout_s)[0]:
+        reads, writes = self.carrier.wants() if self.carrier else ([], [])
+        if not (self.fds or reads or writes):
+            return time.sleep(min(timeout_s, 0.01))
+        ready, room, _ = select.select([*self.fds, *reads], writes, [], timeout_s)
+        for fd in ready:
             self.take(fd)
+        if room and self.carrier:
+            self.carrier.flush()
 
     def take(self, fd: int) -> None:
         """Forward one read of one pipe."""
+        if self.carrier and fd not in self.fds:
+            self.carrier.take(fd)
+            return
         name = self.fds[fd]
         data = os.read(fd, CHUNK)
         if not data:
@@ -342,6 +337,8 @@ def watch(child: int, relay: Relay, meter: Meter) -> int:
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
     kill_all()
+    if relay.carrier:
+        relay.carrier.drain()
     meter.look_for_large_files()
     end = time.monotonic() + 5
     while relay.fds and not relay.flood and time.monotonic() < end:
@@ -366,7 +363,9 @@ def main() -> None:
     pipes = {name: os.pipe() for name in ("in", "out", "err", "report")}
     child = 0
     if setup["relay"]:
-        start_relay(setup)
+        ways().start_relay(setup["relay"], become)
+    if setup["carried"]:
+        pipes |= {name: os.pipe() for name in ("wire in", "wire out")}
     if setup["argv"]:
         child = start(setup, pipes)
         if setup["mode"] != "far":  # that one has nothing to load before its order
@@ -377,7 +376,8 @@ def main() -> None:
     lay_out(order["files"])
     child = child or start({**setup, "argv": order["argv"], "env": order["env"]}, pipes)
     give(pipes["in"][1], order["stdin"].encode())
-    relay = Relay(setup, {name: pipes[name][0] for name in ("out", "err", "report")})
+    carrier = ways().Carrier(put, pipes["wire in"][1], pipes["wire out"][0]) if setup["carried"] else None
+    relay = Relay(setup, {name: pipes[name][0] for name in ("out", "err", "report")}, carrier)
     meter = Meter(setup["rlimits"])
     status = watch(child, relay, meter)
     take = order.get("take", [])

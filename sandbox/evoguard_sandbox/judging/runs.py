@@ -21,7 +21,7 @@ from evoguard_sandbox.rooms.box import Order
 from evoguard_sandbox.rooms.pool import Makes, Pool
 from evoguard_sandbox.rooms.room import Room
 from evoguard_sandbox.trees import Tree, wire
-from evoguard_sandbox.types import Limits, Suite
+from evoguard_sandbox.types import Limits, SandboxError, Suite
 
 MOST_ATTEMPTS = 2
 PATIENCE, LEAST_S = 10, 60.0
@@ -159,8 +159,11 @@ class Runs:
             await asyncio.wait({serving}, timeout=1)  # the wires are closed with the tests' side
         finally:
             serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            (served,) = await asyncio.gather(serving, return_exceptions=True)
             await far.discard()  # one that was ended before it began to serve has not ended its sandbox
+        lost = str(served) if isinstance(served, SandboxError) else ""
+        if why := near.seen.cut or far.seen.cut or lost:
+            return RunFacts(why=why)  # the room failed between the two, which tells nothing of the code
         seen = far.seen.behaviour
         return replace(facts, behaviour=replace(facts.behaviour, connects=(*facts.behaviour.connects, *seen.connects)))
 

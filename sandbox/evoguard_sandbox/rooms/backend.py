@@ -63,6 +63,9 @@ class Running(Protocol):
     def usage(self) -> Usage:
         """Return what the host has counted so far."""
 
+    def cut(self) -> str:
+        """Return why the host itself ended the wires to another sandbox; empty when it did not."""
+
     def egress(self) -> tuple[Egress, ...]:
         """Return what the way out was asked for, allowed and denied; asked after `remove`."""
 

@@ -63,6 +63,8 @@ class Seen:
     reached: tuple[str, ...] = ()
     """Which of the guest's own limits were reached: the word of its PID 1, or of gVisor's trace."""
     usage: Usage = field(default_factory=Usage)
+    cut: str = ""
+    """Why the host ended the wires to the other half of a split run; empty when it did not."""
     egress: tuple[Egress, ...] = ()
     wall_ms: int = 0
     """From the order to the end; the start of a prepared sandbox is not in it."""
@@ -135,7 +137,7 @@ class Box:
         except _Void as err:
             seen.outcome, seen.why = "void", str(err)
         finally:
-            self.running = None
+            self.running, seen.cut = None, running.cut()
             await asyncio.shield(asyncio.ensure_future(running.remove(clean=clean)))
             seen.wall_ms = int((time.monotonic() - began) * 1000)
         seen.behaviour, seen.usage, seen.egress = running.behaviour(), running.usage(), running.egress()

@@ -17,6 +17,7 @@ from evoguard_sandbox.rooms import spec
 from evoguard_sandbox.rooms.backend import Make, Wires
 from evoguard_sandbox.rooms.engine_image import Images
 from evoguard_sandbox.rooms.engine_link import Input, Link, Streams
+from evoguard_sandbox.rooms.engine_wires import Wire
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.types import Behaviour, Egress, Limits, SandboxError, Usage
 
@@ -34,10 +35,10 @@ COUNT_S, COUNTS_FROM = 0.5, (1, 41)
 
 
 class Docker:
-    """Starts sandboxes of one room in a Docker engine. Two of them cannot be wired to each other."""
+    """Starts sandboxes of one room in a Docker engine. Two of them are wired to each other by way of this process."""
 
     name = "docker"
-    pairs = False
+    pairs = True
 
     def __init__(self, room: Room, link: Link) -> None:
         """Give the engine the room's image. Raises: SandboxError when it does not take it."""
@@ -47,15 +48,14 @@ class Docker:
 
     async def launch(self, name: str, make: Make, setup: str, wires: Wires | None = None) -> _Running:
         """Start a sandbox; see `Backend.launch`."""
-        if wires is not None:
-            raise SandboxError("sandbox.no_start", "a container cannot be wired to another", "run it unsplit")
         if make.egress:
             raise SandboxError(
                 "sandbox.egress_unsupported",
                 "a container engine gives no way out that leads through our proxy",
                 "leave docker_url empty, so that runsc is run directly, or run it without a way out",
             )
-        running = _Running(self.link, name)
+        running = _Running(self.link, name, Wire(wires) if wires is not None else None)
+        setup = setup if wires is None else spec.carried(setup)
         try:
             image = await _whole(lambda: self.images.of(make.layer_dirs))
             await _whole(lambda: self._create(name, image, setup, make.limits))
@@ -150,8 +150,8 @@ class _Running:
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
 
-    def __init__(self, link: Link, name: str) -> None:
-        self.link, self.name = link, name
+    def __init__(self, link: Link, name: str, wire: Wire | None) -> None:
+        self.link, self.name, self.wire = link, name, wire
         self.limits_mode = "engine"
         self.streams: Streams | None = None
         self.input: Input | None = None
@@ -164,6 +164,8 @@ class _Running:
         """Take its streams, then start it."""
         self.input, self.streams = await self.link.attach(self.name)
         self.stdin, self.stdout = self.input, self.streams
+        if self.wire is not None:
+            self.stdout = await self.wire.join(self.input, self.streams)
         await _whole(lambda: self.link.client.start(self.name))
         if tuple(map(int, self.link.api_version.split("."))) >= COUNTS_FROM:
             self.counting = asyncio.create_task(self._count())
@@ -200,6 +202,8 @@ class _Running:
         if self.counting is not None:
             self.counting.cancel()
             await asyncio.wait({self.counting})
+        if self.wire is not None:
+            await self.wire.close()
         if self.input is not None:
             await self.input.hang_up()
         for _ in range(REMOVALS):
@@ -227,6 +231,10 @@ class _Running:
     def usage(self) -> Usage:
         """Return the highest that the engine told while it ran; a sandbox that is gone is not counted any more."""
         return self.used
+
+    def cut(self) -> str:
+        """Return why this process ended what it carried."""
+        return self.wire.cut if self.wire is not None else ""
 
     def egress(self) -> tuple[Egress, ...]:
         """Return nothing: there is no way out."""

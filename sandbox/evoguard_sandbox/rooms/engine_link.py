@@ -192,6 +192,7 @@ class Link:
             port = where.port or TLS_PORT
             transport, _ = await loop.create_connection(lambda: protocol, where.hostname or "", port, ssl=self._trust())
         writer = Input(transport, protocol, reader, loop)
+        writer.told = asyncio.Event()
         path = f"/v{self.api_version}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
         head = (
             f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
@@ -220,8 +221,12 @@ class Link:
 class Input(asyncio.StreamWriter):
     """A container's standard input, on the one connection that its output comes on."""
 
+    told: asyncio.Event
+    """Set once the order is told: what comes after it is no part of it."""
+
     def close(self) -> None:
-        """Do nothing: the supervisor counts its bytes, and the end of the connection would be the end of its answer."""
+        """End the order, and nothing else: the end of the connection would be the end of the supervisor's answer."""
+        self.told.set()
 
     async def hang_up(self) -> None:
         """End the connection."""

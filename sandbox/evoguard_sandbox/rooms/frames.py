@@ -9,7 +9,9 @@ HEAD = struct.Struct(">cI")
 MAX_FRAME_BYTES = 1 << 20
 HELLO, READY, REPORT, OUT, ERR, GARBAGE, EXIT = b"H", b"W", b"R", b"O", b"E", b"G", b"X"
 ARTEFACT, BYTES = b"A", b"B"
-KINDS = frozenset({HELLO, READY, REPORT, OUT, ERR, GARBAGE, EXIT, ARTEFACT, BYTES})
+WIRE = b"S"
+"""What one half of a split run says to the other, where the host carries it; an empty one is its end."""
+KINDS = frozenset({HELLO, READY, REPORT, OUT, ERR, GARBAGE, EXIT, ARTEFACT, BYTES, WIRE})
 
 
 class FrameError(Exception):

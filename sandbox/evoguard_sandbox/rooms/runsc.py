@@ -173,6 +173,10 @@ class _Running:
         """Return what the kernel counted."""
         return self.group.usage() if self.used is None else self.used
 
+    def cut(self) -> str:
+        """Return nothing: the guest holds the pipes itself."""
+        return ""
+
     def egress(self) -> tuple[Egress, ...]:
         """Return the proxy's log."""
         return self.proxy.log() if self.proxy is not None else ()

@@ -68,11 +68,17 @@ def setup(python: Interpreter, make: Make, *, warm: bool = False) -> str:
             "relay": [*bare, f"{GUEST}/relay.py", f"{WAY_OUT}/{SOCKET}"] if make.egress else [],
             "env": dict(line.split("=", 1) for line in env(places, seed=secrets.randbelow(1 << 32))) | MALLOC,
             "rlimits": rlimits(make.limits),
+            "carried": False,
             "keep": 5 if fds else 3,
             "output_bytes": make.limits.output_bytes,
             "report_bytes": make.limits.report_bytes,
         }
     )
+
+
+def carried(setup: str) -> str:
+    """Return the supervisor's argument for a sandbox whose wires are carried on its own streams."""
+    return json.dumps({**json.loads(setup), "carried": True})
 
 
 def supervisor(python: Interpreter, setup: str) -> list[str]:
