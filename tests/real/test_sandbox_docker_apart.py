@@ -14,7 +14,7 @@ from docker.errors import APIError
 
 from contract.sandbox_apart import right_beside_the_tests
 from contract.sandbox_engine import Here, an_engine
-from contract.sandbox_suite import GOOD, SHORT, tool
+from contract.sandbox_suite import GOOD, SHORT, tool, tree
 from evoguard_sandbox import Room, Suite, run
 from evoguard_sandbox.rooms import engine as engine_module
 from evoguard_sandbox.rooms.engine_link import Engine
@@ -80,16 +80,27 @@ async def test_a_wire_over_its_bound_is_the_rooms_failure(fresh: Room, monkeypat
     assert "sandbox.void" in {f.code for f in seen.findings}
 
 
+class Heard(Wire):
+    """A wire that tells when anything was said on one."""
+
+    words = 0
+
+    async def outward(self, data: bytes) -> None:
+        Heard.words += 1
+        await super().outward(data)
+
+
 @asynccontextmanager
 async def the_codes_containers_removed(url: str, room: Room) -> AsyncIterator[None]:
-    """Remove each container of ours that holds code under test, as soon as it runs."""
+    """Remove each container of ours that holds code under test, once it was asked for something."""
     client = docker.APIClient(url)
     of_ours = {"label": [f"evoguard.installation={room.installation}"]}
 
     async def remove() -> None:
         while True:
             for row in await asyncio.to_thread(client.containers, filters=of_ours):
-                if "split_far.py" in row["Command"]:
+                if "split_far.py" in row["Command"] and Heard.words:
+                    Heard.words = 0
                     with suppress(APIError):
                         await asyncio.to_thread(client.remove_container, row["Id"], force=True)
             await asyncio.sleep(0.02)
@@ -103,7 +114,11 @@ async def the_codes_containers_removed(url: str, room: Room) -> AsyncIterator[No
         client.close()
 
 
-async def test_a_container_of_the_code_that_the_engine_loses_tells_nothing_of_the_code(here: Here, fresh: Room):
+async def test_a_container_of_the_code_that_the_engine_loses_tells_nothing_of_the_code(
+    here: Here, fresh: Room, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine_module, "Wire", Heard)
+    slow = {**GOOD, **tree(calc="import time\ndef one():\n    time.sleep(3)\n    return 1\n")}
     async with the_codes_containers_removed(here.url, fresh):
-        seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=fresh)
+        seen = await run(Suite(slow, slow), limits=SHORT, room=fresh)
     assert (seen.passed, seen.verdict, seen.attempts) == (False, "void", 2)
