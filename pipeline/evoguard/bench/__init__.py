@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import platform
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from evoguard.errors import InputError
 
 NAMES = (
     "abort",
+    "attacker",
     "changes",
     "crash",
     "edge",
@@ -57,11 +59,17 @@ class Figure:
         }  # fmt: skip
 
 
-def run(name: str, *, quick: bool = False) -> dict[str, Any]:
-    """Run one bench and return `{"bench", "machine", "figures"}`. Raises: InputError for an unknown name."""
+def run(name: str, *, quick: bool = False, **options: int | str) -> dict[str, Any]:
+    """Run one bench and return `{"bench", "machine", "figures"}`.
+
+    Raises: InputError for an unknown name, or for an option that the bench has not.
+    """
     if name not in NAMES:
         raise InputError(f"there is no bench {name[:40]!r}", code="bench.unknown", fix=f"one of: {', '.join(NAMES)}")
-    figures = importlib.import_module(f"evoguard.bench.{name.replace('-', '_')}").measure(quick=quick)
+    measure = importlib.import_module(f"evoguard.bench.{name.replace('-', '_')}").measure
+    if unknown := [one for one in options if one not in inspect.signature(measure).parameters]:
+        raise InputError(f"bench {name} has no --{unknown[0][:20]}", code="bench.option", fix="`evoguard bench --help`")
+    figures = measure(quick=quick, **options)
     return {"bench": name, "machine": machine(), "figures": [figure.as_json() for figure in figures]}
 
 

@@ -48,6 +48,7 @@ BENCHES = {
     "policy": "a decision at 10 to 1,000 files, rules that run away, the past asked again",
     "scan": "the look for known faults in what a change adds",
     "changes": "malicious changes caught and honest ones refused, through the scan and the rules (half an hour)",
+    "attacker": "a search that learns to get bad behaviour past check, judge and watch (--quick: minutes)",
     "abort": "healthy rollouts aborted and bad ones found, beside the rules of other tools",
     "kill": "a kill until stock SDKs are off: streaming, polling, under load",
     "crash": "kill -9 of worker, flag server and router in a rollout",
@@ -61,13 +62,20 @@ BENCHES = {
 }
 
 
-def bench(
+def bench(  # noqa: PLR0913, PLR0917  (each is one option)
     session: Session,
     name: Annotated[str, typer.Argument(help="One of those below.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when a bar is missed.")] = False,
+    budget: Annotated[int | None, typer.Option(help="attacker: how many patches it may try.")] = None,
+    seed: Annotated[int | None, typer.Option(help="attacker: the same seed tries the same patches.")] = None,
+    out: Annotated[str | None, typer.Option(help="attacker: the file for its best bypasses, as patches.")] = None,
 ) -> int:
-    """Measure: every figure beside its bar and what a user would have without us, in one call."""
+    """Measure: every figure beside its bar and what a user would have without us, in one call.
+
+    `attacker` is a search: it plants bad behaviour in a tested package, hides it by what the gates tell it, and counts
+    what is let in unwarned. Read the patches that it writes: `evoguard bench attacker --budget 300 --seed 1`.
+    """
     import importlib
     import inspect
 
@@ -79,7 +87,8 @@ def bench(
     if known is not None and name not in known:
         raise InputError(f"there is no bench {name[:40]!r}", code="bench.unknown", fix=f"one of {', '.join(known)}")
     with progress(f"bench {name}"):
-        answer = room.run(name, quick=quick)
+        given = {"budget": budget, "seed": seed, "out": out}
+        answer = room.run(name, quick=quick, **{one: value for one, value in given.items() if value is not None})
         doc: Mapping[str, object] = run(answer) if inspect.iscoroutine(answer) else answer
     figures = cast("list[Mapping[str, object]]", doc["figures"])
     names = ("name", "value", "unit", "bar", "baseline", "ok")

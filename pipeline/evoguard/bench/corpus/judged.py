@@ -57,13 +57,14 @@ async def judged(changes: Sequence[Change], scanner: Semgrep, rules: OpaWasmPoli
     found: list[Judged] = []
     for start in range(0, len(changes), AT_ONCE):
         part = changes[start : start + AT_ONCE]
-        for change, (hits, unread) in zip(part, await _scanned(part, scanner), strict=True):
-            decision = await rules.decide("review", _question(change, hits, unread))
+        for change, (hits, unread) in zip(part, await scanned(part, scanner), strict=True):
+            decision = await rules.decide("review", asked_about(change, hits, unread))
             found.append(Judged(change, tuple(decision.deny), tuple(decision.escalate)))
     return found
 
 
-async def _scanned(changes: Sequence[Change], scanner: Semgrep) -> list[tuple[list[Hit], list[str]]]:
+async def scanned(changes: Sequence[Change], scanner: Semgrep) -> list[tuple[list[Hit], list[str]]]:
+    """Return of each change what the scan found and what it could not read. Raises: UnavailableError."""
     base = {f"{n}/{was}": one.base[was] for n, one in enumerate(changes) for was, _ in one.pairs if was}
     head = {f"{n}/{now}": one.head[now] for n, one in enumerate(changes) for _, now in one.pairs if now}
     pairs = [
@@ -82,7 +83,8 @@ async def _scanned(changes: Sequence[Change], scanner: Semgrep) -> list[tuple[li
     return found
 
 
-def _question(change: Change, hits: Sequence[Hit], unread: Sequence[str]) -> Mapping[str, Any]:
+def asked_about(change: Change, hits: Sequence[Hit], unread: Sequence[str]) -> Mapping[str, Any]:
+    """Return the question about a change with what the scan found; the evidence in it is that of green tests."""
     rows = [_row(change, was, now) for was, now in change.pairs]
     hidden_now = _hidden(change)
     brings = inspect(change.base, change.head, rows, {"repo": "bench", "base": "b0", "head": "c1"})
