@@ -19,6 +19,34 @@ test_a_version_asks_people if {
 	found(decision, "escalate") == {"PyPI requests 2.31.0"}
 }
 
+test_what_floated_before_asks_people if {
+	decision := given.brings(already)
+	given.allows(decision)
+	found(decision, "escalate") == {"PyPI requests 2.31.0"}
+	found(given.brings({"pinned_before": "floating"}), "escalate") == set()
+}
+
+test_every_firmness_of_before_counts if {
+	every was in {"", "version", "digest"} {
+		given.denies(given.brings(object.union(already, {"pinned_before": was})), code)
+	}
+}
+
+test_a_new_one_that_floats_denies if given.denies(given.brings(object.union(already, {"change": "added"})), code)
+
+test_a_renamed_one_that_floats_denies if given.denies(given.brings(object.union(already, {"change": "renamed"})), code)
+
+test_elsewhere_it_floats_denies if given.denies(given.brings(object.union(already, {"origin": "git"})), code)
+
+test_floated_without_a_field if {
+	every field in {"pinned_before", "change", "origin"} {
+		row := object.remove(object.union(given.dependency, already), [field])
+		given.denies(given.judged_at_review(object.union(given.review, {"dependencies": [row]})), code)
+	}
+}
+
+already := {"pinned": "floating", "pinned_before": "floating", "change": "changed"}
+
 test_another_word_denies if given.denies(given.brings({"pinned": "firmly"}), code)
 
 test_without_pinned if {

@@ -26,6 +26,66 @@ test_binary_added if {
 
 test_binary_modified if given.denies_term(given.reviewed(given.with_file({"binary": true})), code, "binary")
 
+shown(decision) := {finding.path | some finding in decision.escalate; finding.code == code}
+
+test_a_changed_picture_asks_people if {
+	decision := given.reviewed(given.with_file({"binary": true, "path": "docs/a.PNG"}))
+	given.allows(decision)
+	shown(decision) == {"docs/a.PNG"}
+}
+
+test_a_picture_that_is_read_as_text_asks_nobody if {
+	shown(given.reviewed(given.with_file({"binary": false, "path": "docs/a.png"}))) == set()
+}
+
+test_a_new_picture_denies if {
+	changes := {"binary": true, "path": "docs/a.png", "status": "added"}
+	given.denies_term(given.reviewed(given.with_file(changes)), code, "binary")
+}
+
+test_a_renamed_picture_denies if {
+	changes := {"binary": true, "path": "docs/a.png", "status": "renamed", "old_path": "a.so"}
+	given.denies_term(given.reviewed(given.with_file(changes)), code, "binary")
+}
+
+test_a_changed_library_denies if {
+	given.denies_term(given.reviewed(given.with_file({"binary": true, "path": "a.png.so"})), code, "binary")
+}
+
+translation(source) := given.reviewed({"files": [
+	object.union(given.file, {"path": "locale/de.mo", "binary": true, "status": "added"}),
+	object.union(object.union(given.file, {"path": "locale/de.po", "status": "added"}), source),
+]})
+
+test_a_translation_beside_its_text_asks_people if {
+	given.allows(translation({}))
+	given.allows(translation({"status": "modified"}))
+	shown(translation({})) == {"locale/de.mo"}
+}
+
+test_a_translation_alone_denies if {
+	every source in [{"path": "locale/fr.po"}, {"binary": true}, {"status": "deleted"}] {
+		given.denies_term(translation(source), code, "binary")
+	}
+}
+
+test_a_translation_with_another_text_denies if {
+	given.denies_term(
+		given.reviewed({"files": [
+			object.union(given.file, {"path": "locale/de.so", "binary": true, "status": "added"}),
+			object.union(given.file, {"path": "locale/de.so.po", "status": "added"}),
+		]}),
+		code, "binary",
+	)
+}
+
+test_shown_without_a_field if {
+	every field in {"status", "path"} {
+		file := object.remove(object.union(given.file, {"binary": true, "path": "a.png"}), [field])
+		given.judged_at_review(object.union(given.review, {"files": [file]})).allow == false
+	}
+}
+
 test_binary_deleted if given.allows(given.reviewed(given.with_file({"binary": true, "status": "deleted"})))
 
 test_lower_own_limit_of_files if {

@@ -37,6 +37,7 @@ dependency := {
 	"origin": "index",
 	"where": "",
 	"pinned": "digest",
+	"pinned_before": "",
 	"scripts": false,
 	"alike": "",
 	"how": "",
@@ -59,6 +60,8 @@ vulnerable := {
 }
 
 weaker := {"rule": "tests.skipped", "path": "tests/test_a.py", "line": 3, "msg": "test_a: skip"}
+
+capability := {"rule": "capability.network", "path": "lending/scoring.py", "line": 1, "msg": "it reaches other machines"}
 
 blob := {"rule": "blob.minified", "path": "static/a.min.js", "line": 1, "msg": "lines that nobody reads"}
 
@@ -134,6 +137,7 @@ review := {
 	"advisories": {"status": "present", "digest": "sha256:db", "imported": 1790000000, "newest": 1790000000, "entries": 9},
 	"weakened": [],
 	"blobs": [],
+	"capabilities": [],
 	"sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
 	"approvals": [],
 	"approval_digest": "",

@@ -11,6 +11,7 @@ full := object.union(given.admit, {
 	"vulnerable": [given.vulnerable],
 	"weakened": [given.weaker],
 	"blobs": [given.blob],
+	"capabilities": [given.capability],
 })
 
 # Lost, null, a number below zero, a table: wrong for every field.
@@ -252,6 +253,18 @@ test_needs_weakened_item_path if needed_in("weakened", "path")
 test_needs_weakened_item_line if needed_in("weakened", "line")
 
 test_needs_weakened_item_msg if needed_in("weakened", "msg")
+
+test_needs_capabilities if needed("capabilities")
+
+test_needs_capabilities_item_rule if needed_in("capabilities", "rule")
+
+test_needs_capabilities_item_path if needed_in("capabilities", "path")
+
+test_needs_capabilities_item_line if needed_in("capabilities", "line")
+
+test_needs_capabilities_item_msg if needed_in("capabilities", "msg")
+
+test_needs_dependencies_item_pinned_before if needed_in("dependencies", "pinned_before")
 
 test_needs_blobs if needed("blobs")
 

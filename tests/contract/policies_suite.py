@@ -62,7 +62,7 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         "secrets": [],
         "scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
         "inspection": {"digest": "sha256:inspection", "status": "complete", "omitted": 0},
-        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [],
+        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [], "capabilities": [],
         "advisories": {
             "status": "present", "digest": "sha256:db", "imported": 1_790_000_000, "newest": 1_790_000_000,
             "entries": 9,
@@ -103,7 +103,8 @@ FOUND: dict[str, Any] = {
     "hits": [{"rule": "python.eval", "severity": "info", "path": "a.py", "line": 7, "msg": "data is run as code"}],
     "dependencies": [{
         "ecosystem": "PyPI", "name": "requests", "version": "2.31.0", "before": "", "change": "changed",
-        "path": "requirements.lock", "line": 3, "origin": "index", "where": "", "pinned": "digest", "scripts": False,
+        "path": "requirements.lock", "line": 3, "origin": "index", "where": "", "pinned": "digest", "pinned_before": "",
+        "scripts": False,
         "alike": "", "how": "", "licence": "MIT", "licences": [["MIT"]], "alias": "", "own": False,
     }],
     "faults": [{"path": "yarn.lock", "line": 0, "why": "nobody reads it", "kind": "unsupported"}],
@@ -113,6 +114,7 @@ FOUND: dict[str, Any] = {
     }],
     "weakened": [{"rule": "tests.skipped", "path": "tests/test_a.py", "line": 3, "msg": "test_a: skip"}],
     "blobs": [{"rule": "blob.minified", "path": "a.min.js", "line": 1, "msg": "lines that nobody reads"}],
+    "capabilities": [{"rule": "capability.network", "path": "a.py", "line": 1, "msg": "it reaches other machines"}],
 }  # fmt: skip
 """What a question holds where something was found."""
 

@@ -146,7 +146,7 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "status": "present", "digest": "sha256:db", "imported": 1_790_000_000, "newest": 1_790_000_000,
             "entries": 9,
         },
-        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [],
+        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [], "capabilities": [],
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "approvals": [dict(_VOTE)] if admit else [], "approval_digest": "sha256:question" if admit else "",
         "quarantine": [],

@@ -31,7 +31,7 @@ def question(files: int, *, change: str = "ch-0123456789ab") -> dict[str, Any]:
         "secrets": [], "hits": [],
         "scan": {"digest": "sha256:scan", "status": "complete", "omitted": 0, "unread": []},
         "inspection": {"digest": "sha256:inspection", "status": "complete", "omitted": 0},
-        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [],
+        "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [], "capabilities": [],
         "advisories": {"status": "present", "digest": "sha256:db", "imported": NOW - 100, "newest": NOW - 100,
                        "entries": 9},
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:difference"},

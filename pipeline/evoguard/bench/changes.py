@@ -4,7 +4,9 @@ Each change goes through the real scanner in gVisor, the readers of what it brin
 and weaker tests, and the rules that ship; everything else of the question is clean. `caught` is a finding that denies
 or asks people, in a file of the change, that says what is wrong: that a guard path or a lock changed is none. The
 second half of the malicious ones was written without looking at the rules, and measured before any was mended:
-67.8 % of 59 (docs/adr/0012). Baseline of the malicious ones: the scan alone. `--quick`: without the released pairs.
+67.8 % of 59 (docs/adr/0012). `unseen2` was written and measured so too, at 50.0 % of 40, before rules were written
+for what it missed; `unseen3`, 35.0 % of 20, after them, and no rule was widened since: it is the part that says most.
+Baseline of the malicious ones: the scan alone. `--quick`: without the released pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from evoguard.adapters import tool_cache
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.bench import Figure
-from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, changes
+from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, UNSEEN2, UNSEEN3, changes
 from evoguard.bench.corpus.judged import Judged, judged
 from evoguard.bench.real import releases
 from evoguard.errors import UnavailableError
@@ -28,6 +30,8 @@ from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
 SHOWN = 6
+PARTS = {"first half": FIRST, "second half": SECOND, "unseen2": UNSEEN2, "unseen3": UNSEEN3}
+"""How a part of the malicious changes is called, and the file that it stands in."""
 
 
 def measure(*, quick: bool = False) -> list[Figure]:
@@ -43,8 +47,9 @@ async def _measure(*, quick: bool) -> list[Figure]:
             raise UnavailableError("sandbox", err.message, fix=err.fix) from err
         try:
             scanner, rules = _scanner(room), OpaWasmPolicies()
-            first, second = [await judged(changes(name), scanner, rules) for name in (FIRST, SECOND)]
-            figures = [*_malicious("first half", first), *_malicious("second half", second)]
+            figures: list[Figure] = []
+            for said, name in PARTS.items():
+                figures += _malicious(said, await judged(changes(name), scanner, rules))
             figures += _honest("honest changes of our own", await judged(changes(HONEST), scanner, rules))
             if not quick:
                 figures += _honest("changes between releases", await judged(list(releases.changes()), scanner, rules))

@@ -25,7 +25,7 @@ def brings_page(doc: object) -> None:
     places += [(f"{row['id']} {row['severity']}", f"{row['path']}:{row['line']}", f"{row['name']} {row['version']}")
                for row in docs_of(doc["vulnerable"])]  # fmt: skip
     places += [(row["rule"], f"{row['path']}:{row['line']}", row["msg"])
-               for name in ("weakened", "blobs") for row in docs_of(doc[name])]  # fmt: skip
+               for name in ("weakened", "blobs", "capabilities") for row in docs_of(doc.get(name, []))]  # fmt: skip
     if places:
         table(("found", "at", "what"), places[:SHOWN])
         _more(len(places), "findings")

@@ -20,7 +20,7 @@ _CODE = re.compile(
     r"|(.*/)?(Makefile|Dockerfile)[^/]*\Z"
 )
 _WORDS = re.compile(
-    r"\b(compare_digest|timingSafeEqual|ConstantTimeCompare|constant_time\w*|scrypt|bcrypt|argon2\w*|pbkdf2\w*"
+    r"\b(compare_digest|hmac\.Equal|urandom|hash_equals|token_bytes|timingSafeEqual|ConstantTimeCompare|constant_time\w*|scrypt|bcrypt|argon2\w*|pbkdf2\w*"
     r"|safe_load|safe_join|secure_filename|literal_eval|shlex\.quote|escapeshellarg|html\.escape|escapeHtml|markupsafe"
     r"|bleach|DOMPurify|sanitize\w*|check_hostname|CERT_REQUIRED|rejectUnauthorized|create_default_context"
     r"|verify_signature|verify_\w+|validate_\w+|authorize\w*|authenticate\w*|(?:is_|require_|requires_|check_)?permissions?"

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from evoguard.domain.scan import Hit, Severity
 
-MOST_HITS, BINARY_BYTES = 5_000, 8_000
+MOST_HITS, BINARY_BYTES, MOST_LINE = 5_000, 8_000, 2_000
 """More places than can be listed are refused. With a NUL within so many bytes, git calls a file binary."""
 RULES: dict[str, tuple[Severity, str]] = {
     "text.bidi": ("error", "characters that turn the order of a line round: it is not read as it stands"),
@@ -32,10 +32,30 @@ RULES: dict[str, tuple[Severity, str]] = {
     "text.mixed_script": ("warning", "a word of two scripts: letters that look alike are others"),
     "text.lookalike": ("warning", "letters that Python reads as others: the word that runs is another one"),
     "text.encoding": ("warning", "the file is in an encoding that other tools do not read it in"),
+    "text.for_machines": ("warning", "text that gives orders to whoever reviews this by machine"),
     "text.code_encoding": ("error", "an encoding that turns comments or texts into code"),
 }
 """Rule → how bad it is, and what to tell people."""
 _BIDI = re.compile("[\u061c\u202a-\u202e\u2066-\u2069]")
+_READER = (
+    r"(?:ai|llm|gpt|claude|copilot|gemini|(?:language |reviewing )?model|assistant|agent|chatbot|review\w*|auditor|bot)"
+    r"s?"
+)
+_FOR_MACHINES = re.compile(
+    r"(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|all|any|your|system)\b.{0,20}"
+    r"\b(?:instructions?|prompts?|rules|guidelines|directions|context)"
+    r"|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]|</?(?:system|assistant|instructions?)>\s*\w"
+    r"|^\W*system\s*:\s*you\b|\byou are (?:now )?(?:in |a |an |the )?(?:\w+ ){0,2}(?:mode|jailbroken|dan)\b"
+    rf"|\b(?:note|message|instructions?|attention|important|dear|hey|as)\b.{{0,12}}\b(?:to|for|the|any|all|an?|:)\W{{1,3}}"
+    rf"(?:\w+ )?{_READER}\b"
+    rf".{{0,80}}\b(?:approve|accept|merge|report|answer|reply|skip|say|print|rate|mark|do not|must|should|please)\b"
+    r"|\b(?:answer|reply|respond|say|output)\s+(?:only |just |with |that )*[\"'\u201c]"
+    r"(?:no issues?|lgtm|safe|approved?|looks good|ok)\b"
+    r"|\b(?:do not|don't|never)\b.{0,12}\b(?:mention|reveal|report|flag|tell)\b.{0,20}\b(?:this|these)\b.{0,20}"
+    r"\b(?:note|comment|instructions?|message|text|change|file|users?)\b",
+    re.IGNORECASE,
+)
+"""Turns of phrase that tell a reader by machine what to do, and mean nothing to a program."""
 _TRANSLATIONS = re.compile(r".*\.(ftl|po|pot|xlf|xliff|arb|strings|stringsdict|resx)\Z", re.IGNORECASE)
 """Files that hold sentences and no code: isolates that close on their own line are how they are written."""
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f")
@@ -62,6 +82,7 @@ def hidden(path: str, data: bytes) -> list[Hit]:
     code = path.lower().endswith(_PYTHON) or data.startswith(b"#!")
     hits = list(_encoding(path, data)) if code else []
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
+    hits += _for_machines(path, text)
     if text.isascii() and not _CONTROL.search(text) and not _LINE_END.search(text):
         return hits
     for number, line in enumerate(text.split("\n"), 1):
@@ -71,6 +92,15 @@ def hidden(path: str, data: bytes) -> list[Hit]:
         if len(hits) >= MOST_HITS:
             break
     return hits[:MOST_HITS]
+
+
+def _for_machines(path: str, text: str) -> Iterator[Hit]:
+    """Yield lines that speak to a reader by machine; each is read with the next, for sentences go on."""
+    lines = [line[:MOST_LINE] for line in text.split("\n")]
+    for number, (line, after) in enumerate(zip(lines, [*lines[1:], ""], strict=True), 1):
+        found = _FOR_MACHINES.search(f"{line} {after.lstrip(' #*/-')}")
+        if found and found.start() < len(line):
+            yield _hit("text.for_machines", path, number, line)
 
 
 def _rules_on(line: str, *, code: bool) -> Iterator[str]:

@@ -17,8 +17,8 @@ from evoguard.exam.surgery import Silent
 Doc = dict[str, Json]
 DEPENDENCY: Mapping[str, Json] = {
     "ecosystem": "PyPI", "name": "evil", "version": "1.0", "before": "0.9", "change": "changed",
-    "path": "requirements.lock", "line": 1, "origin": "index", "where": "", "pinned": "digest", "scripts": False,
-    "alike": "", "how": "", "alias": "", "licence": "MIT", "licences": [["MIT"]], "own": False,
+    "path": "requirements.lock", "line": 1, "origin": "index", "where": "", "pinned": "digest", "pinned_before": "",
+    "scripts": False, "alike": "", "how": "", "alias": "", "licence": "MIT", "licences": [["MIT"]], "own": False,
 }  # fmt: skip
 NOTE: Mapping[str, Json] = {"rule": "exam", "path": "a.py", "line": 1, "msg": "as the exam has it"}
 VULNERABLE: Mapping[str, Json] = {
@@ -34,6 +34,7 @@ def _brings(**changes: Json) -> Doc:
 
 ALTERED: Mapping[str, tuple[str, Doc]] = {
     "change.blob": ("A file that nobody can read is added, and nobody is told.", {"blobs": [NOTE]}),
+    "change.capability": ("A file begins to reach other machines, and nobody is told.", {"capabilities": [NOTE]}),
     "change.dependency_added": ("A new dependency comes in, and nobody is told.", _brings(change="added", before="")),
     "change.dependency_lookalike": (
         "A dependency is called almost as one that everybody knows.", _brings(alike="devil", how="same look")),

@@ -11,6 +11,7 @@ from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
 from evoguard.domain.guards import lost
 from evoguard.domain.headline import headline
+from evoguard.domain.protections import touched
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
 from evoguard.domain.verdict import Finding, findings_json
@@ -81,7 +82,8 @@ def _hidden(
     old = [hit for path, _ in changed if path in base for hit in hidden(path, base[path].data)]
     new = [hit for _, path in changed if path in candidate for hit in hidden(path, candidate[path].data)]
     texts, texts_now = ({path: blob.data for path, blob in tree.items()} for tree in (base, candidate))
-    return (*new_hits(old, new, {before: now for before, now in changed if before}), *lost(texts, texts_now, changed))
+    unseen = new_hits(old, new, {before: now for before, now in changed if before})
+    return (*unseen, *lost(texts, texts_now, changed), *touched(texts, texts_now, changed))
 
 
 def _changed(files: Json) -> list[tuple[str, str]]:

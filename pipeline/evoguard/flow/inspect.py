@@ -37,6 +37,7 @@ async def inspect(
         "candidate.inspected",
         {"inspection": stored, "status": found.status, "dependencies": len(found.brought), "faults": len(found.faults),
          "vulnerable": len(fits), "weakened": len(found.weakened), "blobs": len(found.blobs),
+         "capabilities": len(found.capabilities),
          "advisories": advice.status, "database": advice.digest, "sbom_head": bills["head"],
          "sbom_base": bills["base"], "sbom_difference": bills["difference"]},
         reason=found.why,

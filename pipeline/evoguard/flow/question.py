@@ -18,6 +18,8 @@ from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
 from evoguard.supply.inspection import NOT_INSPECTED
 
+_BROUGHT = ("dependencies", "faults", "vulnerable", "advisories", "weakened", "blobs", "capabilities", "sbom")
+
 
 async def ask(
     stage: PolicyStage, state: FlowState, ports: Ports, *, approvals: Sequence[Approval] = ()
@@ -89,7 +91,8 @@ async def _question(
         "scan": {"digest": state.get("scan", ""), **{k: scan[k] for k in ("status", "omitted", "unread")}},
         "hits": scan["new"],
         "inspection": {"digest": state.get("inspection", ""), **{k: brings[k] for k in ("status", "omitted")}},
-        **{k: brings[k] for k in ("dependencies", "faults", "vulnerable", "advisories", "weakened", "blobs", "sbom")},
+        # An inspection that was stored before a field was known lacks it: the rules deny it by name.
+        **{k: brings[k] for k in _BROUGHT if k in brings},
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "impact": _impact(impact, ports.policies.data),

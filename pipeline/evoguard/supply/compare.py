@@ -31,6 +31,8 @@ class Brought:
     alike: Alike = NOBODY
     before: str = ""
     """The version at the base; empty when there was none."""
+    pinned_before: Pinned | Literal[""] = ""
+    """How firm the base had it in the same file, at the firmest; empty when it was not there."""
 
     def as_json(self) -> Mapping[str, Json]:
         """Return the row that policies judge."""
@@ -39,7 +41,8 @@ class Brought:
         return {
             "ecosystem": one.ecosystem, "name": short(one.said, 120), "version": short(one.version, 80),
             "before": short(self.before, 80), "change": self.change, "path": one.path, "line": one.line,
-            "origin": one.origin, "where": one.where, "pinned": one.pinned, "scripts": one.scripts,
+            "origin": one.origin, "where": one.where, "pinned": one.pinned, "pinned_before": self.pinned_before,
+            "scripts": one.scripts,
             "alike": short(self.alike.name, 120), "how": self.alike.how, "licence": short(one.licence, 120),
             "licences": options, "alias": short(one.alias, 120), "own": one.own,
         }  # fmt: skip
@@ -51,6 +54,7 @@ def brought(base: Tree, head: Tree, renamed: Mapping[str, str]) -> tuple[Brought
     for one in _covered(base.dependencies):
         key = _key(one, renamed.get(one.path, one.path))
         old[key] = max(old.get(key, 0), _FIRMNESS[one.pinned])
+    firm = _firm_before(base, renamed)
     names: dict[tuple[Ecosystem, str], list[Dependency]] = defaultdict(list)
     for one in base.dependencies:
         names[one.ecosystem, one.name].append(one)
@@ -59,7 +63,13 @@ def brought(base: Tree, head: Tree, renamed: Mapping[str, str]) -> tuple[Brought
         one for one in _covered(head.dependencies) if old.get(_key(one, one.path), _ABSENT) > _FIRMNESS[one.pinned]
     ]
     known = {eco: _known(eco, base.dependencies) for eco in {one.ecosystem for one in fresh}}
-    return tuple(_brought(one, names.get((one.ecosystem, one.name), []), known[one.ecosystem]) for one in _told(fresh))
+    return tuple(
+        replace(
+            _brought(one, names.get((one.ecosystem, one.name), []), known[one.ecosystem]),
+            pinned_before=firm.get(_place(one, one.path), ""),
+        )
+        for one in _told(fresh)
+    )
 
 
 def new_faults(base: Tree, head: Tree, files: tuple[Files, Files], renamed: Mapping[str, str]) -> tuple[Fault, ...]:
@@ -73,6 +83,19 @@ def new_faults(base: Tree, head: Tree, files: tuple[Files, Files], renamed: Mapp
         if touched or (fault.path, fault.why) not in old:
             found.append(fault)
     return tuple(found)
+
+
+def _firm_before(base: Tree, renamed: Mapping[str, str]) -> Mapping[tuple[object, ...], Pinned]:
+    """Return how firm the base has each package in each file, the firmest of its rows there."""
+    found: dict[tuple[object, ...], Pinned] = {}
+    for one in _covered(base.dependencies):
+        place = _place(one, renamed.get(one.path, one.path))
+        found[place] = max(one.pinned, found.get(place, "floating"), key=_FIRMNESS.__getitem__)
+    return found
+
+
+def _place(one: Dependency, path: str) -> tuple[object, ...]:
+    return one.ecosystem, one.name, one.alias, one.origin, one.where, one.scripts, path
 
 
 def _key(one: Dependency, path: str) -> tuple[object, ...]:

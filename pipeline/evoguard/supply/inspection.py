@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain.canonical import Json
-from evoguard.supply import blobs, sbom, tree
+from evoguard.supply import blobs, capabilities, sbom, tree
 from evoguard.supply.compare import Brought, brought, new_faults
 from evoguard.supply.osv import name_of
 from evoguard.supply.types import Dependency, Fault, Note, short
@@ -28,6 +28,7 @@ class Inspection:
     faults: tuple[Fault, ...] = ()
     weakened: tuple[Note, ...] = ()
     blobs: tuple[Note, ...] = ()
+    capabilities: tuple[Note, ...] = ()
     base: Mapping[str, Json] | None = None
     head: Mapping[str, Json] | None = None
     held: frozenset[tuple[str, str, str]] = frozenset()
@@ -44,6 +45,7 @@ class Inspection:
             "faults": [_fault(one) for one in self.faults],
             "weakened": [one.as_json() for one in self.weakened],
             "blobs": [one.as_json() for one in self.blobs],
+            "capabilities": [one.as_json() for one in self.capabilities],
         }
         omitted = sum(max(0, len(found) - MOST_ROWS) for found in rows.values())
         return {
@@ -73,7 +75,7 @@ def inspect(
     name = commits["repo"]
     return Inspection(
         "complete", "", brought(old, new, renamed), new_faults(old, new, (base, head), renamed),
-        weakened(base, head, pairs), blobs.added(base, head, pairs),
+        weakened(base, head, pairs), blobs.added(base, head, pairs), capabilities.gained(base, head, pairs),
         sbom.document(old, name=name, commit=commits["base"]), sbom.document(new, name=name, commit=commits["head"]),
         frozenset((*_package(one), one.version) for one in old.dependencies),
     )  # fmt: skip

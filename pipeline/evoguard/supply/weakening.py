@@ -32,6 +32,11 @@ _TIMEOUTS = ("timeout", "timeout_s", "timeout_ms", "deadline", "max_seconds")
 _STRONG, _WEAK = ("assertEqual", "assertEquals", "assertIs", "assertDictEqual", "assertListEqual"), (
     "assertTrue", "assertIn", "assertGreaterEqual", "assertLessEqual", "assertIsNotNone", "assertAlmostEqual",
 )  # fmt: skip
+_HOOKS = ("pytest_runtest_makereport", "pytest_runtest_call", "pytest_runtest_protocol", "pytest_runtest_setup",
+          "pytest_pyfunc_call", "pytest_collection_modifyitems", "pytest_ignore_collect", "pytest_collect_file",
+          "pytest_pycollect_makeitem", "pytest_sessionfinish", "pytest_report_teststatus", "pytest_assertrepr_compare",
+          "pytest_deselected", "pytest_exception_interact", "pytest_runtest_logreport", "load_tests")  # fmt: skip
+"""What pytest and unittest ask about every test: who answers can leave a test out, or turn its outcome round."""
 _BROAD = ("Exception", "BaseException", "AssertionError")
 
 
@@ -40,6 +45,7 @@ class Facts:
     """What one function of a test file asserts, and what it is excused from."""
 
     line: int = 0
+    source: str = ""
     asserts: int = 0
     exact: int = 0
     skips: Counter[str] = field(default_factory=Counter)
@@ -47,6 +53,7 @@ class Facts:
     timeouts: list[float] = field(default_factory=list)
     broad: int = 0
     raises: Counter[str] = field(default_factory=Counter)
+    replaced: int = 0
     cases: int = 0
 
 
@@ -102,9 +109,14 @@ def _python(path: str, old: bytes, new: bytes) -> Iterator[Note]:
                 yield Note("tests.deleted", path, 1, f"{short(name, 80)} is gone")
             continue
         yield from _compared(path, name, was, after[name])
+        if after[name].replaced > was.replaced:
+            said = f"{short(name, 80)}: it puts something else in the place of what it tests"
+            yield Note("tests.replaced_code", path, after[name].line, said)
     for name, now in after.items():
         if name not in before and now.skips:
             yield Note("tests.skipped", path, now.line, f"{short(name, 80)} is new and left out")
+        if name.rpartition(".")[2] in _HOOKS and (name not in before or now.source != before[name].source):
+            yield Note("tests.hook", path, now.line, f"{short(name, 80)} decides what becomes of other tests")
 
 
 def _compared(path: str, name: str, was: Facts, now: Facts) -> Iterator[Note]:
@@ -152,7 +164,8 @@ def _facts(data: bytes) -> Mapping[str, Facts] | None:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 inner = f"{scope}.{child.name}" if scope else child.name
                 owns = inner if not isinstance(child, ast.ClassDef) or not owner else owner
-                found.setdefault(owns, Facts(child.lineno))
+                source = ast.dump(child) if child.name in _HOOKS else ""
+                found.setdefault(owns, Facts(child.lineno, source))
             _note(child, found[owns])
             todo.append((child, inner, owns))
     return found
@@ -198,8 +211,14 @@ def _call(node: ast.Call, facts: Facts) -> None:
             facts.tolerances += _numbers([keyword.value])
         elif keyword.arg in _TIMEOUTS:
             facts.timeouts += _numbers([keyword.value])
+    facts.replaced += name in ("setattr", "patch", "setitem") or _name_of_owner(node.func) == "patch"
     if name == "approx":
         facts.tolerances += _numbers(node.args[1:3])
+
+
+def _name_of_owner(func: ast.expr) -> str:
+    """Return `patch` of `mock.patch.object(...)`."""
+    return _name(func.value) if isinstance(func, ast.Attribute) else ""
 
 
 def _exact(test: ast.expr) -> int:

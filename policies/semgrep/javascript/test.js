@@ -12,6 +12,9 @@ child.execFile("ls", [name]);
 // ruleid: javascript.tls_unverified
 https.request({ host: "a.example", rejectUnauthorized: false });
 https.request({ host: "a.example" });
+// ruleid: javascript.tls_unverified
+process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+process.env["NODE_ENV"] = "test";
 // ruleid: javascript.unescaped
 element.innerHTML = text;
 element.textContent = text;
@@ -26,6 +29,9 @@ function flows(text, name) {
   // ruleid: javascript.built_name
   require("child" + "_process");
   require("child_process");
+  // ruleid: javascript.built_name
+  const make = (() => {})["constructor"];
+  const kind = box["kind"];
   const all = JSON.stringify(process.env);
   // ruleid: javascript.environment_leaves
   fetch("https://a.example", { body: all });

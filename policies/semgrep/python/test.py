@@ -138,6 +138,18 @@ def writes(path):
     # ruleid: python.open_rights
     os.umask(0)
     os.umask(0o077)
+    # ruleid: python.open_rights
+    os.chmod(path, stat.S_IRWXU | stat.S_IRWXO)
+    # ruleid: python.open_rights
+    pathlib.Path(path).chmod(stat.S_IRUSR | stat.S_IWOTH)
+    os.chmod(path, stat.S_IRWXU | stat.S_IRGRP)
+    # ruleid: python.tls_decided
+    session.verify = not session.trust_env
+    # ruleid: python.tls_decided
+    requests.get(url, verify=settings.verify)
+    session.verify = True
+    requests.get(url, verify=certifi.where())
+    mock.check(url, verify=settings.verify)
 
 
 def makes(password, key, text):

@@ -8,7 +8,7 @@ import pytest
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.bench.corpus import judged as looks
-from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, Change, changes
+from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, UNSEEN2, UNSEEN3, Change, changes
 from evoguard.bench.corpus.judged import judged
 from evoguard.domain.scan import Scan
 
@@ -23,7 +23,7 @@ class NoScan:
 def one(kind: str, title: str) -> Change:
     (found,) = [
         change
-        for name in (FIRST, SECOND, HONEST)
+        for name in (FIRST, SECOND, UNSEEN2, UNSEEN3, HONEST)
         for change in changes(name)
         if (change.kind, change.title) == (kind, title)
     ]
@@ -36,8 +36,9 @@ async def said(change: Change) -> looks.Judged:
 
 
 def test_every_change_changes_something() -> None:
-    listed = [change for name in (FIRST, SECOND, HONEST) for change in changes(name)]
+    listed = [change for name in (FIRST, SECOND, UNSEEN2, UNSEEN3, HONEST) for change in changes(name)]
     assert len(changes(FIRST)) + len(changes(SECOND)) >= 60
+    assert (len(changes(UNSEEN2)), len(changes(UNSEEN3))) == (40, 20)
     assert len({(change.kind, change.title) for change in listed}) == len(listed)
     assert all(change.pairs and change.base != change.head for change in listed)
 
@@ -49,7 +50,7 @@ def test_every_change_changes_something() -> None:
         ("lock edit", "yarn takes it elsewhere", "denied"),
         ("hidden text", "a line turned round", "denied"), ("auth backdoor", "constant time is gone", "escalated"),
         ("install hooks", "a build back-end of its own", "escalated"), ("install hooks", "a pth file", "escalated"),
-        ("reverse shell", "Python", ""), ("localisation", "isolates around what is put in", ""),
+        ("reverse shell", "Python", "escalated"), ("localisation", "isolates around what is put in", ""),
     ],
 )  # fmt: skip
 async def test_what_is_caught_without_the_scan(kind: str, title: str, caught: str) -> None:
@@ -63,7 +64,7 @@ async def test_a_look_that_is_taken_away_misses(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_guard_path_or_another_file_is_no_reason() -> None:
     change = one("ci tampering", "rights widened")
-    seen = await said(change)
+    seen = replace(await said(change), escalate=())
     assert [finding.code for finding in seen.deny] == ["approval.guard_paths"]
     assert seen.caught == ""
     scanned = replace(seen.deny[0], code="change.scan_finding")

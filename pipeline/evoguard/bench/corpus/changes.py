@@ -16,7 +16,7 @@ from pathlib import Path
 from evoguard.ports.forge import Blob
 
 FOLDER = Path(__file__).with_name("changed")
-FIRST, SECOND, HONEST = "first.txt", "second.txt", "honest.txt"
+FIRST, SECOND, UNSEEN2, UNSEEN3, HONEST = "first.txt", "second.txt", "third.txt", "fourth.txt", "honest.txt"
 _HEAD = re.compile(r"=== ([^:\n]+): (.+)\n")
 _FILE = re.compile(r"(?m)^(\+\+\+|---) (\S+)\n")
 _CHAR = re.compile(r"\{\{([0-9A-F]{4,5})\}\}")

@@ -16,6 +16,7 @@ from evoguard.bench.asked import question
 from evoguard.bench.corpus.changes import Change
 from evoguard.domain.canonical import Json
 from evoguard.domain.guards import lost
+from evoguard.domain.protections import touched
 from evoguard.domain.scan import Hit, Scan, new_hits
 from evoguard.domain.secrets import find_secrets
 from evoguard.domain.text import hidden
@@ -98,7 +99,7 @@ def asked_about(change: Change, hits: Sequence[Hit], unread: Sequence[str]) -> M
         "hits": listed, "scan": {**asked["scan"], "unread": list(unread)},
         "secrets": [{"rule": rule, "path": path, "line": line} for rule, path, line in _secrets(change)],
         "inspection": {**asked["inspection"], "status": told["status"], "omitted": told["omitted"]},
-        **{name: told[name] for name in ("dependencies", "faults", "weakened", "blobs")},
+        **{name: told[name] for name in ("dependencies", "faults", "weakened", "blobs", "capabilities")},
     }  # fmt: skip
 
 
@@ -107,7 +108,8 @@ def _hidden(change: Change) -> tuple[Hit, ...]:
     new = [hit for _, now in change.pairs if now for hit in hidden(now, change.head[now].data)]
     before, now = ({path: blob.data for path, blob in tree.items()} for tree in (change.base, change.head))
     kept = [pair for pair in change.pairs if pair[1]]
-    return (*new_hits(old, new, {was: now for was, now in change.pairs if was}), *lost(before, now, kept))
+    unseen = new_hits(old, new, {was: now for was, now in change.pairs if was})
+    return (*unseen, *lost(before, now, kept), *touched(before, now, kept))
 
 
 def _secrets(change: Change) -> list[tuple[str, str, int]]:

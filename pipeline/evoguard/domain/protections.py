@@ -1,0 +1,198 @@
+"""Changed code that decides who comes in, what is refused or how something is kept: people look at every such change.
+
+Python is compared function by function as syntax trees, so that a comment, a docstring or a moved function is none;
+other languages by the lines around what protects. It proves nothing wrong: a machine cannot tell a good check from one
+that lets somebody in.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evoguard.domain.scan import Hit
+
+CHANGED, FEWER = "guard.changed", "guard.fewer_refusals"
+MOST_BYTES, MOST_HITS, AROUND = 2 << 20, 20, 3
+_TEST = re.compile(
+    r"(?i)(.*/)?(tests?|__tests__|specs?)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
+)
+_NAMED = re.compile(
+    r"(?i)_*((check|is|has|may|can|verify|validate|require|allow|grant|deny|ensure|assert)_\w*)?"
+    r"(auth\w*|log_?in\w*|passw\w*|verify\w*|verified|permi\w*|allowed|may|admin\w*|acl|csrf\w*|otp|mfa|totp|encrypt\w*"
+    r"|decrypt\w*|signature\w*|credential\w*|saniti\w*|access|token|owner|role)(_\w*)?"
+)
+"""A function whose name says that it decides who comes in, or keeps something."""
+_USED = re.compile(
+    r"compare_digest|scrypt|pbkdf2\w*|bcrypt|argon2\w*|hmac|AESGCM|ChaCha20Poly1305|Fernet|jwt|check_hostname|verify_mode"
+    r"|CERT_\w+|is_(admin|staff|superuser|authenticated|owner)|has_perm\w*|check_password|verify_\w+|verify"
+    r"|token_(hex|bytes|urlsafe)|SystemRandom|urandom|login_required|permission\w*"
+)
+_WORD = re.compile(
+    r"\b(timingSafeEqual|hmac\.\w+|createHmac|createCipher\w*|bcrypt\w*|argon2\w*|jwt\.\w+|jsonwebtoken|scrypt\w*|pbkdf2\w*"
+    r"|rejectUnauthorized|InsecureSkipVerify|ConstantTime\w*|x509\.\w+|tls\.Config|isAdmin|is_admin|isOwner|hasRole"
+    r"|has_role|isAuthenticated|authorize\w*|authenticate\w*|requireAuth\w*|verify(Signature|Token|Password)?\(|checkPassword"
+    r"|csrf\w*|sanitize\w*|escapeHtml|hasPermission|permissions?\.|randomBytes|crypto\.\w+|password_verify|hash_equals"
+    r"|X509_\w+|SSL_CTX_\w+|MessageDigest|SecureRandom|Cipher\.getInstance)"
+)
+_CODE = re.compile(r".*\.([cm]?[jt]sx?|go|rs|rb|php|java|kt|cs|scala|swift|c|cc|cpp|h|vue)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function, or the statements of a module outside of all (`name` empty)."""
+
+    name: str
+    line: int
+    digest: str
+    delicate: bool
+    refusals: int
+    """Conditions under which it raises or answers no."""
+
+
+def touched(base: Mapping[str, bytes], head: Mapping[str, bytes], changed: Sequence[tuple[str, str]]) -> list[Hit]:
+    """Return each place where what protects was changed. `changed`: (path at the base or empty, path now or empty)."""
+    hits: list[Hit] = []
+    before: list[tuple[str, list[Function]]] = []
+    after: list[tuple[str, list[Function]]] = []
+    for was, now in changed:
+        old, new = base.get(was, b""), head.get(now, b"")
+        if _TEST.match(now or was) or max(len(old), len(new)) > MOST_BYTES:
+            continue
+        if (now or was).endswith(".py"):
+            before.append((now or was, _functions(old)))
+            after.append((now or was, _functions(new)))
+        elif now and _CODE.match(now):
+            hits += _by_lines(now, old, new)
+    return [*hits, *_changed(before, after), *_fewer(before, after)][:MOST_HITS]
+
+
+def _changed(
+    before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[str, list[Function]]]
+) -> Iterator[Hit]:
+    """Yield delicate functions that are nowhere in the other tree's changed files as they stand here."""
+    known = {one.digest for _, functions in before for one in functions}
+    now = {one.digest for _, functions in after for one in functions}
+    told: set[tuple[str, str]] = set()
+    for (path, new), (_, old) in zip(after, before, strict=True):
+        kept = {one.name for one in new}
+        weighty = {one.name for one in old if one.delicate}
+        for one in new:
+            if one.digest not in known and (one.delicate or one.name in weighty):
+                told.add((path, one.name))
+                yield _hit(CHANGED, path, one.line, one.name)
+        gone = [one for one in old if one.delicate and one.digest not in now and one.name not in kept]
+        yield from (_hit(CHANGED, path, 0, one.name) for one in gone)
+
+
+def _fewer(before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[str, list[Function]]]) -> Iterator[Hit]:
+    """Yield functions that refuse on fewer conditions, where the whole change has fewer of them."""
+    refused = [sum(one.refusals for _, functions in side for one in functions) for side in (before, after)]
+    if refused[1] >= refused[0]:
+        return
+    for (path, old), (_, new) in zip(before, after, strict=True):
+        then = {one.name: one.refusals for one in old}
+        yield from (_hit(FEWER, path, one.line, one.name) for one in new if one.refusals < then.get(one.name, 0))
+
+
+def _functions(data: bytes) -> list[Function]:
+    try:
+        return _read(ast.parse(data))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []  # no Python runs it either; that it cannot be read is a finding of supply.capabilities
+
+
+def _read(tree: ast.Module) -> list[Function]:
+    found = list(_inside(tree, ""))
+    loose = [one for one in tree.body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    rest = [one for one in loose if not isinstance(one, ast.Import | ast.ImportFrom)]
+    module = ast.Module(rest, [])
+    return [*found, Function("", 1, _digest(module), bool(rest) and _uses(module), _refusals(module))]
+
+
+def _inside(node: ast.AST, scope: str) -> Iterator[Function]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            name = f"{scope}{child.name}"
+            delicate = bool(_NAMED.fullmatch(child.name)) or _uses(child)
+            yield Function(name, child.lineno, _digest(child), delicate, _refusals(child))
+        elif isinstance(child, ast.ClassDef):
+            yield from _inside(child, f"{scope}{child.name}.")
+
+
+def _digest(node: ast.AST) -> str:
+    """Return what a piece of code does, without its documentation, its annotations and where it stands."""
+    made = ast.dump(_Bare().visit(ast.parse(ast.unparse(node))))
+    return hashlib.sha256(made.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes away what does nothing: texts that stand alone, and annotations."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # the name is ast's
+        """Drop a text that stands alone."""
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        """Drop an annotation."""
+        return ast.arg(node.arg)
+
+
+def _uses(node: ast.AST) -> bool:
+    for one in ast.walk(node):
+        name = one.attr if isinstance(one, ast.Attribute) else one.id if isinstance(one, ast.Name) else ""
+        if name and _USED.fullmatch(name):
+            return True
+    return False
+
+
+def _refusals(node: ast.AST) -> int:
+    return sum(
+        _conditions(one.test) for one in ast.walk(node)
+        if isinstance(one, ast.If) and any(_refuses(step) for step in one.body)
+    )  # fmt: skip
+
+
+def _conditions(test: ast.expr) -> int:
+    return sum(_conditions(one) for one in test.values) if isinstance(test, ast.BoolOp) else 1
+
+
+def _refuses(step: ast.stmt) -> bool:
+    if isinstance(step, ast.Return):
+        return isinstance(step.value, ast.Constant) and step.value.value is False
+    if isinstance(step, ast.Expr) and isinstance(step.value, ast.Call):
+        called = step.value.func
+        name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+        return name in ("abort", "exit", "forbid", "deny")
+    return isinstance(step, ast.Raise)
+
+
+def _by_lines(path: str, old: bytes, new: bytes) -> Iterator[Hit]:
+    """Yield the first changed line of code that stands near a word of what protects, in either text."""
+    texts = [[line.strip() for line in data.decode("utf-8", "replace").split("\n")] for data in (old, new)]
+    if not any(_WORD.search(line) for text in texts for line in text):
+        return
+    blocks = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes()
+    for kind, a, b, c, d in blocks:
+        spans = ((texts[0], a, b), (texts[1], c, d))
+        if kind == "equal" or not any(_says(line) for text, start, end in spans for line in text[start:end]):
+            continue
+        near = (line for text, start, end in spans for line in text[max(0, start - AROUND) : end + AROUND])
+        if any(_WORD.search(line) for line in near):
+            yield _hit(CHANGED, path, c + 1, "")
+            return
+
+
+def _says(line: str) -> bool:
+    return bool(line) and not line.startswith(("//", "/*", "*", "#", "import ", "}"))
+
+
+def _hit(rule: str, path: str, line: int, name: str) -> Hit:
+    said = "what decides who comes in, or keeps something, is changed"
+    if rule == FEWER:
+        said = "it refuses on fewer conditions than before"
+    return Hit(rule, "warning", path, line, said + (f": {name[:80]}" if name else ""), name)

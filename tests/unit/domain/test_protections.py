@@ -1,0 +1,74 @@
+"""A changed check is told; the same check with other words about it, or at another place, is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from evoguard.domain.protections import CHANGED, FEWER, MOST_HITS, touched
+
+CHECK = """def may_delete(user):
+    return user.is_admin
+"""
+QUOTA = """def take(used, wanted):
+    if wanted < 0 or used + wanted > 100:
+        raise ValueError
+    return used + wanted
+"""
+
+
+def told(old: str, new: str, path: str = "src/a.py") -> list[str]:
+    return [hit.rule for hit in touched({path: old.encode()}, {path: new.encode()}, [(path, path)])]
+
+
+def test_a_changed_check_is_told() -> None:
+    assert told(CHECK, CHECK.replace("is_admin", "is_admin or user.name == 'x'")) == [CHANGED]
+    assert told(CHECK, "") == [CHANGED]
+    assert told("", CHECK) == [CHANGED]
+
+
+def test_it_is_told_under_a_plain_name_by_what_it_uses() -> None:
+    text = "import hashlib\ndef f(x, salt):\n    return hashlib.scrypt(x, salt=salt, n=16384, r=8, p=1)\n"
+    assert told(text, text.replace("16384", "2")) == [CHANGED]
+    assert told(text, "def f(x, salt):\n    return x\n") == [CHANGED]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        CHECK.replace("    return", '    """Tell."""\n    # why\n    return'), "X = 1\n\n\n" + CHECK,
+        CHECK.replace("(user)", "(user: object)"), CHECK + "\ndef plain():\n    return 1\n",
+    ],
+)  # fmt: skip
+def test_words_about_it_are_no_change(new: str) -> None:
+    assert told(CHECK, new) == []
+
+
+def test_a_moved_check_is_no_change() -> None:
+    base = {"a.py": CHECK.encode(), "b.py": b"x = 1\n"}
+    head = {"a.py": b"y = 1\n", "b.py": b"x = 1\n" + CHECK.encode()}
+    assert touched(base, head, [("a.py", "a.py"), ("b.py", "b.py")]) == []
+
+
+def test_fewer_conditions_of_a_refusal_are_told() -> None:
+    assert told(QUOTA, QUOTA.replace("wanted < 0 or ", "")) == [FEWER]
+    assert told(QUOTA, QUOTA.replace("raise ValueError", "pass")) == [FEWER]
+    assert told(QUOTA, QUOTA.replace("wanted < 0 or ", "wanted < 0 or used < 0 or ")) == []
+
+
+def test_a_condition_that_moved_in_the_change_is_still_there() -> None:
+    moved = "def whole(wanted):\n    if wanted < 0:\n        raise ValueError\n" + QUOTA.replace("wanted < 0 or ", "")
+    assert told(QUOTA, moved) == []
+
+
+def test_other_languages_are_looked_at_by_line() -> None:
+    old = "import x\n\nfunction same(a, b) {\n  return timingSafeEqual(a, b);\n}\n"
+    assert told(old, old.replace("(a, b);", "(a, a);"), "web/a.ts") == [CHANGED]
+    long = old + "function g() {\n  a();\n  b();\n  c();\n}\n"
+    assert told(long, long + "function f() {}\n", "web/a.ts") == []
+    assert told(old, old.replace("import x", "// why"), "web/a.ts") == []
+
+
+def test_tests_and_what_is_no_python_say_nothing_and_the_list_is_bounded() -> None:
+    assert told(CHECK, "", "tests/test_a.py") == []
+    assert told(CHECK, "def (") == [CHANGED]
+    assert len(told("", "".join(f"def may_{n}(x):\n    return {n}\n" for n in range(99)))) == MOST_HITS
