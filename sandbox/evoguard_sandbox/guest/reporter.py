@@ -195,6 +195,8 @@ class Reporter:
         """Tell the outcome of one test."""
         test = self.open.pop(nodeid, None)
         if test is not None:
+            if self.link is not None:
+                self.link.end()
             if self.link is not None and self.link.unsplit != self.unsplit and test["o"] in ("passed", "xpassed"):
                 test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
             self.tell_kinds()

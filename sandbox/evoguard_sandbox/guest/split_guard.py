@@ -54,7 +54,11 @@ def watcher(link: Link) -> Callable[[str, tuple[Value, ...]], None]:
             hint = caller == hints and event == "compile"  # read where it stands in a module; running it is "exec"
             if not link.calls:  # nothing of the other side is here yet, so this is text of the tests' own libraries
                 return
-            if not hint and caller not in files and not caller.startswith(folders):
+            if caller.startswith(folders):
+                # The condition of a mark, which a test may take from the code: the base's, or none.
+                if isinstance(args[0], str | bytes) and not link.kinds.compiles(args[0]):
+                    raise link.refuse("a text of the code's that the test runner makes code of")
+            elif not hint and caller not in files:
                 raise link.refuse(f"{event} in the process of the tests")
         elif event == "pickle.find_class":
             if not _known(*args[:2]):

@@ -75,6 +75,11 @@ class Kinds:
             self.seen[key] = self.fresh[key] = PLAIN
         return not key or self.known is None or key in self.known
 
+    def compiles(self, text: str | bytes) -> bool:
+        """Note a text that the test runner makes code of, which may be an answer; tell whether the base's run did."""
+        data = text.encode(errors="replace") if isinstance(text, str) else text
+        return self.may(f"code {hashlib.blake2b(data, digest_size=32).hexdigest()}")
+
     def name(self, number: int, name: str, *, is_class: bool) -> None:
         """Remember under which name of a module something was found; it may have more than one."""
         self.names.setdefault((is_class, number), set()).add(name)

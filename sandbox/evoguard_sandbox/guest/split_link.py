@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_proxy as proxy
+    from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
     from evoguard_sandbox.guest.split_kinds import OUTSIDE, PLAIN, Kinds
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest.split_values import Values
 else:
     import split_proxy as proxy
+    import split_stock as stock
     import split_wire as wire
     from split_build import build
     from split_kinds import OUTSIDE, PLAIN, Kinds
@@ -51,6 +53,11 @@ def _naive(moment: datetime.datetime) -> Value:
     Comparing asks the zone for both folds.
     """
     return datetime.datetime.__reduce__(moment)[1][0]
+
+
+def _ends(op: str, error: Value) -> bool:
+    """Tell whether an error brings the result of a generator or a coroutine, which is an answer like others."""
+    return op in ("du", "meth") and isinstance(error, StopIteration)
 
 
 class Link(Values):
@@ -81,6 +88,7 @@ class Link(Values):
         self.upto = 0
         self.changed = False
         """Whether the last answer changed what it was asked with."""
+        self.library = stock.shapes()
         self.moments: set[bytes] = set()
         """The first moments that the code answered with in this test."""
 
@@ -125,6 +133,10 @@ class Link(Values):
         """Begin a test: what it may ask is counted from here."""
         self.moments.clear()
         self.upto = self.calls + self.callbacks + self.most if self.most else 0
+
+    def end(self) -> None:
+        """End a test. Once a class of the library is changed, as a pickle can, no test proves anything."""
+        self.unsplit += stock.changed(self.library)
 
     def _spend(self) -> None:
         """Raises: UnsplitError when the test has asked as often as it may; others wait for the same connection."""
@@ -188,7 +200,7 @@ class Link(Values):
         """Raises: UnsplitError where the answer is more than the base's was. Keeps what a module calls things."""
         if self.changed and not self.kinds.may(f"{self.kinds.test} changes"):
             raise self.refuse("a value of the test's comes back changed where the base's test got it back as it was")
-        if kind == "e":
+        if kind == "e" and not _ends(op, value):
             if not self.kinds.lends(self.level):
                 raise self.refuse("an error with a module, or with what the tests lent, where the base's had none")
             return

@@ -28,6 +28,7 @@ class Link(Protocol):
     """What stand-ins need of the connection."""
 
     calls: int
+    kinds: Value
 
     def ask(self, op: str, *args: Value) -> Value:
         """Do one thing on the other side."""

@@ -49,6 +49,7 @@ NAMED |= {
 }
 NAMED |= {"decimal.Decimal": decimal.Decimal, "fractions.Fraction": fractions.Fraction, "uuid.UUID": uuid.UUID}
 NAMED |= {"binascii.Error": binascii.Error, "re.error": re.error, "json.JSONDecodeError": json.JSONDecodeError}
+_FIXED = 1 << 8  # the interpreter's mark of a class that cannot be changed
 NAME_OF = {id(value): name for name, value in reversed(NAMED.items())}
 CONTAINERS: tuple[type, ...] = (
     collections.Counter,
@@ -62,3 +63,17 @@ CONTAINERS: tuple[type, ...] = (
 )
 STORAGES: tuple[type, ...] = (*CONTAINERS, datetime.tzinfo)
 """Classes with a layout of their own: an object of one that inherits from them is made by them."""
+
+
+def shapes() -> list[tuple[type, dict[str, Value]]]:
+    """Return what each of those classes holds that Python code can change, to see later whether it did."""
+    kinds = [kind for kind in NAMED.values() if isinstance(kind, type) and not kind.__flags__ & _FIXED]
+    return [(kind, {**vars(kind)}) for kind in kinds]
+
+
+def changed(before: list[tuple[type, dict[str, Value]]]) -> bool:
+    """Tell whether one of the classes does not hold the very same any more."""
+    return any(
+        len(vars(kind)) != len(held) or any(vars(kind).get(name) is not value for name, value in held.items())
+        for kind, held in before
+    )
