@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from evoguard.adapters.sqlite.kpis import parse_batch
 from evoguard.bench.telemetry_candidate import RAW
 from evoguard.edge.delivery import Delivery
 from evoguard.edge.flagging import FlagView
 from evoguard.edge.proxy import Proxy, open_session
 from evoguard.edge.serving import listen
-from evoguard.edge.settings import EdgeSettings
+from evoguard.edge.settings import CostSettings, EdgeSettings
 
 BASE, NEXT, CHANGE = "a" * 40, "b" * 40, "ch-000000000001"
 TOKEN = "token-of-the-edge-0123456789"
@@ -253,3 +255,58 @@ async def test_a_loss_withdraws_the_candidate_and_counts_against_it(tmp_path: Pa
         await rig.ask("c3")
         assert await rig.counted() == (0, 0, 0, 1)
         assert len(rig.asked["next"]) == 2
+
+
+COST = CostSettings(wall_us="wall", bytes_out="egress")
+
+
+async def costs(rig: Rig) -> dict[tuple[str, str], list[int]]:
+    """Deliver; returns what was told by arm and KPI."""
+    await rig.delivery.deliver()
+    found: dict[tuple[str, str], list[int]] = {}
+    for batch in {b["id"]: b for b in rig.batches}.values():
+        assert parse_batch(json.dumps(batch), "edge").id
+        for value in batch.get("values", []):
+            found.setdefault((value["arm"], value["kpi"]), []).append(value["value"])
+    return found
+
+
+async def test_what_an_answer_costs_is_measured_and_not_what_it_says(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, cost=COST) as rig:
+        said = (
+            b"\r\nX-Cost: 1\r\nX-Evoguard-Cost: 0\r\nServer-Timing: total;dur=0\r\nX-Bytes: 1\r\nX-Kpi: wall=0\r\n\r\n"
+        )
+        large = b" " * 60_000 + b'"score"'
+        rig.says = GOOD.replace(b"\r\n\r\n", said).replace(b"12", b"60012").replace(b'"score"', large)
+        rig.hangs = 0.2
+        for user in ("c1", "c1", "g1", "g1"):  # a unit's first answer counts
+            await rig.ask(user)
+        told = await costs(rig)
+        assert {key: len(values) for key, values in told.items()} == {
+            (arm, kpi): 1 for arm in ("candidate", "known_good") for kpi in ("wall", "egress")
+        }
+        assert told["candidate", "wall"][0] >= 200_000
+        assert told["candidate", "egress"][0] > 60_012
+        assert told["known_good", "egress"][0] < 200
+
+
+async def test_an_answer_that_fails_early_is_not_a_cheap_one(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, cost=COST, most_in_flight=1, timeout_s=0.5) as rig:
+        rig.says = b""
+        await rig.ask("c1")
+        rig.says, rig.hangs = GOOD, 30
+        first = asyncio.create_task(rig.ask("c2"))
+        await asyncio.sleep(0.1)
+        await rig.ask("c3")  # no place
+        await first
+        told = await costs(rig)
+        assert list(told) == [("candidate", "wall")]  # of the one that hung: as long as it was let
+        assert len(told["candidate", "wall"]) == 1
+        assert told["candidate", "wall"][0] >= 500_000
+
+
+async def test_one_too_large_costs_what_was_read_of_it(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, cost=COST) as rig:
+        rig.says = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b" " * 300_000
+        await rig.ask("c1")
+        assert (await costs(rig))["candidate", "egress"][0] > 100_000

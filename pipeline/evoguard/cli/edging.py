@@ -25,6 +25,15 @@ scoring.toml:
   [versions]
   COMMIT = "http://127.0.0.1:9001"
   OTHER_COMMIT = "http://127.0.0.1:9002"
+  [cost]                                # optional: KPIs with kind = "value" that the edge measures
+  wall_us = "wall"
+  bytes_out = "egress"
+
+instead of [versions], to have the edge start them, each as a user of its own (as root), ended with the edge:
+  [start]
+  command = ["/usr/bin/python3", "/srv/versions/{commit}/serve.py", "--fd", "{fd}"]   # {fd}: a socket that listens
+  health = "/healthz"                   # answers 200 before anybody meets the version
+  environment = {MODE = "production"}   # nothing of the edge's own environment passes
 """
 
 

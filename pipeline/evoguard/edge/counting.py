@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,10 @@ MOST_UNITS = 500_000
 MOST_WAITING_BAD = 20_000
 MOST_BAD_A_BATCH = 1_000
 MOST_LINE = 300
+MOST_WAITING_VALUES = 20_000
+MOST_VALUES_A_BATCH = 400
+"""With as many bad events as a batch may have it stays below the guard's bound of bytes."""
+NO_VALUES: Mapping[str, int] = {}
 LOST_KPI = "errors"
 Batch = dict[str, object]
 
@@ -54,6 +58,7 @@ class Counts:
     _waiting: dict[Arm, deque[tuple[str, str]]] = field(
         default_factory=lambda: {"known_good": deque(), "candidate": deque()}
     )
+    _values: deque[tuple[str, Arm, str, int]] = field(default_factory=deque)
     _moved: bool = False
     _told_lost: int = 0
     _file: IO[bytes] | None = None
@@ -72,8 +77,11 @@ class Counts:
         if self._file is not None:
             self._file.close()
 
-    def count(self, user: str, arm: Arm, kpis: Iterable[str]) -> None:
-        """Count one outcome of a user; `kpis` names what was bad about it."""
+    def count(self, user: str, arm: Arm, kpis: Iterable[str], values: Mapping[str, int] = NO_VALUES) -> None:
+        """Count one outcome of a user; `kpis` names what was bad about it, `values` what it cost by KPI.
+
+        A unit's first outcome gives its values. Those that have no place are dropped: of both arms, whatever they are.
+        """
         unit = hmac.digest(self.salt, f"{self.change}:{user}".encode("utf-8", "surrogateescape"), "sha256").hex()
         self.requests[arm] += 1
         self._moved = True
@@ -87,6 +95,9 @@ class Counts:
             self._units.add(unit)
             self.exposed[arm] += 1
             self._new[arm] += 1
+            for kpi, value in values.items():
+                if len(self._values) < MOST_WAITING_VALUES:
+                    self._values.append((unit, arm, kpi, value))
         elif new:
             self.lost += 1
         for kpi in fresh:
@@ -94,7 +105,8 @@ class Counts:
 
     def batch(self) -> Batch | None:
         """Return what is new since the last call, with an id of its own; None when nothing was seen."""
-        if not self._moved and not any(self._waiting.values()) and self._told_lost == self.lost:
+        waits = any(self._waiting.values()) or self._values
+        if not self._moved and not waits and self._told_lost == self.lost:
             return None
         events: list[dict[str, str]] = []
         for arm in ("candidate", "known_good"):
@@ -109,10 +121,19 @@ class Counts:
         told = not any(self._waiting.values()) and not self.lost
         new, later = (self._new, by_arm()) if told else (by_arm(), self._new)
         self._new, self._moved = later, False
+        values = self._some_values()
         return {
             "id": secrets.token_hex(12), "component": self.component, "change": self.change,
             "at": int(time.time() * 1000), "exposed": new, "bad": events,
+            **({"values": values} if values else {}),
         }  # fmt: skip
+
+    def _some_values(self) -> list[dict[str, object]]:
+        """Return the values of the next batch, in the order in which they were seen; none after a loss."""
+        if self.lost:
+            self._values.clear()
+        some = [self._values.popleft() for _ in range(min(MOST_VALUES_A_BATCH, len(self._values)))]
+        return [{"unit": unit, "arm": arm, "kpi": kpi, "value": value} for unit, arm, kpi, value in some]
 
     def as_json(self) -> dict[str, object]:
         """Return the totals."""

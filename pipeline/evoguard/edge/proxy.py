@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
@@ -41,6 +42,42 @@ class FlagSource(Protocol):
         """Return every flag of the last document."""
 
 
+class Fleet(Protocol):
+    """The versions behind the edge, by commit."""
+
+    def want(self, commits: Iterable[str]) -> None:
+        """Have these run; others may end."""
+
+    def ready(self, commit: str) -> bool:
+        """Tell whether it can answer now."""
+
+    def met(self, commit: str) -> bool:
+        """Tell whether what its users see counts."""
+
+    def url(self, commit: str) -> str:
+        """Return its address, empty while it is down."""
+
+
+class Addresses:
+    """Versions that somebody else runs: what is named here is met, up or down."""
+
+    def __init__(self, versions: Mapping[str, str]) -> None:
+        self._versions = versions
+
+    def want(self, commits: Iterable[str]) -> None:
+        """Do nothing: they are not ours to start."""
+
+    def ready(self, commit: str) -> bool:
+        """Tell whether it has an address."""
+        return commit in self._versions
+
+    met = ready
+
+    def url(self, commit: str) -> str:
+        """Return its address."""
+        return self._versions.get(commit, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer of a version; status 0 means that there was none, and `lack` says what was missing."""
@@ -49,18 +86,26 @@ class Answer:
     body: bytes = b""
     headers: CIMultiDictProxy[str] | None = None
     lack: str = ""
+    bytes_out: int = 0
+    """What came of headers and body, as far as it was read; 0 when that is not what the answer has."""
 
 
 class Proxy:
     """Splits by flag, asks one version, counts outside of it. A flag that is off or unreadable means known-good."""
 
     def __init__(
-        self, settings: EdgeSettings, flags: FlagSource, delivery: Delivery, http: aiohttp.ClientSession
+        self,
+        settings: EdgeSettings,
+        flags: FlagSource,
+        delivery: Delivery,
+        http: aiohttp.ClientSession,
+        fleet: Fleet | None = None,
     ) -> None:
         self._settings = settings
         self._flags = flags
         self._delivery = delivery
         self._http = http
+        self._fleet: Fleet = fleet or Addresses(settings.versions)
         self._known_good = settings.known_good
         self._view = FlagView()
         self._counts: Counts | None = None
@@ -71,9 +116,11 @@ class Proxy:
         seen = self._flags.views().get(self._settings.flag)
         readable = seen is not None and seen.component == self._settings.component
         view = seen if seen is not None and readable else FlagView()
-        if view.known_good in self._settings.versions:
+        on = view.on(time.time())
+        self._fleet.want([self._known_good, view.known_good, *([view.candidate] if on else [])])
+        if self._fleet.ready(view.known_good):
             self._known_good = view.known_good
-        on = view.on(time.time()) and view.candidate in self._settings.versions and view.known_good == self._known_good
+        on = on and self._fleet.met(view.candidate) and view.known_good == self._known_good
         self._counts = self._delivery.of(view.change, self._settings.component) if on else None
         self._view = view if self._counts is not None else FlagView()
 
@@ -94,10 +141,12 @@ class Proxy:
         began = time.perf_counter()
         commit = view.candidate if arm == "candidate" else self._known_good
         answer = await self._within(arm, commit, request, body)
-        bad = self._bad(answer, (time.perf_counter() - began) * 1000)
-        crowded = arm == "known_good" and answer.lack == "full"
+        took_s = time.perf_counter() - began
+        bad = self._bad(answer, took_s * 1000)
+        # known-good without a place or down says nothing of itself, and would help the other
+        crowded = arm == "known_good" and answer.lack in ("full", "down")
         if counts is not None and live and unit and not crowded:
-            counts.count(unit, arm, bad)
+            counts.count(unit, arm, bad, self._costs(answer, took_s))
         if not answer.status and arm == "candidate" and request.method in self._settings.idempotent:
             answer = await self._within("known_good", self._known_good, request, body)
         return self._reply(answer)
@@ -113,11 +162,14 @@ class Proxy:
 
     async def _within(self, arm: Arm, commit: str, request: web.Request, body: bytes) -> Answer:
         """Ask a version unless too many requests wait for its arm."""
+        url = self._fleet.url(commit)
+        if not url:
+            return Answer(0, lack="down")
         if self._in_flight[arm] >= self._settings.most_in_flight:
             return Answer(0, lack="full")
         self._in_flight[arm] += 1
         try:
-            return await self._ask(self._settings.versions[commit], request, body)
+            return await self._ask(url, request, body)
         finally:
             self._in_flight[arm] -= 1
 
@@ -137,12 +189,21 @@ class Proxy:
                     data += part
                     if len(data) > self._settings.most_answer_bytes:
                         answer.close()
-                        return Answer(0, lack="size")
-                return Answer(answer.status, bytes(data), answer.headers)
+                        return Answer(0, lack="size", bytes_out=len(data))
+                return Answer(answer.status, bytes(data), answer.headers, "", len(data) + _size(answer.headers))
         except TimeoutError:
             return Answer(0, lack="timeout")
         except TRANSPORT:
             return Answer(0, lack="cut")
+
+    def _costs(self, answer: Answer, took_s: float) -> dict[str, int]:
+        """Return what the answer cost by KPI; what failed early cost little and says nothing but that it failed."""
+        cost, found = self._settings.cost, {}
+        if cost.wall_us and (answer.status or answer.lack in ("timeout", "size")):
+            found[cost.wall_us] = int(took_s * 1_000_000)
+        if cost.bytes_out and answer.bytes_out:
+            found[cost.bytes_out] = answer.bytes_out
+        return found
 
     def _bad(self, answer: Answer, ms: float) -> tuple[str, ...]:
         """Return the KPIs that this outcome is bad under."""
@@ -163,7 +224,7 @@ class Proxy:
 
     def _reply(self, answer: Answer) -> web.Response:
         if not answer.status or answer.headers is None:
-            status = {"timeout": 504, "full": 503}.get(answer.lack, 502)
+            status = {"timeout": 504, "full": 503, "down": 503}.get(answer.lack, 502)
             return web.json_response(
                 {"code": f"edge.{answer.lack or 'cut'}", "message": "no whole answer"}, status=status
             )

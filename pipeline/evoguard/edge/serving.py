@@ -12,8 +12,9 @@ from aiohttp import web
 
 from evoguard.edge.delivery import Delivery
 from evoguard.edge.flagging import Flags
-from evoguard.edge.proxy import Proxy, open_session
+from evoguard.edge.proxy import Addresses, Proxy, open_session
 from evoguard.edge.settings import EdgeSettings, tokens_of
+from evoguard.edge.starting import Started
 from evoguard.errors import UnavailableError
 
 TICK_S = 0.2
@@ -43,14 +44,19 @@ async def serve(settings: EdgeSettings, stop: asyncio.Event) -> None:
         settings.journals.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as err:
         raise UnavailableError("edge", "the folder of the journals cannot be made") from err
+    fleet = Started(settings.start, linger_s=settings.timeout_s) if settings.start else None
     flags = Flags(settings.guard, tokens["flags.read"], f"edge-{os.getpid()}", lambda: None)
     async with open_session(settings) as http, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as own:
         delivery = Delivery(settings.guard, tokens["kpi.write"], settings.journals, own)
-        proxy = Proxy(settings, flags, delivery, http)
+        proxy = Proxy(settings, flags, delivery, http, fleet or Addresses(settings.versions))
         try:
+            if fleet is not None:
+                await fleet.open(settings.known_good)
             await asyncio.to_thread(flags.open)
             await _run(proxy, delivery, settings, stop)
         finally:
+            if fleet is not None:
+                await fleet.close()
             await delivery.finish()
             await asyncio.to_thread(flags.close)
 

@@ -13,22 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from evoguard.edge.start_settings import COMMIT, FIX, StartSettings, parse_start
 from evoguard.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _KEYS = frozenset({
     "component", "flag", "listen", "known_good", "guard", "tokens", "journals", "unit_header", "unit_cookie",
     "versions", "timeout_s", "slow_ms", "most_request_bytes", "most_answer_bytes", "most_in_flight", "good_classes",
-    "idempotent", "answer_keys", "never_keys",
+    "idempotent", "answer_keys", "never_keys", "start",
+    "cost",
 })  # fmt: skip
-_NEEDED = ("component", "flag", "listen", "known_good", "guard", "tokens", "journals", "versions")
+_NEEDED = ("component", "flag", "listen", "known_good", "guard", "tokens", "journals")
 MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class CostSettings:
+    """KPI of values (`kind = "value"`) under which the edge tells what it measured; empty: not told."""
+
+    wall_us: str = ""
+    """Microseconds from asking a version to the end of its answer, or to the time limit."""
+    bytes_out: str = ""
+    """Bytes of the answer's headers and body as they came, or of the part that was read of one that is too large."""
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """One component behind one edge; versions are addresses by commit: a flag cannot name one that is not here."""
+    """One component behind one edge. Versions are addresses by commit, or started by the edge."""
 
     component: str
     flag: str
@@ -58,6 +69,9 @@ class EdgeSettings:
     """Keys that a good answer, a JSON object, has."""
     never_keys: tuple[str, ...] = ()
     """Keys that a good answer, a JSON object, has not."""
+    cost: CostSettings = CostSettings()
+    start: StartSettings | None = None
+    """How versions are started; None: they are addresses, and a flag cannot name one that is not here."""
 
 
 def load(path: Path) -> EdgeSettings:
@@ -76,10 +90,8 @@ def parse(doc: Mapping[str, object]) -> EdgeSettings:
     if missing := [key for key in _NEEDED if key not in doc]:
         raise _bad(f"{missing[0]} is missing")
     host, port = _listen(doc["listen"])
-    versions = _versions(doc["versions"])
-    known_good = _text(doc, "known_good", _COMMIT)
-    if known_good not in versions:
-        raise _bad("known_good is none of the versions")
+    known_good = _text(doc, "known_good", COMMIT)
+    versions, start = _versions_or_start(doc, known_good)
     header, cookie = (_text(doc, key, _NAME) if key in doc else "" for key in ("unit_header", "unit_cookie"))
     if bool(header) == bool(cookie):
         raise _bad("one of unit_header and unit_cookie says who a user is")
@@ -92,7 +104,8 @@ def parse(doc: Mapping[str, object]) -> EdgeSettings:
         most_answer_bytes=int(_number(doc, "most_answer_bytes", 4 << 20, 1, MOST_BYTES)),
         most_in_flight=int(_number(doc, "most_in_flight", 256, 1, 10_000)),
         good_classes=_classes(doc.get("good_classes", [2])), idempotent=frozenset(_words(doc, "idempotent")),
-        answer_keys=_words(doc, "answer_keys"), never_keys=_words(doc, "never_keys"),
+        answer_keys=_words(doc, "answer_keys"), never_keys=_words(doc, "never_keys"), start=start,
+        cost=_cost(doc.get("cost", {})),
     )  # fmt: skip
 
 
@@ -118,10 +131,35 @@ def tokens_of(path: Path) -> dict[str, str]:
     return found
 
 
+def _cost(value: object) -> CostSettings:
+    if not isinstance(value, dict) or set(value) - {"wall_us", "bytes_out"}:
+        raise _bad("cost is a table of wall_us and bytes_out")
+    names = list(value.values())
+    if not all(isinstance(name, str) and _NAME.match(name) for name in names) or len(set(names)) != len(names):
+        raise _bad("cost names a KPI of its own for each measure")
+    if {"errors", "latency"} & set(names):  # an event and a value under one name would be two things
+        raise _bad("errors and latency are KPIs of events at the edge: a cost has another name, such as wall")
+    return CostSettings(**value)
+
+
+def _versions_or_start(doc: Mapping[str, object], known_good: str) -> tuple[dict[str, str], StartSettings | None]:
+    if ("versions" in doc) == ("start" in doc):
+        raise _bad("one of [versions] and [start] says where versions are")
+    if "start" in doc:
+        start = parse_start(doc["start"])
+        if not start.of(known_good):
+            raise _bad("known_good has no command")
+        return {}, start
+    versions = _versions(doc["versions"])
+    if known_good not in versions:
+        raise _bad("known_good is none of the versions")
+    return versions, None
+
+
 def _versions(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not 0 < len(value) <= 100:
         raise _bad("versions is a table of 1 to 100 commits and their addresses")
-    if odd := [key for key in value if not _COMMIT.match(key)]:
+    if odd := [key for key in value if not COMMIT.match(key)]:
         raise _bad(f"{odd[0][:50]!r} is no commit")
     found = {key: _address(text, "versions") for key, text in value.items()}
     if len(set(found.values())) != len(found):
@@ -180,4 +218,4 @@ def _classes(value: object) -> tuple[int, ...]:
 
 
 def _bad(message: str) -> InputError:
-    return InputError(f"edge settings: {message}", code="edge.settings", fix="evoguard edge --help shows a whole file")
+    return InputError(f"edge settings: {message}", code="edge.settings", fix=FIX)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evoguard.adapters.sqlite.kpis import MAX_BATCH_BYTES, parse_batch
 from evoguard.edge import counting
 from evoguard.edge.counting import Counts
 from evoguard.edge.settings import load, parse, tokens_of
@@ -139,3 +140,40 @@ def test_tokens_that_others_may_read_are_refused(tmp_path: Path) -> None:
         tokens_of(path)
     path.chmod(0o600)
     assert tokens_of(path)["kpi.write"] == "w" * 20
+
+
+def test_a_full_batch_stays_below_the_guards_bound_and_drops_no_value(counts: Counts) -> None:
+    for number in range(1_200):
+        counts.count(f"u{number}", "known_good", ("errors",), {"k" * 60: 10**12, "j" * 60: 10**12})
+    sizes, values = [], 0
+    while (batch := counts.batch()) is not None:
+        body = json.dumps(batch)
+        sizes.append(len(body))
+        values += len(parse_batch(body, "edge").values)
+    assert values == 2_400
+    assert max(sizes) < MAX_BATCH_BYTES
+
+
+def test_no_value_is_told_after_a_loss_and_none_again_after_a_restart(counts: Counts, tmp_path: Path) -> None:
+    counts.count("alice", "candidate", (), {"wall": 5})
+    again = opened(tmp_path)
+    again.count("alice", "candidate", (), {"wall": 1})
+    again.close()
+    assert not again._values
+    counts.lost += 1
+    assert "values" not in (counts.batch() or {})
+
+
+@pytest.mark.parametrize(
+    "cost", [[], {"cpu": "x"}, {"wall_us": ""}, {"wall_us": 1}, {"wall_us": "a", "bytes_out": "a"},
+             {"wall_us": "errors"}, {"bytes_out": "latency"}],
+)  # fmt: skip
+def test_costs_have_kpis_of_their_own(cost: object) -> None:
+    doc = {
+        "component": "scoring", "flag": "f", "listen": "127.0.0.1:0", "known_good": "a" * 40, "tokens": "t",
+        "guard": "http://127.0.0.1:1", "journals": "j", "unit_header": "X-User-Id",
+        "versions": {"a" * 40: "http://127.0.0.1:2"},
+    }  # fmt: skip
+    assert parse({**doc, "cost": {"wall_us": "wall"}}).cost.wall_us == "wall"
+    with pytest.raises(InputError):
+        parse({**doc, "cost": cost})
