@@ -231,7 +231,7 @@ async def test_a_version_sees_no_secret_no_right_and_no_other_process(
         await rig.until("ready")
         said = (await rig.ask("c1", f"/tell?{secret}"))[1]
         base = (await rig.ask("g1", "/tell?/"))[1]
-        assert set(said["env"]) - {"LC_CTYPE"} == {"PATH", "LANG", "MINE"}
+        assert set(said["env"]) - {"LC_CTYPE", "PWD"} == {"PATH", "LANG", "MINE"}
         assert said["pids"] <= 3
         assert {int(cap, 16) for cap in said["caps"]} == {0} or os.geteuid()
         if os.geteuid() == 0:
@@ -266,6 +266,16 @@ async def test_an_edge_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     assert await asyncio.to_thread(gone, mark)
 
 
+async def test_a_version_that_is_ended_at_any_moment_of_its_start_is_gone() -> None:
+    mark = f"fork-early-{os.getpid()}"
+    for step in range(12):
+        fleet = Started(start_of(mark), linger_s=0)
+        fleet.want([NEXT])
+        await asyncio.sleep(step * 0.006)
+        await fleet.close()
+    assert await asyncio.to_thread(gone, mark)
+
+
 async def test_an_edge_without_a_healthy_known_good_does_not_open() -> None:
     fleet = Started(start_of("well", ready_s=0.5), linger_s=0)
     with pytest.raises(UnavailableError, match="known-good did not get healthy"):
@@ -297,6 +307,7 @@ GOOD: dict[str, object] = {
         {"start": {"command": ["/r", "{fd}"], "first_uid": True}},
         {"start": {"command": ["/r", "{fd}"], "environment": {"a=b": "1"}}},
         {"start": {"command": ["/r", "{fd}"], "environment": {"A": 1}}},
+        {"start": {"command": ["/r", "{fd}"], "environment": {"LD_PRELOAD": "/x"}}},
         {"start": {"commands": {"main": ["/r", "{fd}"]}}}, {"start": {"commands": {NEXT: ["/r", "{fd}"]}}},
         {"versions": {BASE: "http://127.0.0.1:1"}},
     ],

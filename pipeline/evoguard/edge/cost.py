@@ -8,6 +8,17 @@ from pathlib import Path
 MOST_PROCESSES = 10_000
 
 
+def below(pid: int, proc: Path = Path("/proc")) -> list[int]:
+    """Return the children of a process, none of one that is gone."""
+    found: list[int] = []
+    try:
+        for task in (proc / str(pid) / "task").iterdir():
+            found.extend(int(child) for child in (task / "children").read_text().split())
+    except (OSError, ValueError):
+        return found
+    return found
+
+
 def cpu_s(pid: int, proc: Path = Path("/proc")) -> float:
     """Return the processor time in seconds of a process, of all below it, and of those that they waited for.
 
@@ -20,8 +31,7 @@ def cpu_s(pid: int, proc: Path = Path("/proc")) -> float:
             # the name, in brackets, may hold anything: what counts stands after the last one
             fields = (proc / str(one) / "stat").read_text(errors="replace").rpartition(")")[2].split()
             ticks += sum(int(fields[n]) for n in (11, 12, 13, 14))
-            for task in (proc / str(one) / "task").iterdir():
-                todo.extend(int(child) for child in (task / "children").read_text().split())
+            todo.extend(below(one, proc))
         except (OSError, ValueError, IndexError):
             continue
     return ticks / os.sysconf("SC_CLK_TCK")

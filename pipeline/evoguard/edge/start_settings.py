@@ -87,6 +87,8 @@ def _environment(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or len(value) > 100:
         raise _bad("environment is a table of at most 100 variables")
     for key, text in value.items():
+        if key.startswith("LD_"):  # it would be loaded before the rights are given up
+            raise _bad("no LD_ variable is handed over")
         if not _VARIABLE.match(key) or not isinstance(text, str) or len(text) > 4_096 or "\0" in text:
             raise _bad("environment has NAMES and texts of at most 4096 characters")
     return dict(value)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from evoguard.edge.cost import cpu_s
+from evoguard.edge.cost import below, cpu_s
 from evoguard.edge.start_settings import COMMIT, UIDS, StartSettings
 from evoguard.errors import InputError, UnavailableError
 
@@ -186,8 +187,11 @@ class Started:
             one.ready = False
             one.cpu_s, one.pid = one.spent_s(), 0
             log.info("version %s used %.2f s of processor time in %d starts", one.commit[:12], one.cpu_s, one.starts)
+            for first in below(process.pid):  # with it ends its namespace
+                with suppress(ProcessLookupError):
+                    os.kill(first, signal.SIGKILL)
             with suppress(ProcessLookupError):
-                process.kill()  # with it ends its namespace
+                process.kill()
             await asyncio.shield(ended)
             reading.cancel()
 
@@ -209,13 +213,29 @@ class Started:
         """Return the words that put a command into a namespace, below a bound, without a right; util-linux's tools."""
         prlimit, setpriv, unshare = self._tools
         space = [unshare, "--pid", "--fork", "--kill-child", "--mount-proc"]
-        less = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--pdeathsig", "KILL"]
+        less = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
         user = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
         if os.geteuid():
-            space, user, less = [*space[:1], "--user", "--map-current-user", *space[1:]], [], less[:1] + less[3:]
+            space, user, less = [*space[:1], "--user", "--map-current-user", *space[1:]], [], less[:1]
         most = str(self._settings.most_processes)
         limits = [f"--nproc={most}:{most}", "--core=0:0"]
-        return [setpriv, "--pdeathsig", "KILL", "--", *space, "--", prlimit, *limits, setpriv, *user, *less, "--"]
+        # The first process stays who it is: one that changes its user is no longer bound to its parent's end.
+        first = ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
+        return [
+            setpriv,
+            "--pdeathsig",
+            "KILL",
+            "--",
+            *space,
+            "--",
+            *first,
+            prlimit,
+            *limits,
+            setpriv,
+            *user,
+            *less,
+            "--",
+        ]
 
 
 async def _read(one: Version, process: asyncio.subprocess.Process) -> None:
