@@ -20,6 +20,7 @@ from evoguard.adapters.sqlite.inbox import SqliteInbox
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteQueries, SqliteWaker
 from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
+from evoguard.adapters.version_store import FileVersions
 from evoguard.domain.canonical import digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, change_id
 from evoguard.domain.events import Event
@@ -109,6 +110,7 @@ class House:
             policies=self.policies, queries=self.queries, sandbox=self.sandbox, scanner=self.scanner,
             signer=LocalSigner(self.folder / "service.key", self.public), pace=Pace(dwell_s=1),
             verifier="evoguard:test", ways_back=self.ways_back, clients=self.clients,
+            versions=FileVersions(self.folder / "versions"),
         )  # fmt: skip
 
     def close(self) -> None:

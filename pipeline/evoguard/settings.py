@@ -128,6 +128,11 @@ class Settings:
         return self.state / "way-back"
 
     @property
+    def versions_dir(self) -> Path:
+        """Return the store of versions, which services read by digest."""
+        return self.state / "versions"
+
+    @property
     def repos_dir(self) -> Path:
         """Return the folder of the guard's bare repositories."""
         return self.state / "repos"

@@ -15,6 +15,9 @@ from evoguard.adapters.sqlite.kpis import SqliteKpis
 from evoguard.domain.kpi import BadEvent
 from evoguard.errors import InputError, IntegrityError, UnavailableError
 
+DIGEST = "sha256:" + "a" * 64
+VERSIONS = json.dumps({"kind": "model", "candidate": DIGEST, "known_good": DIGEST})
+
 
 @pytest.fixture
 def con(tmp_path):
@@ -41,6 +44,21 @@ class TestSqliteFlags(FlagsSuite):
     async def test_a_locked_database_means_that_nothing_was_written(self, con, flags, tmp_path):
         with locked(tmp_path / "evoguard.db"), pytest.raises(UnavailableError):
             await flags.write(a_flag())
+        assert await flags.read("lending") is None
+
+    async def test_the_versions_of_a_flag_are_kept_until_a_release_names_none(self, flags, tmp_path):
+        named = a_flag(versions=VERSIONS)
+        await flags.write(named)
+        assert SqliteFlagStore(tmp_path / "evoguard.db").rows()[1] == (named,)
+        await flags.off("lending")
+        assert await flags.read("lending") == a_flag(versions=VERSIONS, enabled=False)
+        await flags.write(a_flag())
+        assert await flags.read("lending") == a_flag()
+
+    @pytest.mark.parametrize("versions", ["{}", "x" * 5_000, "[" * 2_000, VERSIONS.replace("model", "weights")])
+    async def test_versions_that_are_none_are_not_written(self, flags, versions):
+        with pytest.raises(InputError):
+            await flags.write(a_flag(versions=versions))
         assert await flags.read("lending") is None
 
 

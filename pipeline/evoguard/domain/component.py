@@ -12,6 +12,7 @@ from evoguard.domain.kpi import ValueKpi
 from evoguard.domain.latch import DRILL_FLAG
 from evoguard.domain.quarantine import Quarantine, quarantines
 from evoguard.domain.repository_rules import NamedRules, named_rules
+from evoguard.domain.version import VersionFiles, declared
 from evoguard.errors import InputError
 
 ASSURANCES = ("visible-only", "split", "held-out")
@@ -64,6 +65,8 @@ class Component:
     values: Mapping[str, ValueKpi] = field(default_factory=dict)
     """KPIs of values (`kind = "value"`): latency, cost, tokens."""
     pacing: Pacing = field(default_factory=Pacing)
+    version: VersionFiles | None = None
+    """What is rolled out, when it is not the commit itself: a prompt, a model or a configuration."""
 
     def as_json(self) -> dict[str, Json]:
         """Return the component as plain JSON; its digest is part of what people approve."""
@@ -78,6 +81,7 @@ class Component:
             "kpis": dict(self.kpis),
             "values": {name: kpi.as_json() for name, kpi in self.values.items()},
             "pacing": self.pacing.as_json(),
+            **({"version": self.version.as_json()} if self.version else {}),
         }
 
 
@@ -186,7 +190,9 @@ def _component(name: str, body: object) -> Component:
         raise _bad(f"{where}: a name is 1-60 of a-z, 0-9, - and _")
     if not isinstance(body, dict):
         raise _bad(f"{where} must be a table")
-    _only(body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", *PACING_RANGES}, where)
+    _only(
+        body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", "version", *PACING_RANGES}, where
+    )
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
         raise _bad(f"{where}: flag is at most 100 of a-z, 0-9, -, _ and .")
@@ -206,6 +212,10 @@ def _component(name: str, body: object) -> Component:
     if len(stages) > 1 and stages[-2] >= 100 - pacing.holdback_percent:
         raise _bad(f"{where}: a stage before the last leaves more than holdback_percent on known-good")
     kpis, values = _kpis(body.get("kpi", {}), where)
+    try:
+        version = declared(body.get("version"))
+    except ValueError as err:
+        raise _bad(f"{where}: {err}") from err
     return Component(
         name=name,
         paths=_texts(body.get("paths", []), f"{where} paths"),
@@ -217,6 +227,7 @@ def _component(name: str, body: object) -> Component:
         kpis=kpis,
         values=values,
         pacing=pacing,
+        version=version,
     )
 
 

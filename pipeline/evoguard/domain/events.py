@@ -21,7 +21,7 @@ KNOWN = frozenset(
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
         "release.reverted", "revert.conflicted", "author.held", "change.killed", "change.known_good", "change.reverted",
         "registry.initialised", "person.added", "agent.added", "kill.recorded", "kill.lifted", "author.released",
-        "kill.drilled", "kill.acknowledged", "rollout.held",
+        "kill.drilled", "kill.acknowledged", "rollout.held", "version.not_pinned",
     }
 )  # fmt: skip
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from evoguard.domain.canonical import Json
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+def is_flag_name(text: str) -> bool:
+    """Tell whether a flag may have this name."""
+    return bool(_NAME.match(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,8 @@ class FlagState:
     candidate: str
     lease_until: int
     epoch: int
+    versions: str = ""
+    """The two versions as the text of `domain.version.Versions`; empty when the commits are what is rolled out."""
 
     def as_json(self) -> dict[str, Json]:
         """Return the state as plain JSON."""
@@ -33,4 +43,5 @@ class FlagState:
             "candidate": self.candidate,
             "lease_until": self.lease_until,
             "epoch": self.epoch,
+            **({"versions": self.versions} if self.versions else {}),
         }

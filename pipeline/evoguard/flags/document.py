@@ -12,6 +12,7 @@ from typing import Literal
 from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.flag import FlagState
 from evoguard.domain.latch import LatchBoard
+from evoguard.domain.version import versions_in
 from evoguard.flags.unguarded import NONE, Both, Unguarded
 
 OffReason = Literal["", "off", "killed", "fenced"]
@@ -132,6 +133,7 @@ def _feature(state: FlagState, on: bool) -> dict[str, Json]:
         "percent": state.percent,
         "known_good": state.known_good,
         "candidate": state.candidate,
+        **_version(state, on),
     }
     return {
         "name": state.flag,
@@ -152,6 +154,18 @@ def _feature(state: FlagState, on: bool) -> dict[str, Json]:
             }
         ],
     }
+
+
+def _version(state: FlagState, on: bool) -> dict[str, Json]:
+    """Return what callers load: the candidate's digest while the flag is on, the known-good's as soon as it is off."""
+    try:
+        named = versions_in(state.versions)
+    except ValueError:
+        return {}  # no version: callers stay on what is pinned
+    if named is None:
+        return {}
+    digest = named.candidate if on else named.known_good
+    return {"version": {"kind": named.kind, "digest": digest, "known_good": named.known_good}}
 
 
 def _strategy(state: FlagState) -> dict[str, Json]:

@@ -191,7 +191,7 @@ def load(path: Path) -> Copy:
 
 
 def _typed(state: FlagState) -> bool:
-    texts = (state.flag, state.component, state.change, state.known_good, state.candidate)
+    texts = (state.flag, state.component, state.change, state.known_good, state.candidate, state.versions)
     numbers = (state.percent, state.lease_until, state.epoch)
     return (
         all(isinstance(text, str) for text in texts)

@@ -10,6 +10,7 @@ from evoguard.domain.reach import Reach
 from evoguard.domain.risk import Risk
 from evoguard.domain.verdict import Finding
 from evoguard.errors import InputError
+from evoguard.flow import versions
 from evoguard.flow.refusal import refusal
 from evoguard.flow.risk import weigh
 from evoguard.flow.state import FlowState, StepResult, proposal_of
@@ -32,6 +33,9 @@ async def impact(state: FlowState, ports: Ports) -> StepResult:
     if refs is not None and refs.tip not in ("", proposal.base) and not refs.rollout:
         text = f"the base is not the tip of {component.release_branch} ({refs.tip[:12]}); rebase onto it and resubmit"
         return await _refusal(Finding("release.base_not_tip", text, component.release_branch, refs.tip), ports)
+    good = (refs.known_good if refs else "") or proposal.base
+    if unversioned := await versions.doubt(proposal.repo, component, (proposal.head, good), ports):
+        return await _refusal(unversioned, ports)
     first = refs is not None and not refs.tip
     reach = await ports.impact.reach(proposal.repo, proposal.base, proposal.head, diff=diff, rules=rules)
     risk = await weigh(state, diff, reach=reach, rules=rules, ports=ports)

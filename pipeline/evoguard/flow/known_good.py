@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evoguard.domain.change import CommitId
 from evoguard.domain.events import Event
+from evoguard.flow import versions
 from evoguard.flow.release import publication_of
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.flow.watch import flag_state
@@ -21,6 +22,7 @@ async def known_good(state: FlowState, ports: Ports) -> StepResult:
 
     async def settle() -> str:
         await ports.flags.write(await flag_state(state, ports, percent=100, lease=False))
+        await versions.settle(state, ports)  # after the write: a kill that came before fences it, and this with it
         return "100"
 
     await ports.effects.once(f"promote/{change}", promote)

@@ -11,6 +11,7 @@ from evoguard.domain.events import Event
 from evoguard.domain.flag import FlagState
 from evoguard.domain.verdict import Finding
 from evoguard.errors import FencedError, InputError
+from evoguard.flow import versions
 from evoguard.flow.approve import ended, late
 from evoguard.flow.impact import claimed_by_another
 from evoguard.flow.refusal import refusal
@@ -49,9 +50,14 @@ async def release(state: FlowState, ports: Ports) -> StepResult:
     way_back = await ports.effects.once(
         f"way_back/{state['change']}", lambda: _kept(state, ports, what, commit, refs.known_good)
     )
+    shown = await ports.effects.once(
+        f"versions/{state['change']}", lambda: versions.kept({**state, "commit": commit}, refs.known_good, ports)
+    )
     body: dict[str, Json] = {"commit": commit, "known_good": refs.known_good, "branch": state["branch"]}
-    published = Event("release.published", {**body, "way_back": way_back})
-    return StepResult({"commit": commit, "way_back": way_back, "percent": 0, "refused": False}, (published,))
+    published = Event("release.published", {**body, "way_back": way_back, **versions.shown(shown)})
+    return StepResult(
+        {"commit": commit, "way_back": way_back, "versions": shown, "percent": 0, "refused": False}, (published,)
+    )
 
 
 async def _kept(state: FlowState, ports: Ports, what: Publication, commit: str, known_good: str) -> str:

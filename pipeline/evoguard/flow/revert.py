@@ -10,6 +10,7 @@ from evoguard.domain.canonical import Json
 from evoguard.domain.events import Event
 from evoguard.domain.way_back import CONFLICT
 from evoguard.errors import FencedError, IntegrityError
+from evoguard.flow import versions
 from evoguard.flow.state import UNREADABLE, FlowState, StepResult
 from evoguard.flow.watch import turn_off
 from evoguard.ports import Ports
@@ -23,7 +24,7 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
     killed = state.get("killed", "")
     if state.get("flag") and state.get("commit"):
         await turn_off(state, ports)
-    events: list[Event] = []
+    events: list[Event] = [*await versions.go_back(state, ports)]
     reason = await _reason(state, ports)
     if state.get("commit"):
         try:

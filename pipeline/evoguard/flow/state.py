@@ -72,6 +72,8 @@ class FlowState(TypedDict, total=False):
     commit: str
     way_back: str
     """Digest of the release's revert bundle: nothing is widened without it."""
+    versions: str
+    """The versions that the rollout shows, as text; empty when it shows commits."""
     conflict: str
     """Why people must revert by hand; empty while nobody must."""
     queued: bool

@@ -97,6 +97,7 @@ async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: boo
         candidate=state["commit"],
         lease_until=now_s + ports.pace.lease_s if lease else 0,
         epoch=ports.latches.board().epoch,
+        versions=state.get("versions", ""),
     )
 
 

@@ -24,6 +24,7 @@ from evoguard.ports.repository_rules import RepositoryRules
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.ports.signer import Signer
+from evoguard.ports.versions import NoVersions, VersionStore
 from evoguard.ports.way_back import WaysBack
 
 
@@ -68,6 +69,7 @@ class Ports:
     pace: Pace
     advisories: Advisories = field(default_factory=NoAdvisories)
     clients: Clients = field(default_factory=NoClients)
+    versions: VersionStore = field(default_factory=NoVersions)
     verifier: str = "evoguard:local"
     """The id that attestations carry; a stranger checks it."""
     repository_rules: RepositoryRules | None = None

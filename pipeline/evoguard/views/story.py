@@ -33,6 +33,7 @@ STEP: Mapping[str, str] = {
     "rollout.completed": "watch",
     "rollout.aborted": "watch",
     "release.reverted": "revert",
+    "version.not_pinned": "revert",
     "revert.conflicted": "revert",
     "author.held": "revert",
     "change.reverted": "revert",

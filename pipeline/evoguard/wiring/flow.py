@@ -34,6 +34,7 @@ from evoguard.adapters.sqlite.kpis import SqliteKpis
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteWaker
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
 from evoguard.adapters.tool_cache import layer_dir, runsc_path, semgrep_dir
+from evoguard.adapters.version_store import FileVersions
 from evoguard.errors import ConfigError
 from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
@@ -106,6 +107,7 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         pace=settings.pace,
         advisories=OsvStore(settings.advisories_dir),
         clients=served_clients(settings),
+        versions=FileVersions(settings.versions_dir),
         verifier=verifier(opened),
         repository_rules=RepositoryBundles(sources, opened.queries, opened.artifacts, settings.state / "policy-cache"),
         held_out_a_day=settings.held_out_a_day,

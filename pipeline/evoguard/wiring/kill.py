@@ -24,6 +24,7 @@ from evoguard.adapters.signer import LocalSigner, new_nonce, sign_command
 from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.way_back import BundleFolder, WaysBackOnGit
+from evoguard.domain.flag import FlagState
 from evoguard.domain.identity import Command, Identity
 from evoguard.domain.latch import Latch, LatchBoard, Scope
 from evoguard.domain.way_back import WayBack
@@ -31,6 +32,7 @@ from evoguard.errors import ConfigError, EvoguardError, UnavailableError
 from evoguard.settings import Settings
 from evoguard.wiring import after_kill
 from evoguard.wiring import flags as flag_wiring
+from evoguard.wiring.going_back import go_back
 
 SIGNED_LIFE_S = 300
 REPLY_BYTES = 1 << 24
@@ -114,12 +116,14 @@ def _parts(settings: Settings) -> kill.KillParts:
     async def off_in_the_record(latch: Latch) -> None:
         con = db.connect(settings.database, busy_s=0.5)
         try:
-            writer = SqliteFlags(con, flag_wiring.latches(settings))
+            writer, found = SqliteFlags(con, flag_wiring.latches(settings)), list[FlagState | None]()
             for row in con.execute("select flag, component from flags").fetchall():
                 if latch.covers(component=row[1], flag=row[0]):
                     await writer.off(row[0])
+                    found.append(await writer.read(row[0]))
         finally:
             con.close()
+        go_back(settings, found)  # last: every flag is off by now
 
     async def acknowledge(latch: Latch) -> kill.Acknowledgement:
         return _acknowledgement(settings, latch, served)

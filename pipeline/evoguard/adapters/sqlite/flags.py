@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from typing import cast
 from evoguard.adapters.sqlite import tokens
 from evoguard.adapters.sqlite.db import connect, transaction
 from evoguard.adapters.sqlite.kpis import SqliteKpis, Stored
-from evoguard.domain.flag import FlagState
+from evoguard.domain.flag import FlagState, is_flag_name
 from evoguard.domain.kpi import Assurance
+from evoguard.domain.version import versions_in
 from evoguard.errors import FencedError, InputError, UnavailableError
 from evoguard.ports.latches import Latches
 
@@ -24,7 +24,10 @@ BUSY_S = 0.25
 """The flag server would rather serve its memory than wait for a database."""
 
 _COLUMNS = "flag, component, change, enabled, percent, known_good, candidate, lease_until, epoch"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_READ = (
+    f"select {_COLUMNS}, coalesce((select value from meta where name='flags.versions.' || flag), '')"  # noqa: S608
+    " from flags"
+)
 
 
 class SqliteFlags:
@@ -39,7 +42,7 @@ class SqliteFlags:
 
         Raises: InputError (`flag.taken`, `flag.invalid`); UnavailableError when nothing was stored.
         """
-        if not (_NAME.match(flag) and _NAME.match(change)):
+        if not (is_flag_name(flag) and is_flag_name(change)):
             raise InputError("a flag and its change have plain names", code="flag.invalid")
         with transaction(self._con) as con:
             _must_be_free(con, flag, change)
@@ -64,6 +67,9 @@ class SqliteFlags:
                 raise FencedError("a later decision about this flag is stored", code="fenced.epoch")
             values = (*_values(state), _next_rev(con))
             con.execute(f"insert or replace into flags({_COLUMNS}, rev) values(?,?,?,?,?,?,?,?,?,?)", values)
+            con.execute("delete from meta where name=?", (_versions(state.flag),))
+            if state.versions:
+                con.execute("insert into meta(name, value) values(?,?)", (_versions(state.flag), state.versions))
 
     async def off(self, flag: str) -> None:
         """Turn the flag off and drop its lease, keeping its payload; needs no epoch. Raises: UnavailableError."""
@@ -109,7 +115,7 @@ class SqliteFlagStore:
             con.execute("begin")
             try:
                 rev = con.execute("select value from meta where name='flags.rev'").fetchone()
-                rows = con.execute(f"select {_COLUMNS} from flags order by flag").fetchall()  # noqa: S608  (constant)
+                rows = con.execute(f"{_READ} order by flag").fetchall()
             finally:
                 con.execute("rollback")
             return (int(rev[0]) if rev else 0), tuple(_state(row) for row in rows)
@@ -192,18 +198,24 @@ def _must_be_free(con: sqlite3.Connection, flag: str, change: str) -> None:
         raise InputError(text, code="flag.taken", fix="wait until it ends, or name another flag")
 
 
+def _versions(flag: str) -> str:
+    return f"flags.versions.{flag}"
+
+
 def _claim(flag: str) -> str:
     return f"flags.claim.{flag}"
 
 
 def _read(con: sqlite3.Connection, flag: str) -> FlagState | None:
-    row = con.execute(f"select {_COLUMNS} from flags where flag=?", (flag,)).fetchone()  # noqa: S608  (constant)
+    row = con.execute(f"{_READ} where flag=?", (flag,)).fetchone()
     return None if row is None else _state(row)
 
 
-def _state(row: tuple[str, str, str, int, int, str, str, int, int]) -> FlagState:
-    flag, component, change, enabled, percent, known_good, candidate, lease_until, epoch = row
-    return FlagState(flag, component, change, bool(enabled), percent, known_good, candidate, lease_until, epoch)
+def _state(row: tuple[str, str, str, int, int, str, str, int, int, str]) -> FlagState:
+    flag, component, change, enabled, percent, known_good, candidate, lease_until, epoch, versions = row
+    return FlagState(
+        flag, component, change, bool(enabled), percent, known_good, candidate, lease_until, epoch, versions
+    )
 
 
 def _values(state: FlagState) -> tuple[str | int, ...]:
@@ -223,10 +235,14 @@ def _next_rev(con: sqlite3.Connection) -> int:
 
 def _check(state: FlagState) -> None:
     names = (state.flag, state.component, state.change)
-    if not all(_NAME.match(name) for name in names) or max(len(state.known_good), len(state.candidate)) > 100:
+    if not all(is_flag_name(name) for name in names) or max(len(state.known_good), len(state.candidate)) > 100:
         raise InputError("a flag, its component and its change have plain names", code="flag.invalid")
     numbers = (state.percent, state.lease_until, state.epoch)
     if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers) or state.percent > 100:
         raise InputError("percent is 0 to 100; lease and epoch are whole and not negative", code="flag.invalid")
+    try:
+        versions_in(state.versions)
+    except ValueError as err:
+        raise InputError(f"a flag's versions: {err}", code="flag.invalid") from err
     if len(json.dumps(state.as_json())) > 2_000:
         raise InputError("a flag's state is larger than 2,000 characters", code="flag.invalid")
