@@ -79,9 +79,9 @@ class RealHouse:
 
     async def propose(self, name: str, base: str = "main") -> str:
         """Write one of the demo's proposals and submit it."""
-        from proposals import PROPOSALS, propose
+        from proposals import ALL, propose
 
-        proposal = PROPOSALS[name]
+        proposal = ALL[name]
         if proposal.agent not in self.pens:
             self.agent(proposal.agent)
         source = self.repo if base != "main" else None

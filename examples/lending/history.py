@@ -1,4 +1,4 @@
-"""Make the git history of the lending service: the same four commits, ids included, every time."""
+"""Make the git history of the lending service: the same five commits, ids included, every time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Price an application", ("lending/pricing.py", "tests/test_pricing.py")),
     ("Answer over HTTP, with counters", ("lending/app.py", "lending/metrics.py")),
     ("Let agents propose changes, under guard", (".evoguard.toml", "CODEOWNERS", "policies/lending.rego")),
+    ("Tell applicants by letter", ("lending/letters.py", "tests/test_letters.py",
+                                   "writer/model.json", "writer/prompt.txt")),
 )  # fmt: skip
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent",

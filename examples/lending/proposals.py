@@ -53,6 +53,15 @@ PROPOSALS: dict[str, Proposal] = {
         _proposal("p6", "agent-steady", "pricing", "Reward old businesses", scripts.AGE_DISCOUNT),
     )
 }
+BESIDE: dict[str, Proposal] = {
+    p.name: p
+    for p in (
+        _proposal("letters-brief", "agent-writer", "letters", "Write shorter letters", scripts.BRIEF_MODEL),
+        _proposal("letters-polite", "agent-writer", "letters", "Thank applicants more", scripts.POLITE_PROMPT),
+    )
+}
+"""Proposals of versions that are no commits; the demo does not run them."""
+ALL = {**PROPOSALS, **BESIDE}
 
 
 async def propose(origin: Path, name: str, *, base: str = "main", source: Path | None = None) -> Written:
@@ -62,8 +71,8 @@ async def propose(origin: Path, name: str, *, base: str = "main", source: Path |
     Raises: KeyError for an unknown name, ValueError when the base is not code that the edit fits, and as
     `ScriptedCoder.write`.
     """
-    proposal = PROPOSALS[name]
-    number = list(PROPOSALS).index(name)
+    proposal = ALL[name]
+    number = list(ALL).index(name)
     coder = ScriptedCoder(
         Identity(proposal.agent, f"{proposal.agent}@lending.example"), at=BORN + 10 * DAY_S + number * 3600
     )
@@ -78,7 +87,7 @@ def main() -> None:
     history.add_argument("origin", type=Path)
     write = verbs.add_parser("propose", help="write a proposal's branch")
     write.add_argument("origin", type=Path)
-    write.add_argument("name", choices=list(PROPOSALS))
+    write.add_argument("name", choices=list(ALL))
     write.add_argument("--base", default="main")
     write.add_argument("--source", type=Path)
     options = parser.parse_args()

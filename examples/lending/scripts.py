@@ -150,6 +150,12 @@ HIDDEN_ERRORS: Edits = {
     ),
 }
 
+# Beside the six: another model for letters, which cuts off the reason when an applicant has a long name.
+BRIEF_MODEL: Edits = {"writer/model.json": '{"id": "house-writer-2", "parameters": {"most_words": 28}}\n'}
+POLITE_PROMPT: Edits = {
+    "writer/prompt.txt": changed(("thank you for your application.", "thank you very much for your application."))
+}
+
 # 6: a good one.
 _DISCOUNT_TEST = '''"""A long-lived business pays a little less."""
 

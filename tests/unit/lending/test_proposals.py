@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from history import SERVICE, make_history
-from proposals import PROPOSALS, propose
+from proposals import ALL, propose
 from trees import materialise
 
 from evoguard.domain.component import ComponentFile, parse
@@ -80,7 +80,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Trees:
     base = make_history(origin)
 
     async def write() -> dict[str, str]:
-        return {name: (await propose(origin, name)).head for name in PROPOSALS}
+        return {name: (await propose(origin, name)).head for name in ALL}
 
     # Away from the base's own tree, or pytest would put that on the path and test the base.
     shutil.copytree(SERVICE / "tests", folder / "base-tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -101,14 +101,14 @@ def run_suite(tree: Path, *, tests: Path | None = None, before: str = "") -> tup
 
 def test_the_history_is_the_same_every_time(repository: Trees, tmp_path: Path) -> None:
     assert make_history(tmp_path / "again.git") == repository.base
-    assert repository.git("rev-list", "--count", "main") == "4"
+    assert repository.git("rev-list", "--count", "main") == "5"
 
 
 async def test_the_component_file_is_one_that_the_guard_accepts(repository: Trees) -> None:
     file: ComponentFile = parse((await repository.tree("base") / ".evoguard.toml").read_bytes())
-    assert [c.name for c in file.components] == ["pricing", "scoring"]
-    assert all(c.kpis == {"errors": 200} and c.stages == (1, 10, 50, 100) for c in file.components)
-    for name, proposal in PROPOSALS.items():
+    assert [c.name for c in file.components] == ["letters", "pricing", "scoring"]
+    assert all(c.kpis == {"errors": 200} and c.stages[-3:] == (10, 50, 100) for c in file.components)
+    for name, proposal in ALL.items():
         assert file.covering(repository.touched(name)).name == proposal.component
 
 
