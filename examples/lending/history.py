@@ -14,7 +14,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                               "lending/scoring.py", "tests/conftest.py", "tests/test_scoring.py")),
     ("Price an application", ("lending/pricing.py", "tests/test_pricing.py")),
     ("Answer over HTTP, with counters", ("lending/app.py", "lending/metrics.py")),
-    ("Let agents propose changes, under guard", (".evoguard.toml", "CODEOWNERS", "policies/lending.rego")),
+    ("Let agents propose changes, under guard", (".evoguard.toml", "CODEOWNERS", "cases/pricing.json",
+                                                 "cases/scoring.json", "policies/lending.rego")),
     ("Tell applicants by letter", ("lending/letters.py", "tests/test_letters.py",
                                    "writer/model.json", "writer/prompt.txt")),
 )  # fmt: skip

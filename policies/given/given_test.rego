@@ -67,6 +67,18 @@ blob := {"rule": "blob.minified", "path": "static/a.min.js", "line": 1, "msg": "
 
 brings(changes) := reviewed({"dependencies": [object.union(dependency, changes)]})
 
+replayed(changes) := reviewed({"regression": object.union(replay, changes)})
+
+replay := {
+	"digest": "sha256:regression",
+	"declared": 1,
+	"status": "complete",
+	"asked": 2,
+	"answered": 2,
+	"omitted": 0,
+	"findings": [],
+}
+
 secret := {"rule": "aws-key", "path": "lending/scoring.py", "line": 7}
 
 set_aside := {"test": "tests/test_a.py::test_a", "until": 1790086400, "reason": "reads the clock", "owner": "ada"}
@@ -138,6 +150,7 @@ review := {
 	"weakened": [],
 	"blobs": [],
 	"capabilities": [],
+	"regression": {"digest": "", "declared": 0, "status": "none", "asked": 0, "answered": 0, "omitted": 0, "findings": []},
 	"sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
 	"approvals": [],
 	"approval_digest": "",

@@ -77,6 +77,13 @@ kinds := {
 	"weakened": "list",
 	"blobs": "list",
 	"capabilities": "list",
+	"regression.digest": "text",
+	"regression.declared": "count",
+	"regression.status": "replayed",
+	"regression.asked": "count",
+	"regression.answered": "count",
+	"regression.omitted": "count",
+	"regression.findings": "list",
 	"sbom.base": "text",
 	"sbom.head": "text",
 	"sbom.difference": "text",
@@ -140,6 +147,7 @@ item_kinds := {
 	"weakened": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"blobs": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"capabilities": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
+	"regression.findings": {"code": "code", "component": "text", "case": "text", "msg": "text"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
@@ -160,6 +168,7 @@ words := {
 	"status": {"added", "modified", "deleted", "renamed", "typechange"},
 	"vote": {"approve", "reject"},
 	"scanned": {"complete", "incomplete", "not run"},
+	"replayed": {"complete", "incomplete", "none", "not run"},
 	"hit": {"error", "warning", "info"},
 	"brought": {"added", "changed", "renamed", "rehashed"},
 	"origin": {"index", "other-index", "mismatch", "insecure", "git", "url", "path"},
@@ -210,7 +219,7 @@ data_complete if {
 		whole(step.from)
 		whole(step.most)
 	}
-	every list in [data.supply.licences, data.supply.licensed, data.supply.tolerated] { readable("codes", list) }
+	every list in [data.evidence.regression_escalates, data.supply.licences, data.supply.licensed, data.supply.tolerated] { readable("codes", list) }
 	named(data.modes.executable)
 	data.evidence.assurance in words.assurance
 }

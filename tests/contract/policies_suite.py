@@ -30,6 +30,9 @@ SET_ASIDE: dict[str, Any] = {
     "test": "tests/test_b.py::test_b", "until": 1_790_003_600, "reason": "reads the clock", "owner": "ada",
 }  # fmt: skip
 
+UNASKED: dict[str, Any] = {
+    "digest": "", "declared": 0, "status": "none", "asked": 0, "answered": 0, "omitted": 0, "findings": [],
+}  # fmt: skip
 FEATURE: dict[str, Any] = {"name": "lines", "value": 60, "points": 60, "hard": False, "note": ""}
 
 
@@ -67,6 +70,7 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
             "status": "present", "digest": "sha256:db", "imported": 1_790_000_000, "newest": 1_790_000_000,
             "entries": 9,
         },
+        "regression": dict(UNASKED),
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "hits": [],
         "approvals": [dict(VOTE)] if admit else [],
@@ -115,6 +119,10 @@ FOUND: dict[str, Any] = {
     "weakened": [{"rule": "tests.skipped", "path": "tests/test_a.py", "line": 3, "msg": "test_a: skip"}],
     "blobs": [{"rule": "blob.minified", "path": "a.min.js", "line": 1, "msg": "lines that nobody reads"}],
     "capabilities": [{"rule": "capability.network", "path": "a.py", "line": 1, "msg": "it reaches other machines"}],
+    "regression": {
+        "digest": "sha256:regression", "declared": 1, "status": "complete", "asked": 1, "answered": 1, "omitted": 0,
+        "findings": [{"code": "regression.answer", "component": "scoring", "case": "a loan", "msg": "was 1, is 2"}],
+    },
 }  # fmt: skip
 """What a question holds where something was found."""
 
@@ -127,6 +135,8 @@ def fields() -> list[tuple[str | int, ...]]:
         ways.append((key,))
         if isinstance(value, dict):
             ways += [(key, part) for part in value]
+            lists = [(part, rows) for part, rows in value.items() if isinstance(rows, list) and rows]
+            ways += [(key, part, 0, inner) for part, rows in lists if isinstance(rows[0], dict) for inner in rows[0]]
         elif isinstance(value, list) and isinstance(value[0], dict):
             ways += [(key, 0, part) for part in value[0]]
     return ways

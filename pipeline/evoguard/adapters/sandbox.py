@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -13,10 +13,12 @@ from evoguard.adapters.held_out import HeldOut
 from evoguard.adapters.sandbox_cache import VerdictCache
 from evoguard.adapters.sandbox_evidence import evidence_of, no_layer
 from evoguard.adapters.sandbox_layers import TRY_AGAIN, Dependencies, dependencies
+from evoguard.adapters.sandbox_replay import groups, replayed
 from evoguard.domain.evidence import Evidence
 from evoguard.domain.verdict import Finding
 from evoguard.errors import ConfigError, UnavailableError
 from evoguard.ports.forge import Blob
+from evoguard.ports.replay import Asked, Replayed
 from evoguard_sandbox import (
     Engine,
     Job,
@@ -34,9 +36,11 @@ from evoguard_sandbox import (
     sweep,
 )
 from evoguard_sandbox.judging.cached import key_of, may_be_kept
+from evoguard_sandbox.replaying import replay
 from evoguard_sandbox.review import review
 
 LEAST_CPU_S = 240
+REPLAY_S = 60.0
 REMEMBERED = "this is what an earlier full run of the very same inputs said; nothing was run again"
 
 
@@ -120,6 +124,22 @@ class GvisorSandbox:
                 return await execute(job, limits=limits, room=self._room)
         except SandboxError as err:
             raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+
+    async def replay(
+        self, base: Mapping[str, Blob], candidate: Mapping[str, Blob], asked: Sequence[Asked], lock: str = ""
+    ) -> Replayed:
+        """Put requests to both trees, in a sandbox each. Raises: UnavailableError when no isolated run can be had."""
+        try:
+            async with self._suite("", base, candidate, lock) as (suite, _), self._slots:
+                await asyncio.to_thread(self._room.verify)
+                sides = await replay(
+                    self._room, self._pool, replace(self._limits, wall_s=min(REPLAY_S, self._limits.wall_s)),
+                    (_files(base), _files(candidate)), groups(asked),
+                    hidden={one.declared.file for one in asked}, layer_dirs=suite.layer_dirs,
+                )  # fmt: skip
+        except SandboxError as err:
+            raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+        return replayed(*sides, len(asked))
 
     async def remembered(
         self, repo: str, tree: str, base: Mapping[str, Blob], candidate: Mapping[str, Blob], lock: str = ""

@@ -147,6 +147,9 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "entries": 9,
         },
         "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [], "capabilities": [],
+        "regression": {
+            "digest": "", "declared": 0, "status": "none", "asked": 0, "answered": 0, "omitted": 0, "findings": [],
+        },
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "approvals": [dict(_VOTE)] if admit else [], "approval_digest": "sha256:question" if admit else "",
         "quarantine": [],

@@ -34,6 +34,8 @@ def question(files: int, *, change: str = "ch-0123456789ab") -> dict[str, Any]:
         "dependencies": [], "faults": [], "vulnerable": [], "weakened": [], "blobs": [], "capabilities": [],
         "advisories": {"status": "present", "digest": "sha256:db", "imported": NOW - 100, "newest": NOW - 100,
                        "entries": 9},
+        "regression": {"digest": "", "declared": 0, "status": "none", "asked": 0, "answered": 0, "omitted": 0,
+                       "findings": []},
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:difference"},
         "approvals": [], "approval_digest": "", "quarantine": [],
         "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},

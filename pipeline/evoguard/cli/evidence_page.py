@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from evoguard.cli.brings_page import brings_page
 from evoguard.cli.docs import Doc, docs_of, lines_of, rows_of
+from evoguard.cli.regression_page import regression_page
 from evoguard.cli.text import facts, line, table
 
 SHOWN_TESTS, SHOWN_LINES, BAR = 15, 20, 12
@@ -29,6 +30,7 @@ def evidence_page(doc: Doc) -> None:
     _layers(docs_of(doc["layers"]))
     _scan(doc.get("scan"))
     brings_page(doc.get("inspection"))
+    regression_page(doc.get("regression"))
     _tests(docs_of(doc["tests"]))
     _used(docs_of(doc["used"]))
     _network(docs_of(doc["network"]))

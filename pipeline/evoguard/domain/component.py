@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from evoguard.domain.canonical import Json
+from evoguard.domain import cases as cases_of
+from evoguard.domain.cases import Declared
 from evoguard.domain.kpi import ValueKpi
 from evoguard.domain.latch import DRILL_FLAG
 from evoguard.domain.quarantine import Quarantine, quarantines
@@ -67,6 +69,8 @@ class Component:
     pacing: Pacing = field(default_factory=Pacing)
     version: VersionFiles | None = None
     """What is rolled out, when it is not the commit itself: a prompt, a model or a configuration."""
+    cases: Declared | None = None
+    """Requests that base and candidate must answer alike; no part of the rollout that people approve."""
 
     def as_json(self) -> dict[str, Json]:
         """Return the component as plain JSON; its digest is part of what people approve."""
@@ -104,13 +108,17 @@ class ComponentFile:
     def tighten(self) -> dict[str, Json]:
         """Return the tighten-only data that policies read; 0, "" and [] mean "no tightening"."""
         return {
-            "guard": [*self.guard, *([f"{self.rules.path}/**"] if self.rules else [])],
+            "guard": [*self.guard, *([f"{self.rules.path}/**"] if self.rules else []), *(c.file for c in self.cases())],
             "max_files": self.max_files,
             "max_lines": self.max_lines,
             "quorum": self.quorum,
             "assurance": self.assurance,
             "split_percent": self.split_percent,
         }
+
+    def cases(self) -> list[Declared]:
+        """Return what the components declare; all of it is asked, whatever a change touches."""
+        return [component.cases for component in self.components if component.cases is not None]
 
     def covering(self, paths: Iterable[str]) -> Component:
         """Return the one component whose paths cover every touched path, else the default component."""
@@ -191,7 +199,8 @@ def _component(name: str, body: object) -> Component:
     if not isinstance(body, dict):
         raise _bad(f"{where} must be a table")
     _only(
-        body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", "version", *PACING_RANGES}, where
+        body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", "version", "cases",
+         *PACING_RANGES}, where
     )
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
@@ -216,6 +225,10 @@ def _component(name: str, body: object) -> Component:
         version = declared(body.get("version"))
     except ValueError as err:
         raise _bad(f"{where}: {err}") from err
+    try:
+        cases = cases_of.declared(name, body.get("cases"))
+    except ValueError as err:
+        raise _bad(str(err)) from err
     return Component(
         name=name,
         paths=_texts(body.get("paths", []), f"{where} paths"),
@@ -228,6 +241,7 @@ def _component(name: str, body: object) -> Component:
         values=values,
         pacing=pacing,
         version=version,
+        cases=cases,
     )
 
 

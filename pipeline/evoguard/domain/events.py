@@ -15,7 +15,7 @@ FORMAT = 1
 KNOWN = frozenset(
     {
         "change.submitted", "change.refused", "change.superseded", "change.withdrawn", "change.mapped",
-        "candidate.scanned", "candidate.inspected", "candidate.checked", "change.judged",
+        "candidate.scanned", "candidate.inspected", "candidate.replayed", "candidate.checked", "change.judged",
         "approval.requested", "approval.recorded", "approval.ignored", "approval.voided", "policy.activated",
         "change.approved", "change.rejected", "change.admitted", "change.attested", "release.published",
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",

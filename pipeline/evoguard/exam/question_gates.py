@@ -50,6 +50,10 @@ ALTERED: Mapping[str, tuple[str, Doc]] = {
     "change.vulnerable": ("A version with a known vulnerability comes in.", {"vulnerable": [VULNERABLE]}),
     "evidence.advisories": ("The database of advisories is not what was imported.", {"advisories.status": "damaged"}),
     "evidence.not_inspected": ("What a change brings was not looked at.", {"inspection.status": "incomplete"}),
+    "evidence.regression": ("A declared request ends in an error that the base does not give.", {"regression": {
+        "digest": "sha256:regression", "declared": 1, "status": "complete", "asked": 1, "answered": 1, "omitted": 0,
+        "findings": [{"code": "regression.error", "component": "scoring", "case": "a", "msg": "as the exam has it"}],
+    }}),
     "rollout.first_stage": ("A risky change begins with half of all users.",
                             {"impact.risk": 350, "component.stages": [50, 100]}),
 }  # fmt: skip

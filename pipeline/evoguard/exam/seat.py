@@ -11,6 +11,7 @@ from evoguard.domain.scan import Hit, Scan, Standing
 from evoguard.errors import EvoguardError
 from evoguard.flow.runs import advance
 from evoguard.ports.forge import Blob
+from evoguard.ports.replay import Asked, Replayed
 from evoguard.wiring import flow
 from evoguard.wiring.rulebook import RulesNow
 from evoguard.wiring.state import Opened
@@ -29,6 +30,7 @@ class Told:
     seen: dict[str, object] = field(default_factory=dict)
     hits: tuple[Hit, ...] = ()
     scanned: bool = True
+    replayed: Replayed = field(default_factory=lambda: Replayed((), ()))
 
     def held_out(self, repo: str) -> bool:  # noqa: ARG002  (the port's)
         """Have no held-out tests."""
@@ -43,6 +45,13 @@ class Told:
         """Say what was seen of this tree."""
         del repo, base, candidate, lock
         return Evidence(**{"tree": tree, **GREEN, **self.seen})  # type: ignore[arg-type]  # real fields, named by attacks
+
+    async def replay(
+        self, base: Mapping[str, Blob], candidate: Mapping[str, Blob], asked: Sequence[Asked], lock: str = ""
+    ) -> Replayed:
+        """Say what both answered."""
+        del base, candidate, asked, lock
+        return self.replayed
 
     async def scan(
         self, base: Mapping[str, Blob], candidate: Mapping[str, Blob], changed: Sequence[tuple[str, str]]

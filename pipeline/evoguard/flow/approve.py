@@ -17,8 +17,8 @@ from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
 
 UNREVIEWED: dict[str, str | int | bool] = {
-    "approved": False, "bundle": "", "passed": False, "evidence": "", "scan": "", "inspection": "", "allow": False,
-    "decision": "", "approval": "", "quorum": 0,
+    "approved": False, "bundle": "", "passed": False, "evidence": "", "scan": "", "inspection": "", "regression": "",
+    "allow": False, "decision": "", "approval": "", "quorum": 0,
 }  # fmt: skip
 """All that a review under other rules found: no gate may open on what is left of it."""
 

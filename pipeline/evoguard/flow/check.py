@@ -18,6 +18,7 @@ from evoguard.domain.verdict import Finding, findings_json
 from evoguard.flow.inspect import inspect
 from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
+from evoguard.flow.regress import regress
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.forge import Blob
@@ -55,7 +56,11 @@ async def check(state: FlowState, ports: Ports) -> StepResult:
     facts: dict[str, str | int | bool] = {"passed": passed, "evidence": stored, "scan": scan, "inspection": brings}
     if not passed:
         facts |= await refusal("check", evidence.findings[:SHOWN_FINDINGS], ports)
-    return StepResult(facts, (scanned, inspected, seen))
+        return StepResult(facts, (scanned, inspected, seen))
+    if not impact.get("cases"):
+        return StepResult(facts, (scanned, inspected, seen))
+    facts["regression"], replayed = await regress(impact, base, candidate, lock, ports)
+    return StepResult(facts, (scanned, inspected, seen, replayed))
 
 
 async def _scan(

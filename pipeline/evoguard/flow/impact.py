@@ -74,6 +74,7 @@ def _facts(diff: Diff, component: Component, rules: ComponentFile, *, measured: 
         "component": component.as_json(),
         "tighten": rules.tighten(),
         "quarantine": [entry.as_json() for entry in rules.quarantine],
+        "cases": [one.as_json() for one in rules.cases()],
         "reach": reach.as_json(), "risk": risk.as_json(),
         **({"rules": rules.rules.as_json()} if rules.rules else {}),
     }  # fmt: skip

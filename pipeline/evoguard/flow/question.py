@@ -9,6 +9,8 @@ from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.change import CommitId
 from evoguard.domain.evidence import review_codes
+from evoguard.domain.regression import NONE
+from evoguard.domain.regression import NOT_RUN as NOT_REPLAYED
 from evoguard.domain.repository_rules import RepositoryVerdict, named_rules
 from evoguard.domain.risk import raised, risk_from, weights_from
 from evoguard.domain.scan import NOT_RUN
@@ -93,6 +95,7 @@ async def _question(
         "inspection": {"digest": state.get("inspection", ""), **{k: brings[k] for k in ("status", "omitted")}},
         # An inspection that was stored before a field was known lacks it: the rules deny it by name.
         **{k: brings[k] for k in _BROUGHT if k in brings},
+        "regression": await _regression(state, impact, ports),
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "impact": _impact(impact, ports.policies.data),
@@ -114,6 +117,17 @@ async def _question(
         "approvals": [a.as_json() for a in approvals],
         "approval_digest": state.get("approval", ""),
         "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
+    }  # fmt: skip
+
+
+async def _regression(state: FlowState, impact: Mapping[str, Json], ports: Ports) -> Json:
+    """Return what the declared requests showed; facts that were stored before requests could be declared name none."""
+    digest, cases = state.get("regression", ""), impact.get("cases", [])
+    doc = await load(ports, digest) if digest else NOT_REPLAYED if cases else NONE
+    listed = len(cases) if isinstance(cases, list) else 1
+    return {
+        "digest": digest, "declared": listed,
+        **{name: doc[name] for name in ("status", "asked", "answered", "omitted", "findings")},
     }  # fmt: skip
 
 

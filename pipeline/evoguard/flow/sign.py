@@ -41,7 +41,7 @@ async def attest(state: FlowState, ports: Ports, result: str, admit: Digest | No
     proposal = proposal_of(state)
     inputs = {
         name: as_digest(state[name])
-        for name in ("evidence", "scan", "inspection", "decision", "approvals", "refusal")
+        for name in ("evidence", "scan", "inspection", "regression", "decision", "approvals", "refusal")
         if state.get(name)
     }
     if admit is not None:

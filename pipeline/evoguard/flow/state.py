@@ -55,6 +55,8 @@ class FlowState(TypedDict, total=False):
     """Digest of what the scanner said."""
     inspection: str
     """Digest of what the change brings with it."""
+    regression: str
+    """Digest of what base and candidate answered to the declared requests."""
     allow: bool
     quorum: int
     decision: str

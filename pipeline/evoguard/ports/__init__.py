@@ -20,6 +20,7 @@ from evoguard.ports.lanes import Lanes
 from evoguard.ports.latches import Latches
 from evoguard.ports.policies import Policies
 from evoguard.ports.queries import Queries
+from evoguard.ports.replay import NoReplay, Replay
 from evoguard.ports.repository_rules import RepositoryRules
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
@@ -74,5 +75,6 @@ class Ports:
     """The id that attestations carry; a stranger checks it."""
     repository_rules: RepositoryRules | None = None
     """None: where a repository names rules of its own, nothing goes on."""
+    replay: Replay = field(default_factory=NoReplay)
     held_out_a_day: int = 20
     """Submissions of one author to one repository in 24 hours that are judged by held-out tests; each tells one bit."""

@@ -47,6 +47,7 @@ async def evidence(reader: Reader, change: str) -> Doc:
     doc, impact = await load(reader, digest), newest(stored, "change.mapped", "impact")
     scan = newest(stored, "candidate.scanned", "scan")
     brings = newest(stored, "candidate.inspected", "inspection")
+    answers = newest(stored, "candidate.replayed", "regression")
     quarantine = _docs((await load(reader, impact)).get("quarantine")) if impact else []
     at_s = next(i.at for i in reversed(stored) if i.event.type == "candidate.checked") // 1000
     held_out = newest(stored, "candidate.checked", "held_out")
@@ -56,6 +57,7 @@ async def evidence(reader: Reader, change: str) -> Doc:
         **laid_out(doc, held_out, quarantine=quarantine, at_s=at_s),
         "scan": {**await load(reader, scan), "digest": scan} if scan else {},
         "inspection": {**await load(reader, brings), "digest": brings} if brings else {},
+        "regression": {**await load(reader, answers), "digest": answers} if answers else {},
     }
 
 

@@ -16,6 +16,7 @@ STEP: Mapping[str, str] = {
     "change.mapped": "impact",
     "candidate.scanned": "check",
     "candidate.inspected": "check",
+    "candidate.replayed": "check",
     "candidate.checked": "check",
     "change.judged": "judge",
     "approval.requested": "approve",

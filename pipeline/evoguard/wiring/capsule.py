@@ -76,7 +76,7 @@ async def _rules(digest: str, artifacts: Artifacts) -> dict[str, bytes]:
 async def _named_by(record: Mapping[str, Json], artifacts: Artifacts) -> dict[str, bytes]:
     """Return what a recorded decision rests on: the evidence and the scan that its question names."""
     question = _map(record.get("question"))
-    digests = [_map(question.get(name)).get("digest") for name in ("evidence", "scan", "inspection")]
+    digests = [_map(question.get(name)).get("digest") for name in ("evidence", "scan", "inspection", "regression")]
     return {str(d): await artifacts.get(as_digest(str(d))) for d in digests if d}
 
 

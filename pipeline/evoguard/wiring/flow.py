@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # read once, when LangGraph is imported
 
@@ -39,6 +39,7 @@ from evoguard.errors import ConfigError
 from evoguard.flow.graph import App, build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Ports
+from evoguard.ports.replay import Replay
 from evoguard.ports.sandbox import Sandbox
 from evoguard.ports.scanner import Scanner
 from evoguard.settings import Settings
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 
+class Room(Sandbox, Replay, Protocol):
+    """Where untrusted code runs, for tests and for requests."""
+
+
 def ports(opened: Opened) -> Ports:
     """Return the assembled parts of the embedded mode. Raises: ConfigError when gVisor or a key is missing."""
     return _assembled(opened)[0]
@@ -67,7 +72,7 @@ def _assembled(opened: Opened) -> tuple[Ports, Rulebook]:
     return _house(opened, rules, box, rules), book
 
 
-def dictated(opened: Opened, room: Sandbox, scanner: Scanner) -> tuple[Ports, Rulebook]:
+def dictated(opened: Opened, room: Room, scanner: Scanner) -> tuple[Ports, Rulebook]:
     """Return the same parts with another sandbox and scanner: for `evoguard exam`, which says what they saw."""
     from evoguard.errors import UnavailableError
 
@@ -78,7 +83,7 @@ def dictated(opened: Opened, room: Sandbox, scanner: Scanner) -> tuple[Ports, Ru
     return _house(opened, RulesNow(book), room, scanner), book
 
 
-def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> Ports:
+def _house(opened: Opened, rules: RulesNow, box: Room, scanner: Scanner) -> Ports:
     settings = opened.settings
     sources = GitSources(settings.repos_dir)
     return Ports(
@@ -101,6 +106,7 @@ def _house(opened: Opened, rules: RulesNow, box: Sandbox, scanner: Scanner) -> P
         policies=rules,
         queries=opened.queries,
         sandbox=box,
+        replay=box,
         scanner=scanner,
         signer=signer(settings),
         ways_back=ways_back(settings),
