@@ -24,6 +24,7 @@ from evoguard.cli import (
     ruling,
     running,
     sandboxing,
+    shadowing,
     supplying,
     tooling,
     voting,
@@ -33,7 +34,7 @@ from evoguard.cli.session import AsJson, Session, StateDir
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "impact", "evidence",
     "watch", "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox",
-    "sbom", "osv", "serve", "worker", "flags", "edge", "tools", "bench", "exam", "demo",
+    "shadow", "sbom", "osv", "serve", "worker", "flags", "edge", "tools", "bench", "exam", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -65,8 +66,8 @@ app = typer.Typer(
     epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )  # fmt: skip
 ROOMS = (
-    registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, supplying,
-    running, edging, machine, examining,
+    registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, shadowing,
+    supplying, running, edging, machine, examining,
 )  # fmt: skip
 for room in ROOMS:
     room.attach(app)

@@ -42,7 +42,7 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
     """
     if bool(wanted.head) == (wanted.patch is not None):
         raise InputError("judge takes a head or a patch, one of them", code="usage", fix="pass --head or --patch")
-    folder = _own(tool_cache.cache() / FOLDER)
+    folder = own(tool_cache.cache() / FOLDER)
     mirror, sources = Mirror(folder / "repos"), GitSources(folder / "repos")
     if wanted.patch is not None:
         got = await mirror.from_patch(wanted.source, base=wanted.base, patch=wanted.patch)
@@ -51,7 +51,7 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
     diff = await sources.diff(got.repo, got.base, got.head)
     rules = parse(await sources.file(got.repo, got.base, FILE_NAME))
     base, candidate = await sources.files(got.repo, got.base), await sources.files(got.repo, got.head)
-    sandbox = await asyncio.to_thread(_sandbox, settings, folder)
+    sandbox = await asyncio.to_thread(open_sandbox, settings, folder)
     told = (got.repo, got.tree, base, candidate, rules.covering(diff.touched()).lock)
     try:
         known = None if wanted.fresh else await sandbox.remembered(*told)
@@ -71,7 +71,8 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
     }
 
 
-def _sandbox(settings: Settings, folder: Path) -> GvisorSandbox:
+def open_sandbox(settings: Settings, folder: Path) -> GvisorSandbox:
+    """Return the sandbox of a folder of our own. Raises: ConfigError."""
     docker = settings.docker_url
     return GvisorSandbox(
         folder,
@@ -84,7 +85,7 @@ def _sandbox(settings: Settings, folder: Path) -> GvisorSandbox:
     )
 
 
-def _own(folder: Path) -> Path:
+def own(folder: Path) -> Path:
     """Return the folder, made for this user alone. Raises: ConfigError when others can reach into it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
