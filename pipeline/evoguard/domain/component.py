@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from evoguard.domain.canonical import Json
 from evoguard.domain import cases as cases_of
+from evoguard.domain.canonical import Json
 from evoguard.domain.cases import Declared
 from evoguard.domain.kpi import ValueKpi
 from evoguard.domain.latch import DRILL_FLAG
@@ -199,8 +199,9 @@ def _component(name: str, body: object) -> Component:
     if not isinstance(body, dict):
         raise _bad(f"{where} must be a table")
     _only(
-        body, {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", "version", "cases",
-         *PACING_RANGES}, where
+        body,
+        {"paths", "flag", "release_branch", "quorum", "stages", "kpi", "lock", "version", "cases", *PACING_RANGES},
+        where,
     )
     flag = body.get("flag", "")
     if not isinstance(flag, str) or len(flag) > 100 or set(flag) - _NAME_CHARS - {"."}:
