@@ -192,6 +192,18 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
     )
 
 
+def _asked_for(body: Mapping[str, object], name: str, where: str) -> tuple[VersionFiles | None, Declared | None]:
+    """Return what is rolled out, and what it is asked before, each None unless declared. Raises: InputError."""
+    try:
+        version = declared(body.get("version"))
+    except ValueError as err:
+        raise _bad(f"{where}: {err}") from err
+    try:
+        return version, cases_of.declared(name, body.get("cases"))
+    except ValueError as err:
+        raise _bad(str(err)) from err
+
+
 def _component(name: str, body: object) -> Component:
     where = f"[component.{name[:40]}]"
     if not name or len(name) > 60 or set(name) - _NAME_CHARS:
@@ -222,14 +234,7 @@ def _component(name: str, body: object) -> Component:
     if len(stages) > 1 and stages[-2] >= 100 - pacing.holdback_percent:
         raise _bad(f"{where}: a stage before the last leaves more than holdback_percent on known-good")
     kpis, values = _kpis(body.get("kpi", {}), where)
-    try:
-        version = declared(body.get("version"))
-    except ValueError as err:
-        raise _bad(f"{where}: {err}") from err
-    try:
-        cases = cases_of.declared(name, body.get("cases"))
-    except ValueError as err:
-        raise _bad(str(err)) from err
+    version, cases = _asked_for(body, name, where)
     return Component(
         name=name,
         paths=_texts(body.get("paths", []), f"{where} paths"),
