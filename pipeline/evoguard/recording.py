@@ -24,11 +24,15 @@ import os
 import random
 import re
 import secrets
+import stat
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from evoguard.domain.cases import request_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,6 +40,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 MOST_BODY_BYTES, MOST_LINE_BYTES, MOST_FILE_BYTES = 32 << 10, 64 << 10, 16 << 20
+LOCK_TRIES, LOCK_S, MOST_WAITING = 20, 0.01, 64
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 KEPT_HEADERS = frozenset({"accept", "accept-language", "content-type"})
 WORDS = (
     "account", "address", "apikey", "auth", "bic", "birth", "bsn", "card", "city", "cookie", "credential", "cvv", "dob",
@@ -50,7 +56,9 @@ LOOKS = re.compile(
     r"|\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b"  # an IBAN
     r"|\b(?:\d{1,3}\.){3}\d{1,3}\b"
     r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
-    r"|\b(?:[A-Za-z]{2,}_)?[A-Za-z0-9_-]{24,}\b"  # a token, a hash
+    r"|(?:[0-9A-Fa-f]{1,4}:){3,7}[0-9A-Fa-f]{0,4}|(?:[0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f:]*"  # an address of a machine
+    r"|\b[A-Z0-9]{20}\b"  # the id of a key
+    r"|(?<![A-Za-z0-9])[A-Za-z0-9_+/-]{24,}={0,2}"  # a token, a hash
     r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
 )
 
@@ -72,10 +80,17 @@ class Redactor:
             return [self.value(one, key, depth + 1) for one in held]
         named = any(word in _bare(key) for word in self._words)
         if isinstance(held, str):
-            return self.stand_in(held) if named and held else self.text(held)
+            return self.stand_in(held) if named and held else self._inside(held, key, depth)
         if isinstance(held, bool) or held is None:
             return held
-        return 0 if named or len(str(held)) > 11 else held  # as long as an account number
+        return 0 if named or LOOKS.search(str(held)) else held
+
+    def _inside(self, held: str, key: str, depth: int) -> str:
+        """Return a text redacted; one that is JSON itself by what its keys say."""
+        if held.lstrip()[:1] in ("{", "["):
+            with contextlib.suppress(ValueError, RecursionError):
+                return json.dumps(self.value(json.loads(held), key, depth + 1))
+        return self.text(held)
 
     def text(self, text: str) -> str:
         """Return a text with what looks secret or personal replaced."""
@@ -103,9 +118,12 @@ def append(path: Path, doc: object, most_bytes: int = MOST_FILE_BYTES) -> bool:
     data = json.dumps(doc, separators=(",", ":")).encode() + b"\n"
     if len(data) > MOST_LINE_BYTES:
         raise ValueError("the line is too long")
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    file = os.open(path, _APPEND, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+            raise OSError("a recording is a file that nobody else may read")
+        _lock(file)
         size = os.fstat(file).st_size
         if size + len(data) > most_bytes:
             return False
@@ -115,6 +133,16 @@ def append(path: Path, doc: object, most_bytes: int = MOST_FILE_BYTES) -> bool:
         return True
     finally:
         os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Take the lock, or give up soon: whoever holds it for long must not hold the service. Raises: OSError."""
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOCK_S)
+    raise OSError("another process holds the recording")
 
 
 class Recorder:
@@ -129,6 +157,9 @@ class Recorder:
         self._app, self._path, self._percent, self._most = app, Path(path), percent, most_bytes
         self._redactor = Redactor(redact)
         self._headers = KEPT_HEADERS | {name.lower() for name in keep_headers}
+        self._waiting = 0
+        self._one = ThreadPoolExecutor(1, "evoguard-recording")
+        """A thread of its own: a disk that hangs takes none of those that the service works with."""
         self.counts = {"recorded": 0, "left out": 0, "full": 0, "failed": 0}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -154,12 +185,25 @@ class Recorder:
         finally:
             took = int((time.monotonic() - began) * 1000)
             with contextlib.suppress(Exception):
-                await asyncio.to_thread(self._record, scope, bytes(body), seen["status"], took)
+                await self._later(scope, bytes(body), seen["status"], took)
+
+    async def _later(self, scope: Message, body: bytes, status: int, took_ms: int) -> None:
+        """Have it recorded; where many wait already it is left out, and nobody waits for long."""
+        if self._waiting >= MOST_WAITING:
+            self.counts["failed"] += 1
+            return
+        self._waiting += 1
+        writing = self._one.submit(self._record, scope, body, status, took_ms)
+        writing.add_done_callback(self._written)
+        await asyncio.wait({asyncio.wrap_future(writing)}, timeout=1)
+
+    def _written(self, _: object) -> None:
+        self._waiting -= 1
 
     def _record(self, scope: Message, body: bytes, status: int, took_ms: int) -> None:
         try:
             request = self.request(scope, body)
-            if request is None:
+            if request is None or not _readable(request):
                 self.counts["left out"] += 1
                 return
             line = {"v": 1, "at": int(time.time() * 1000), "request": request, "status": status, "ms": took_ms}
@@ -176,7 +220,7 @@ class Recorder:
         except (ValueError, RecursionError):
             return None
         headers = {
-            name.decode("latin-1").lower(): self._redactor.text(value.decode("latin-1"))
+            name.decode("latin-1").lower(): str(self._redactor.value(value.decode("latin-1"), name.decode("latin-1")))
             for name, value in scope["headers"]
             if name.decode("latin-1").lower() in self._headers
         }
@@ -184,3 +228,12 @@ class Recorder:
             "method": str(scope["method"]), "path": "/".join(map(self._redactor.text, str(scope["path"]).split("/"))),
             "query": self._redactor.query(scope["query_string"].decode("latin-1")), "headers": headers, "body": text,
         }  # fmt: skip
+
+
+def _readable(request: dict[str, object]) -> bool:
+    """Tell whether whoever reads the recording takes this request: one that it does not would spoil all others."""
+    try:
+        request_of(request, "asgi")
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,8 @@ from evoguard_sandbox.replaying import Answered, Group, Side
 from evoguard_sandbox.types import Connect
 
 MOST_REACHED = 20
+WHOLE = ("incomplete", "not recorded", "recorded")
+"""How whole the record of attempts to reach out is, the worst first: what is left out of one was meant to be hidden."""
 
 
 def groups(asked: Sequence[Asked]) -> list[Group]:
@@ -31,7 +33,8 @@ def replayed(base: Side, candidate: Side, count: int) -> Replayed:
     same = base.isolation == candidate.isolation
     return Replayed(
         _answers(base, count), _answers(candidate, count), reached(base, candidate),
-        candidate.isolation if same else "", candidate.behaviour, base.wall_ms + candidate.wall_ms,
+        candidate.isolation if same else "", min(base.behaviour, candidate.behaviour, key=WHOLE.index),
+        base.wall_ms + candidate.wall_ms,
     )  # fmt: skip
 
 

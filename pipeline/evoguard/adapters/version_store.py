@@ -99,6 +99,23 @@ class FileVersions:
         except OSError as err:
             raise UnavailableError("versions", f"nothing was pinned: {err.strerror}") from err
 
+    def unpin_now(self, flag: str, candidate: Digest) -> None:
+        """Take a version out of what is pinned for a flag, known-good or not; with nothing left nothing is pinned.
+
+        Raises: IntegrityError, UnavailableError, InputError.
+        """
+        path, now = self._pin_path(flag), self.pins(flag)
+        kept: list[Json] = [one for one in now.known_good if one != candidate]
+        try:
+            if kept:
+                doc: dict[str, Json] = {"v": 1, "flag": flag, "known_good": kept, "candidate": ""}
+                durable.write(path.parent, path.name, canonical(doc), mode=0o600, replace=True)
+            elif now.known_good:
+                path.unlink(missing_ok=True)
+                durable.sync(path.parent)
+        except OSError as err:
+            raise UnavailableError("versions", f"it is still pinned: {err.strerror}") from err
+
     def sweep(self) -> int:
         """Remove what is too old or too much and not pinned, oldest first; return how many went.
 

@@ -11,19 +11,23 @@ import ast
 import difflib
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain.scan import Hit
 
 CHANGED, FEWER = "guard.changed", "guard.fewer_refusals"
+UNREAD = "(the whole file: it cannot be read to its end)"
+MOST_PAIRS = 5_000_000
+"""Pairs of equal lines of two texts that are compared: what takes longer is looked at by people."""
 MOST_BYTES, MOST_HITS, AROUND = 2 << 20, 20, 3
 _TEST = re.compile(
     r"(?i)(.*/)?(tests?|__tests__|specs?)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
 )
 _NAMED = re.compile(
     r"(?i)_*((check|is|has|may|can|verify|validate|require|allow|grant|deny|ensure|assert)_\w*)?"
-    r"(auth\w*|log_?in\w*|passw\w*|verify\w*|verified|permi\w*|allowed|may|admin\w*|acl|csrf\w*|otp|mfa|totp|encrypt\w*"
+    r"(auth(?!ors?(_|\Z))\w*|log_?in\w*|passw\w*|verify\w*|verified|permi\w*|allowed|may|admin\w*|acl|csrf\w*|otp|mfa|totp|encrypt\w*"
     r"|decrypt\w*|signature\w*|credential\w*|saniti\w*|access|token|owner|role)(_\w*)?"
 )
 """A function whose name says that it decides who comes in, or keeps something."""
@@ -61,11 +65,18 @@ def touched(base: Mapping[str, bytes], head: Mapping[str, bytes], changed: Seque
     after: list[tuple[str, list[Function]]] = []
     for was, now in changed:
         old, new = base.get(was, b""), head.get(now, b"")
-        if _TEST.match(now or was) or max(len(old), len(new)) > MOST_BYTES:
+        code = (now or was).endswith(".py") or bool(now and _CODE.match(now))
+        if all(_TEST.match(path) for path in (was, now) if path):
             continue
-        if (now or was).endswith(".py"):
-            before.append((now or was, _functions(old)))
-            after.append((now or was, _functions(new)))
+        if code and max(len(old), len(new)) > MOST_BYTES:
+            hits.append(_hit(CHANGED, now or was, 0, UNREAD))
+        elif (now or was).endswith(".py"):
+            sides = _functions(old), _functions(new)
+            if sides[0] is None or sides[1] is None:
+                hits.append(_hit(CHANGED, now or was, 0, UNREAD))
+                continue
+            before.append((now or was, sides[0]))
+            after.append((now or was, sides[1]))
         elif now and _CODE.match(now):
             hits += _by_lines(now, old, new)
     return [*hits, *_changed(before, after), *_fewer(before, after)][:MOST_HITS]
@@ -99,11 +110,12 @@ def _fewer(before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[s
         yield from (_hit(FEWER, path, one.line, one.name) for one in new if one.refusals < then.get(one.name, 0))
 
 
-def _functions(data: bytes) -> list[Function]:
+def _functions(data: bytes) -> list[Function] | None:
+    """Return the functions of a text, or None when this Python cannot read it, as a newer one might."""
     try:
         return _read(ast.parse(data))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []  # no Python runs it either; that it cannot be read is a finding of supply.capabilities
+        return None
 
 
 def _read(tree: ast.Module) -> list[Function]:
@@ -175,6 +187,10 @@ def _by_lines(path: str, old: bytes, new: bytes) -> Iterator[Hit]:
     """Yield the first changed line of code that stands near a word of what protects, in either text."""
     texts = [[line.strip() for line in data.decode("utf-8", "replace").split("\n")] for data in (old, new)]
     if not any(_WORD.search(line) for text in texts for line in text):
+        return
+    now = Counter(texts[1])
+    if sum(count * now[line] for line, count in Counter(texts[0]).items()) > MOST_PAIRS:
+        yield _hit(CHANGED, path, 0, UNREAD)
         return
     blocks = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes()
     for kind, a, b, c, d in blocks:

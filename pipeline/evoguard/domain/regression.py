@@ -178,12 +178,13 @@ def _code(declared: Declared, case: Case, was: Sequence[Answer], now: Sequence[A
     said = {(json.dumps(dict(one.parts), sort_keys=True), one.refused) for one in was}
     found = (
         ("regression.not_run", unasked),
+        # Before the answer itself: an answer that differs as well must not turn a refusal into a question.
+        ("regression.effect", any(one.refused not in {r.refused for r in was} for one in now)),
         ("regression.pinned", not stale and not _is_pinned(case, now)),
         ("regression.error", broken),
         ("regression.stale", stale),
         ("regression.unstable", len(said) > 1),
         ("regression.answer", any(one.parts != was[0].parts or one.kind != "answer" for one in now)),
-        ("regression.effect", any(one.refused != was[0].refused for one in now)),
         ("regression.time", _slower(declared, was, now)),
     )
     return next((code for code, holds in found if holds), "")

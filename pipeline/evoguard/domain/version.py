@@ -164,7 +164,7 @@ def _pinned(path: str, text: str) -> None:
     name, parameters = doc["id"], doc["parameters"]
     if not isinstance(name, str) or not _MODEL_ID.match(name):
         raise _bad(f"{path}: id is the plain name of a model, at most 200 characters")
-    words = set(re.split(r"[:/@+.-]", name.lower()))
+    words = set(re.split(r"[:/@+._-]", name.lower()))
     if words & _MOVING or not any(char.isdigit() for char in name):
         raise _bad(f"{path}: the id {name[:40]!r} may mean another model tomorrow; name one fixed version")
     if not isinstance(parameters, dict) or len(parameters) > MOST_PARAMETERS:

@@ -101,10 +101,19 @@ class Flags:
             return {}
 
 
+def payload_of(feature: Mapping[str, Any]) -> Any:  # noqa: ANN401 (the SDK's own document)
+    """Return the payload of a feature's one variant; a server of Unleash's own has it in the strategy.
+
+    Raises: KeyError, IndexError, TypeError.
+    """
+    variants = feature.get("variants") or feature["strategies"][0]["variants"]
+    return variants[0]["payload"]
+
+
 def view(feature: Mapping[str, Any]) -> FlagView:
     """Read one feature of the document; whatever is not as agreed reads as off."""
     try:
-        payload = json.loads(feature["variants"][0]["payload"]["value"])
+        payload = json.loads(payload_of(feature)["value"])
         strategy = (feature.get("strategies") or [{}])[0]
         leases = [c["value"] for c in strategy.get("constraints") or [] if c.get("contextName") == "currentTime"]
         return FlagView(

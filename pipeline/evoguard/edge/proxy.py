@@ -198,8 +198,10 @@ class Proxy:
 
     def _costs(self, answer: Answer, took_s: float) -> dict[str, int]:
         """Return what the answer cost by KPI; what failed early cost little and says nothing but that it failed."""
-        cost, found = self._settings.cost, {}
-        if cost.wall_us and (answer.status or answer.lack in ("timeout", "size")):
+        cost, found = self._settings.cost, dict[str, int]()
+        if answer.status // 100 not in self._settings.good_classes and answer.lack not in ("timeout", "size"):
+            return found
+        if cost.wall_us:
             found[cost.wall_us] = int(took_s * 1_000_000)
         if cost.bytes_out and answer.bytes_out:
             found[cost.bytes_out] = answer.bytes_out

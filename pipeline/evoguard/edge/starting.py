@@ -187,7 +187,8 @@ class Started:
             one.ready = False
             one.cpu_s, one.pid = one.spent_s(), 0
             log.info("version %s used %.2f s of processor time in %d starts", one.commit[:12], one.cpu_s, one.starts)
-            for first in below(process.pid):  # with it ends its namespace
+            # With its first process ends its namespace. Of one that has ended the number may be another's by now.
+            for first in below(process.pid) if process.returncode is None else ():
                 with suppress(ProcessLookupError):
                     os.kill(first, signal.SIGKILL)
             with suppress(ProcessLookupError):

@@ -16,7 +16,7 @@ from UnleashClient.constants import FEATURES_URL
 
 from evoguard.domain.canonical import Digest, as_digest, digest_of
 from evoguard.domain.version import KINDS, MOST_PAYLOAD_CHARS, Version, unpacked
-from evoguard.edge.flagging import view
+from evoguard.edge.flagging import payload_of, view
 from evoguard.errors import EvoguardError
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class VersionLoader:
         if feature is None:
             return _Named(code=code or "versions.silent", why=why or "no flag server has told of this flag")
         try:
-            _, known_good = _payload(feature["variants"][0]["payload"])
+            _, known_good = _payload(payload_of(feature))
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             return _Named(code=code or "versions.payload", why=why or "the flag names no version")
         return _Named(known_good, "known_good", known_good, code, why)
@@ -171,7 +171,7 @@ class VersionLoader:
         try:
             feature = self._feature(flag)
             return feature is not None and view(feature).on(time.time()) and (
-                _payload(feature["variants"][0]["payload"])[0] == digest
+                _payload(payload_of(feature))[0] == digest
             )  # fmt: skip
         except Exception:  # noqa: BLE001  what cannot be read says yes to nothing
             return False

@@ -28,6 +28,9 @@ ROOMS = (
     "adapters.git.trees", "adapters.sqlite.audit", "adapters.sqlite.effects", "adapters.sqlite.event_log",
     "adapters.sqlite.flags", "adapters.sqlite.inbox", "adapters.sqlite.kpis", "adapters.sqlite.registry",
     "adapters.sqlite.roots", "adapters.sqlite.saver", "adapters.sqlite.sponsors",
+    "flow.regress", "domain.cases", "domain.regression", "adapters.sandbox_replay", "flow.versions", "domain.version",
+    "adapters.version_store", "edge.versions", "wiring.going_back", "domain.way_back", "adapters.way_back",
+    "flow.breaker", "domain.breaker", "adapters.client_roll", "edge.starting", "edge.proxy",
 )  # fmt: skip
 BEYOND = (
     "the sandbox's own layers (mutants, splits, held-out tests): `evoguard bench forgeries`, gVisor",

@@ -21,8 +21,9 @@ async def known_good(state: FlowState, ports: Ports) -> StepResult:
         return state["commit"]
 
     async def settle() -> str:
+        # The pin before the write: a kill that comes between the two fences the write, and the way back pins again.
+        await versions.settle(state, ports)
         await ports.flags.write(await flag_state(state, ports, percent=100, lease=False))
-        await versions.settle(state, ports)  # after the write: a kill that came before fences it, and this with it
         return "100"
 
     await ports.effects.once(f"promote/{change}", promote)

@@ -79,6 +79,8 @@ def outcome(asked: list[Asked], seen: Replayed, broken: tuple[Difference, ...], 
         told += findings(one.declared, compared, was, now)
     if not seen.isolation:
         told.append(Difference("regression.not_run", "", "", "no isolation was proved for both sides"))
+    if seen.behaviour == "incomplete":
+        told.append(Difference("regression.not_run", "", "", "the record of attempts to reach out is not whole"))
     text = "only the candidate tries to reach it; denied: no network"
     told += [Difference("regression.effect", "", "", f"{place}: {text}") for place in seen.reached]
     count = sum(len(one.cases) for one in asked) + len(broken)

@@ -60,12 +60,21 @@ async def go_back(state: FlowState, ports: Ports) -> tuple[Event, ...]:
         try:
             await ports.versions.pin(state["flag"], named.known_good)
         except IntegrityError:
-            where = (state["repo"], state["component"], state["branch"])
-            good = (await ports.forge.refs(*where)).known_good
-            await ports.versions.pin(state["flag"], (await _store(state, (good,), ports))[0])
+            await _restored(state, named.known_good, ports)
+            await ports.versions.pin(state["flag"], named.known_good)
     except EvoguardError as err:
         return (Event("version.not_pinned", {"code": err.code}, reason=err.message),)
     return ()
+
+
+async def _restored(state: FlowState, lost: Digest, ports: Ports) -> None:
+    """Put a version that the store lost into it again, from the commit that holds it. Raises: EvoguardError."""
+    refs = await ports.forge.refs(state["repo"], state["component"], state["branch"])
+    # Once this release was promoted, known-good is its own commit, and the one before it holds the version.
+    for commit in (refs.known_good, refs.previous):
+        if commit and lost in await _store(state, (commit,), ports):
+            return
+    raise IntegrityError("no known-good commit holds it any more", code="version.unknown")
 
 
 def shown(text: str) -> dict[str, Json]:

@@ -8,6 +8,7 @@ machine can tell that a file reaches a network for the first time, not whether i
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -44,6 +45,9 @@ _PLACE = re.compile(r"(~/|/(etc|root|home|proc|sys|dev/shm|usr/(local/)?bin|var/
 _HIDING = ("__subclasses__", "__globals__", "__builtins__", "__code__", "__reduce__", "__reduce_ex__")
 _READ_LATER = ("os.environ", "os.getenv")
 """What is imported by name here is looked at where it is used."""
+_BUILT_IN = frozenset({*dir(builtins), "__builtins__"})
+"""What needs no import; any other name that nobody imported is a variable, whatever module is called so."""
+Names = Mapping[str, set[str]]
 Found = dict[str, int]
 """Capability → the first line that shows it."""
 
@@ -60,11 +64,14 @@ def gained(base: Files, head: Files, rows: Sequence[tuple[str, str]]) -> tuple[N
 
 
 def _file(path: str, old: bytes, new: bytes, *, moved: bool) -> Iterator[Note]:
+    if moved and old == new:
+        return
     before = _able(path, old) if moved else {}
     test = bool(_TEST.match(path))
     for name, line in sorted(_able(path, new).items()):
         kind, _, host = name.partition(" ")
-        if name in before or (test and kind not in _IN_TESTS):
+        # What cannot be read is told at every change of it: nobody can say that nothing came in with this one.
+        if (name in before and kind != "unread") or (test and kind not in _IN_TESTS):
             continue
         said = MEANS[kind] + (f": {short(host, 80)}" if host else "")
         yield Note(f"capability.{kind}", path, line, said)
@@ -125,26 +132,29 @@ def _documentation(tree: ast.Module) -> set[int]:
     }
 
 
-def _imported(tree: ast.Module) -> dict[str, str]:
-    """Return the names that imports bind, each with what it stands for."""
-    names: dict[str, str] = {}
+def _imported(tree: ast.Module) -> Names:
+    """Return the names that imports bind anywhere in the file, each with all that it stands for somewhere in it."""
+    names: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for one in node.names:
-                names[one.asname or one.name.partition(".")[0]] = one.name if one.asname else one.name.partition(".")[0]
+                top = one.name.partition(".")[0]
+                names.setdefault(one.asname or top, set()).add(one.name if one.asname else top)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.update({one.asname or one.name: f"{node.module}.{one.name}" for one in node.names})
+            for one in node.names:
+                names.setdefault(one.asname or one.name, set()).add(f"{node.module}.{one.name}")
     return names
 
 
-def _of(node: ast.AST, names: Mapping[str, str], plain: set[int]) -> Iterator[str]:
+def _of(node: ast.AST, names: Names, plain: set[int]) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (kind for one in node.names for kind in _kinds(one.name))
     elif isinstance(node, ast.ImportFrom) and not node.level:
         named = (f"{node.module}.{one.name}" for one in node.names)
-        yield from (kind for name in named if name not in _READ_LATER for kind in _kinds(name))
+        yield from (kind for name in named if name not in _READ_LATER for kind in (*_kinds(name), *_all_of(name)))
     elif isinstance(node, ast.Attribute | ast.Name):
-        yield from (kind for kind in _kinds(_dotted(node, names)) if kind != "environment" or id(node) not in plain)
+        kinds = (kind for said in _dotted(node, names) for kind in _kinds(said))
+        yield from (kind for kind in kinds if kind != "environment" or id(node) not in plain)
         if isinstance(node, ast.Attribute) and node.attr in _HIDING:
             yield "hooks"
     elif isinstance(node, ast.Call):
@@ -157,7 +167,7 @@ def _of(node: ast.AST, names: Mapping[str, str], plain: set[int]) -> Iterator[st
         yield "hooks"
 
 
-def _settings(tree: ast.Module, names: Mapping[str, str]) -> set[int]:
+def _settings(tree: ast.Module, names: Names) -> set[int]:
     """Return the nodes of an environment of which one variable is read, by a name that does not sound like a key."""
     found: set[int] = set()
     for node in ast.walk(tree):
@@ -167,7 +177,7 @@ def _settings(tree: ast.Module, names: Mapping[str, str]) -> set[int]:
             place, key = node.func, node.args[0]
         else:
             continue
-        if not _dotted(place, names).startswith(("os.environ", "os.getenv")):
+        if not any(said.startswith(("os.environ", "os.getenv")) for said in _dotted(place, names)):
             continue
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and not words.IS_SECRET.fullmatch(key.value):
             found |= {id(one) for one in ast.walk(place)}
@@ -183,23 +193,34 @@ def _called(node: ast.Call) -> Iterator[str]:
         yield "outside"
 
 
-def _decides(node: ast.Compare, names: Mapping[str, str]) -> Iterator[str]:
+def _decides(node: ast.Compare, names: Names) -> Iterator[str]:
     """Yield what the outcome of a comparison hangs on: the wall clock, or chance."""
     for call in (one for one in ast.walk(node) if isinstance(one, ast.Call)):
-        yield from words.DECIDES.get(_dotted(call.func, names).rpartition(".")[2], ())
-        if _dotted(call.func, names).startswith(("random.", "secrets.rand", "numpy.random.")):
-            yield "chance"
+        func = call.func
+        called = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+        for said in _dotted(call.func, names) or ((called,) if called else ()):
+            yield from words.DECIDES.get(said.rpartition(".")[2], ())
+            if said.startswith(("random.", "secrets.rand", "numpy.random.")):
+                yield "chance"
 
 
-def _dotted(node: ast.AST, names: Mapping[str, str]) -> str:
-    """Return a name with what its first part was imported as; empty for what is no plain name."""
+def _dotted(node: ast.AST, names: Names) -> tuple[str, ...]:
+    """Return a name with all that its first part was imported as; nothing for a variable and for no plain name."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
     if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([names.get(node.id, node.id), *reversed(parts)])
+        return ()
+    roots = names.get(node.id) or ({node.id} & _BUILT_IN)
+    return tuple(".".join([root, *reversed(parts)]) for root in sorted(roots))
+
+
+def _all_of(dotted: str) -> Iterator[str]:
+    """Yield every capability of a module of which all names are imported."""
+    module, _, name = dotted.rpartition(".")
+    if name == "*":
+        yield from dict.fromkeys(kind for word, kind in words.PYTHON.items() if word.startswith(f"{module}."))
 
 
 def _kinds(dotted: str) -> Iterator[str]:

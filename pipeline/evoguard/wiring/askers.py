@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
@@ -90,7 +91,7 @@ async def turns(asker: Asker, bundle: Path | None, since_ms: int, after: int) ->
         return
     waiting: deque[Future[Asked]] = deque()
     given = (asker.opened.settings, bundle, asker.rules.digest)
-    pool = ProcessPoolExecutor(cores, get_context("spawn"))
+    pool = ProcessPoolExecutor(cores, get_context("spawn"), _mind)
     try:
         while page or waiting:
             while page and len(waiting) < AHEAD * cores:
@@ -101,6 +102,12 @@ async def turns(asker: Asker, bundle: Path | None, since_ms: int, after: int) ->
         raise UnavailableError("policies", "a process that asked past decisions again has ended") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _mind() -> None:
+    """End with the process that asked for this one, however it ends: the queue's own end would never be seen here."""
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 _mine: list[tuple[Asker, asyncio.Runner]] = []

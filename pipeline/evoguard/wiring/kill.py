@@ -100,6 +100,29 @@ def _holds(settings: Settings, kill_id: str) -> bool:
         con.close()
 
 
+async def _off_in_the_record(settings: Settings, latch: Latch) -> None:
+    """Turn off every flag that the latch covers, then pin their known-good versions; all are tried.
+
+    Raises: the first error.
+    """
+    con = db.connect(settings.database, busy_s=0.5)
+    found, failed = list[FlagState | None](), list[Exception]()
+    try:
+        writer = SqliteFlags(con, flag_wiring.latches(settings))
+        for flag, component in con.execute("select flag, component from flags").fetchall():
+            if latch.covers(component=component, flag=flag):
+                try:
+                    await writer.off(flag)
+                    found.append(await writer.read(flag))
+                except (EvoguardError, sqlite3.Error) as err:
+                    failed.append(err)  # one that cannot be turned off keeps no other one on
+    finally:
+        con.close()
+        go_back(settings, found)  # last: every flag that can be is off by now
+    if failed:
+        raise failed[0]
+
+
 def _parts(settings: Settings) -> kill.KillParts:
     served = _served(settings)
 
@@ -109,21 +132,9 @@ def _parts(settings: Settings) -> kill.KillParts:
     async def off(latch: Latch) -> None:
         """Turn off in the record and at the Unleash server, which cannot see the latch; neither waits for the other."""
         there = asyncio.to_thread(_off_at_unleash, settings, latch, served)
-        for result in await asyncio.gather(there, off_in_the_record(latch), return_exceptions=True):
+        for result in await asyncio.gather(there, _off_in_the_record(settings, latch), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-
-    async def off_in_the_record(latch: Latch) -> None:
-        con = db.connect(settings.database, busy_s=0.5)
-        try:
-            writer, found = SqliteFlags(con, flag_wiring.latches(settings)), list[FlagState | None]()
-            for row in con.execute("select flag, component from flags").fetchall():
-                if latch.covers(component=row[1], flag=row[0]):
-                    await writer.off(row[0])
-                    found.append(await writer.read(row[0]))
-        finally:
-            con.close()
-        go_back(settings, found)  # last: every flag is off by now
 
     async def acknowledge(latch: Latch) -> kill.Acknowledgement:
         return _acknowledgement(settings, latch, served)

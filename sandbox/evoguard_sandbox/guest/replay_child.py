@@ -111,6 +111,19 @@ def http(status: int, headers: list[tuple[str, str]], body: bytes, ignore: froze
         return {**parts, "body": f"{len(body)} bytes #{hashlib.sha256(body).hexdigest()}"}
 
 
+def read(parts: Value, ignore: frozenset[str]) -> dict[str, str]:
+    """Return the parts of an answer that was given. What cannot be read is no answer, and equals none.
+
+    Raises: UnreadableError.
+    """
+    try:
+        return http(*parts(), ignore)
+    except UnreadableError:
+        raise
+    except Exception as err:
+        raise UnreadableError(f"no answer that can be read: {type(err).__name__}") from err
+
+
 def wsgi(app: Value, request: Value, ignore: frozenset[str]) -> dict[str, str]:
     """Put one request to a WSGI app."""
     body, told = request["body"].encode(), {}  # type: tuple[bytes, dict[str, Value]]
@@ -127,7 +140,7 @@ def wsgi(app: Value, request: Value, ignore: frozenset[str]) -> dict[str, str]:
     written: list[bytes] = []
 
     def start(status: str, headers: list[tuple[str, str]], *_: Value) -> Value:
-        told["status"], told["headers"] = int(status.split(" ", 1)[0]), headers
+        told["status"], told["headers"] = status, headers
         return written.append
 
     try:
@@ -137,10 +150,12 @@ def wsgi(app: Value, request: Value, ignore: frozenset[str]) -> dict[str, str]:
         finally:
             if hasattr(answer, "close"):
                 answer.close()
-        headers = [(name.lower(), text) for name, text in told["headers"]]
-        return http(told["status"], headers, b"".join(written), ignore)
     except BaseException as err:  # noqa: BLE001
         return {"raised": type(err).__qualname__[:200]}
+    return read(lambda: (
+        int(told["status"].split(" ", 1)[0]), [(name.lower(), text) for name, text in told["headers"]],
+        b"".join(written),
+    ), ignore)  # fmt: skip
 
 
 class Asgi:
@@ -159,7 +174,8 @@ class Asgi:
         told: Value = asyncio.Queue()
         sent: Value = asyncio.Queue()
         await told.put({"type": "lifespan.startup"})
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        self.state: dict[str, Value] = {}
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self.life = asyncio.ensure_future(self.app(scope, told.get, sent.put))
         first = asyncio.ensure_future(sent.get())
         await asyncio.wait({self.life, first}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,18 +189,19 @@ class Asgi:
     def __call__(self, request: Value, ignore: frozenset[str]) -> dict[str, str]:
         """Put one request to it."""
         try:
-            return self.loop.run_until_complete(self.one(request, ignore))
+            got = self.loop.run_until_complete(self.one(request))
         except BaseException as err:  # noqa: BLE001
             return {"raised": type(err).__qualname__[:200]}
+        return read(lambda: told(got), ignore)
 
-    async def one(self, request: Value, ignore: frozenset[str]) -> dict[str, str]:
-        """Return one answer's parts."""
+    async def one(self, request: Value) -> list[Value]:
+        """Return what the app sent."""
         headers = [[name.encode(), text.encode()] for name, text in request["headers"].items()]
         scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
             "method": request["method"], "scheme": "http", "path": request["path"],
             "raw_path": request["path"].encode(), "query_string": request["query"].encode(), "root_path": "",
-            "headers": headers, "client": ["127.0.0.1", 1], "server": ["replay", 80], "state": {},
+            "headers": headers, "client": ["127.0.0.1", 1], "server": ["replay", 80], "state": dict(self.state),
         }  # fmt: skip
         asked = [{"type": "http.request", "body": request["body"].encode(), "more_body": False}]
         got: list[Value] = []
@@ -199,10 +216,15 @@ class Asgi:
             got.append(message)
 
         await self.app(scope, receive, send)
-        begun = next(m for m in got if m["type"] == "http.response.start")
-        body = b"".join(m.get("body", b"") for m in got if m["type"] == "http.response.body")
-        told = [(bytes(k).decode("latin-1").lower(), bytes(v).decode("latin-1")) for k, v in begun["headers"]]
-        return http(begun["status"], told, body, ignore)
+        return got
+
+
+def told(got: list[Value]) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of what an ASGI app sent; headers may be left out."""
+    begun = next(m for m in got if m["type"] == "http.response.start")
+    body = b"".join(m.get("body", b"") for m in got if m["type"] == "http.response.body")
+    headers = begun.get("headers", ())
+    return begun["status"], [(bytes(k).decode("latin-1").lower(), bytes(v).decode("latin-1")) for k, v in headers], body
 
 
 def main() -> None:
@@ -214,10 +236,11 @@ def main() -> None:
         while data:
             data = data[os.write(tells, data) :]
 
-    told = json.loads(asked.readline())
-    sys.path[:0] = told["path"]
+    order = json.loads(asked.readline())
+    sys.path[:0] = order["path"]
     refused = Refused()
-    puts = [up(group, refused) for group in told["groups"]]
+    barred = bar(order["groups"], refused)
+    puts = [(None, barred) if barred else up(group) for group in order["groups"]]
     tell([why for _, why in puts])
     for line in asked:
         number, group, request = json.loads(line)
@@ -229,12 +252,23 @@ def main() -> None:
         tell([*row, int((time.process_time() - began) * 1_000_000), refused.count])
 
 
-def up(group: dict[str, Value], refused: Refused) -> tuple[Value, str]:
+def bar(groups: list[dict[str, Value]], refused: Refused) -> str:
+    """Refuse what any group declares, before any of the code is asked for; return why that cannot be, or nothing.
+
+    Later a module may hold a reference of its own already, by which the effect would be had and counted by nobody.
+    """
+    for one in dict.fromkeys(one for group in groups for one in group["refuse"]):
+        try:
+            refused.at(one)
+        except BaseException as err:  # noqa: BLE001  (whatever the import raised: it was not refused)
+            return f"{one} cannot be refused: {type(err).__qualname__}: {err}"[:200]
+    return ""
+
+
+def up(group: dict[str, Value]) -> tuple[Value, str]:
     """Return what answers a group's requests, or why nothing does."""
     ignore, kind = frozenset(group["ignore"]), group["kind"]
     try:
-        for one in group["refuse"]:
-            refused.at(one)
         target = found(group["target"])
         if kind == "asgi":
             target = Asgi(target)

@@ -212,7 +212,9 @@ def _why(report: Any) -> str:  # noqa: ANN401
         return str(text[-1])[:WHY_CHARS]
     crash = getattr(text, "reprcrash", None)
     if crash is not None:
-        return str(crash.message)[:WHY_CHARS]
+        text = str(crash.message)
+        bare = text in ("AssertionError", "")
+        return (f"{text} at {os.path.basename(str(crash.path))}:{crash.lineno}" if bare else text)[:WHY_CHARS]
     lines = [line for line in str(text or "").splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("E  ")]
     return (told or lines or [""])[-1][:WHY_CHARS]

@@ -47,8 +47,8 @@ HARVEST = [
     "--maxfail=0",
 ]
 APART = ["--continue-on-collection-errors", "--assert=plain"]
-"""A module that cannot be collected apart from the code must not stop the others. Nobody reads why such a test failed:
-taking each assertion apart is half of what a small test costs there, and the runs beside the code do it."""
+"""A module that cannot be collected apart from the code must not stop the others. Of an assertion that fails the place
+is told: taking each one apart beforehand is half of what a small test costs, and the runs beside the code do it."""
 
 
 @dataclass(frozen=True, slots=True)

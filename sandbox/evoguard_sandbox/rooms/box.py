@@ -140,7 +140,8 @@ class Box:
             self.running, seen.cut = None, running.cut()
             await asyncio.shield(asyncio.ensure_future(running.remove(clean=clean)))
             seen.wall_ms = int((time.monotonic() - began) * 1000)
-        seen.behaviour, seen.usage, seen.egress = running.behaviour(), running.usage(), running.egress()
+            # Also for who does not wait for the end: what it tried to reach is evidence.
+            seen.behaviour, seen.usage, seen.egress = running.behaviour(), running.usage(), running.egress()
         seen.reached = tuple(sorted({*seen.reached, *running.reached()}))
         self._classify(running)
         return seen

@@ -247,6 +247,10 @@ class Streams(asyncio.StreamReader):
         self.kind, self.left = 0, 0
         self.tail = bytearray()
 
+    def at_eof(self) -> bool:
+        """Tell whether the engine has hung up and nothing of what it said is left."""
+        return not self.left and self.mixed.at_eof()
+
     async def read(self, n: int = -1) -> bytes:
         """Return up to `n` bytes of standard output, or none at its end."""
         while True:

@@ -106,6 +106,10 @@ class Carried(asyncio.StreamReader):
         super().__init__()
         self.source, self.wire, self.reader, self.broken = source, wire, frames.FrameReader(), False
 
+    def at_eof(self) -> bool:
+        """Tell whether nothing more comes."""
+        return self.source.at_eof()
+
     async def read(self, n: int = -1) -> bytes:
         """Return some of it, or none at its end; what is no frame is passed on as something that is none."""
         while data := await self.source.read(n):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.protections import CHANGED, FEWER, MOST_HITS, touched
+from evoguard.domain.protections import CHANGED, FEWER, MOST_BYTES, MOST_HITS, touched
 
 CHECK = """def may_delete(user):
     return user.is_admin
@@ -72,3 +72,27 @@ def test_tests_and_what_is_no_python_say_nothing_and_the_list_is_bounded() -> No
     assert told(CHECK, "", "tests/test_a.py") == []
     assert told(CHECK, "def (") == [CHANGED]
     assert len(told("", "".join(f"def may_{n}(x):\n    return {n}\n" for n in range(99)))) == MOST_HITS
+
+
+def test_authors_are_no_guards() -> None:
+    text = "def author_name(book):\n    return book.author\ndef authors(b):\n    return b.all\n"
+    assert told(text, text.replace(".author\n", ".writer\n").replace(".all", ".some")) == []
+
+
+def test_a_check_that_moves_among_the_tests_is_told() -> None:
+    hits = touched({"src/auth.py": QUOTA.encode()}, {"spec/auth.py": QUOTA.replace("wanted < 0 or ", "").encode()},
+                   [("src/auth.py", "spec/auth.py")])  # fmt: skip
+    assert [hit.rule for hit in hits] == [FEWER]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("type A = int\n" + CHECK, "type A = int\n", "src/a.py"),
+        ("x = 1\n", "x = 1\n" + "#" * MOST_BYTES, "src/a.py"),
+        ("hmac.new()\n" + "\n" * 5_000, "\n" * 5_000, "src/a.go"),
+    ],
+    ids=["newer Python", "too large", "too many equal lines"],
+)
+def test_what_cannot_be_compared_is_told(old: str, new: str, path: str) -> None:
+    assert told(old, new, path) == [CHANGED]

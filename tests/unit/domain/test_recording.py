@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -150,3 +151,51 @@ def test_a_summary_counts_outcomes_and_ranks_times() -> None:
     assert told["outcomes"] == {"regression.error": 1, "same": 9}
     assert told["base"] == {"errors": 0, "p50_us": 40, "p95_us": 90, "cpu_us": 50, "refused": 0}
     assert (told["candidate"]["errors"], told["candidate"]["p50_us"]) == (1, 80)
+
+
+@pytest.mark.parametrize(
+    ("held", "secret"),
+    [
+        ({"data": '{"password": "hunter2"}'}, "hunter2"), ({"query": '[{"token": "abc"}]'}, "abc"),
+        ({"number": 491512345}, "491512345"), ({"id": "AKIA" + "A" * 16}, "AKIA"),
+        ({"at": "2001:db8:0:0:1:0:0:1"}, "db8"),
+        ({"at": "2001:db8::1"}, "db8"), ({"blob": "q+/" * 10 + "=="}, "q+/"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_nothing_at_first_is_replaced_too(held: object, secret: str) -> None:
+    assert secret not in json.dumps(Redactor().value(held))
+
+
+async def test_a_header_is_redacted_by_its_name(tmp_path: Path) -> None:
+    recorder = Recorder(app, tmp_path / "r", percent=100, keep_headers=["X-Api-Key"])
+    request = recorder.request(
+        {"method": "GET", "path": "/", "query_string": b"", "headers": [(b"x-api-key", b"short1")]}, b""
+    )
+    assert request is not None
+    assert "short1" not in json.dumps(request)
+
+
+def test_a_lock_that_another_holds_fails_soon(tmp_path: Path) -> None:
+    append(tmp_path / "r", {})
+    with (tmp_path / "r").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another process"):
+            append(tmp_path / "r", {})
+    assert append(tmp_path / "r", {})
+
+
+def test_a_pipe_and_a_file_that_others_may_read_take_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    (tmp_path / "open").touch(0o644)
+    for path in (tmp_path / "pipe", tmp_path / "open"):
+        with pytest.raises(OSError):  # noqa: PT011  (of two kinds)
+            append(path, {"secret": 1})
+    assert (tmp_path / "open").read_bytes() == b""
+
+
+async def test_a_request_that_nobody_could_read_again_is_left_out(tmp_path: Path) -> None:
+    recorder = Recorder(app, tmp_path / "r", percent=100)
+    await asked(recorder, path="/\n")
+    await asked(recorder, path="/score")
+    assert (recorder.counts["left out"], recorder.counts["recorded"]) == (1, 1)
+    assert recorded((tmp_path / "r").read_bytes(), "asgi")[1] == 1

@@ -39,6 +39,7 @@ class Answering:
     count: int = 1
     isolation: str = "gvisor"
     reached: tuple[str, ...] = ()
+    behaviour: str = "recorded"
     asked: list[Sequence[Asked]] = field(default_factory=list)
 
     async def replay(
@@ -46,7 +47,7 @@ class Answering:
     ) -> Replayed:
         self.asked.append(asked)
         sides = [tuple(Answers(((one,), (one,))) for _ in range(self.count)) for one in (self.was, self.now)]
-        return Replayed(*sides, self.reached, self.isolation, "recorded")
+        return Replayed(*sides, self.reached, self.isolation, self.behaviour)
 
 
 def declaring(house: House, replay: Replay, file: bytes = FILE) -> None:
@@ -80,6 +81,8 @@ async def test_the_same_answers_are_told_and_change_nothing(house: House) -> Non
         (Answering(count=2), FILE, "regression.not_run"),
         (Answering(isolation=""), FILE, "regression.not_run"),
         (Answering(reached=("192.0.2.1 port 80",)), FILE, "regression.effect"),
+        (Answering(now=replace(TWO, refused=50)), FILE, "regression.effect"),
+        (Answering(behaviour="incomplete"), FILE, "regression.not_run"),
         (NoReplay(), FILE, "regression.not_run"),
         (Answering(), b"", "regression.not_run"),
         (Answering(), b"{}", "regression.not_run"),

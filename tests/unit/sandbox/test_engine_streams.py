@@ -51,3 +51,15 @@ async def test_nothing_is_taken_from_the_engine_before_it_is_asked_for():
     assert await streams.read(100) == b"x" * 100
     source.feed_eof()
     assert len(await source.read()) == 10 * 1008 - 8 - 100
+
+
+async def test_an_engine_that_hung_up_is_seen_before_anything_is_asked_of_it():
+    source = asyncio.StreamReader()
+    streams = Streams(source)
+    source.feed_data(mixed([(1, b"out")]))
+    source.feed_eof()
+    assert not streams.at_eof()
+    assert await streams.read(2) == b"ou"
+    assert not streams.at_eof()
+    assert await streams.read(2) == b"t"
+    assert streams.at_eof()

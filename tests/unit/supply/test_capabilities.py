@@ -86,3 +86,34 @@ def test_a_test_may_read_clocks_and_not_reach_a_network_unseen() -> None:
 def test_what_cannot_be_read_is_told() -> None:
     assert told("a.js", "x" * (2 << 20) + "y") == {"capability.unread"}
     assert told("a.go", "\0") == {"capability.unread"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "code = row['code']\nreturn_ = code.upper()",
+        "requests = []\nrequests.append(1)",
+        "def f(socket, ssl):\n    socket.x",
+    ],
+)
+def test_a_variable_that_is_called_like_a_module_is_none(text: str) -> None:
+    assert told("src/a.py", text, "x = 1\n") == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("code = 1\n", "code = 1\nexec(code)\n", "code"),
+        ("requests = []\n", "import requests\n", "network"),
+        ("x = 1\n", "import os\ndef f():\n    from json import dumps as os\nos.system('id')\n", "process"),
+        ("x = 1\n", "from os import *\nsystem('id')\n", "process"),
+    ],
+    ids=["a variable before", "another variable before", "a name with two meanings", "all names"],
+)
+def test_what_would_hide_a_gain_hides_none(old: str, new: str, rule: str) -> None:
+    assert f"capability.{rule}" in told("src/a.py", new, old)
+
+
+def test_a_file_that_cannot_be_read_is_told_at_each_change_of_it() -> None:
+    newer = "type A = int\n"
+    assert told("src/a.py", newer + "import subprocess\n", newer) == {"capability.unread"}
