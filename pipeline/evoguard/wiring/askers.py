@@ -106,8 +106,14 @@ async def turns(asker: Asker, bundle: Path | None, since_ms: int, after: int) ->
 
 def _mind() -> None:
     """End with the process that asked for this one, however it ends: the queue's own end would never be seen here."""
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 _mine: list[tuple[Asker, asyncio.Runner]] = []

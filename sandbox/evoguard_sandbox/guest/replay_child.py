@@ -117,7 +117,8 @@ def read(parts: Value, ignore: frozenset[str]) -> dict[str, str]:
     Raises: UnreadableError.
     """
     try:
-        return http(*parts(), ignore)
+        status, headers, body = parts()
+        return http(status, headers, body, ignore)
     except UnreadableError:
         raise
     except Exception as err:
