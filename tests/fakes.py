@@ -322,6 +322,14 @@ class FakeForge:
         self.reverted.append(self.tip)
         return CommitId(self.tip)
 
+    async def retreat(self, repo: str, component: str, branch: str, *, killed: str, reason: str) -> CommitId | None:
+        if not killed or self.known_good != killed or not self.previous or self.rollout not in ("", killed):
+            return None
+        self.tip = CommitId(hashlib.sha1(f"retreat {self.tip}".encode(), usedforsecurity=False).hexdigest())
+        self.known_good, self.previous, self.rollout = self.previous, "", ""
+        self.reverted.append(self.tip)
+        return CommitId(self.tip)
+
 
 class FakeKpis:
     """Traffic as a test describes it."""

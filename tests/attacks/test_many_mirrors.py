@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,19 @@ async def test_what_is_in_scope_goes_back_first_and_one_broken_mirror_keeps_noth
     assert tree_of(repos, what.repo, "release/scoring") == tree_of(repos, what.repo, what.base)
     with pytest.raises(FencedError):
         await forge.publish(a_publication(other, component="pricing", branch="release/pricing"))
+
+
+@pytest.mark.parametrize("shows", ["the release", "another", "nothing"])
+async def test_git_follows_a_killed_finished_release_that_the_flag_shows_and_no_other(
+    forge: GitForge, fetched: Fetched, shows: str
+) -> None:
+    what = a_publication(fetched)
+    commit = await forge.publish(what)
+    await forge.promote(what, commit)
+    shown = {"the release": commit, "another": what.base, "nothing": ""}[shows]
+    done = await stop(forge, replace(EVERYTHING, shown=lambda _component: shown))
+    refs = await forge.refs(what.repo, what.component, what.branch)
+    assert done.failed == []
+    assert (len(done.reverted), refs.known_good) == ((1, what.base) if shows == "the release" else (0, commit))
+    await stop(forge, replace(EVERYTHING, shown=lambda _component: shown))
+    assert await forge.refs(what.repo, what.component, what.branch) == refs

@@ -111,6 +111,29 @@ class ForgeSuite:
         await forge.promote(what, await forge.publish(what))
         assert await forge.revert(what.repo, what.component, what.branch, reason="too late") is None
 
+    async def test_a_finished_release_that_was_killed_goes_back_to_the_one_before_it_once(
+        self, forge: Forge, what: Publication, raise_epoch: RaiseEpoch
+    ) -> None:
+        where, commit = (what.repo, what.component, what.branch), await forge.publish(what)
+        await forge.promote(what, commit)
+        await raise_epoch(9)
+        back = await forge.retreat(*where, killed=commit, reason="killed")
+        refs = await forge.refs(*where)
+        assert (refs.tip, refs.known_good, refs.previous, refs.rollout) == (back, what.base, "", "")
+        assert back not in (None, commit, what.base)
+        assert await forge.retreat(*where, killed=commit, reason="killed") is None
+        assert await forge.retreat(*where, killed=what.base, reason="killed") is None
+        assert await forge.revert(*where, reason="killed") is None
+        assert (await forge.refs(*where)).tip == back
+
+    async def test_what_is_not_known_good_is_no_finished_release(self, forge: Forge, what: Publication) -> None:
+        where, commit = (what.repo, what.component, what.branch), await forge.publish(what)
+        for killed in ("", commit, what.base):
+            assert await forge.retreat(*where, killed=killed, reason="killed") is None
+        await forge.revert(*where, reason="killed")
+        assert await forge.retreat(*where, killed=what.base, reason="killed") is None
+        assert (await forge.refs(*where)).known_good == what.base
+
     async def test_a_revert_needs_no_epoch(self, forge: Forge, what: Publication, raise_epoch: RaiseEpoch) -> None:
         await forge.publish(what)
         await raise_epoch(9)

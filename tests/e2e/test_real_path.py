@@ -74,12 +74,26 @@ async def test_a_good_change_goes_from_proposal_to_known_good_and_a_stranger_can
     )
     (real.settings.state.parent / "c").write_bytes(await capsule(real.settings, change))
     tool = [sys.executable, "-I", str(VERIFY), str(real.settings.state.parent / "c"), "--key"]
-    again = subprocess.run([*tool, str(real.settings.service_pub)], capture_output=True, text=True, check=True)
-    assert again.stdout.splitlines()[-1] == "same"
+    asked = subprocess.run([*tool, str(real.settings.service_pub)], capture_output=True, text=True, check=True)
+    assert asked.stdout.splitlines()[-1] == "same"
     assert check_vsa(statement, tree="0" * 40, policy=policy, verifier=verifier, now_s=now)
     report = await audit.verify(real.opened.con, stranger)
     assert report.problems == ()
     assert report.unsigned_tail == 0
+    await _killed_and_taken_back(real)
+
+
+async def _killed_and_taken_back(real: RealHouse) -> None:
+    """Kill the finished release, twice: git goes to the release before it, once."""
+    before = _git(real.repo, "rev-parse", "refs/evoguard/previous/scoring")
+    killed = await run_kill(real.settings, scope="component", name="scoring", reason="wrong after all", by="alice")
+    tip = _git(real.repo, "rev-parse", "refs/heads/release/scoring")
+    assert [line.rpartition(" ")[2] for line in killed.reverted] == [tip]
+    assert _git(real.repo, "rev-parse", f"{tip}^{{tree}}") == _git(real.repo, "rev-parse", f"{before}^{{tree}}")
+    assert _git(real.repo, "rev-parse", "refs/evoguard/known-good/scoring") == before
+    again = await run_kill(real.settings, scope="component", name="scoring", reason="twice", by="alice")
+    assert again.reverted == ()
+    assert _git(real.repo, "rev-parse", "refs/heads/release/scoring") == tip
 
 
 @pytest.mark.parametrize(

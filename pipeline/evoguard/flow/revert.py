@@ -77,17 +77,20 @@ def _too_late(state: FlowState, reason: str, killed: str) -> StepResult:
 
 
 async def _revert(state: FlowState, ports: Ports, reason: str) -> str:
-    """Return the commit that took it back, or its own when git had made it known-good before the kill came."""
+    """Return the commit that took it back, also from known-good; its own when there is no release before it."""
     with suppress(IntegrityError, NoWayBackError):  # one that was tampered with stops nothing from going back
-        return await ports.ways_back.take_back(
-            state.get("way_back", ""), change=state["change"], commit=state["commit"]
-        )
+        tip = await ports.ways_back.take_back(state.get("way_back", ""), change=state["change"], commit=state["commit"])
+        if tip != state["commit"]:
+            return tip
     where = (state["repo"], state["component"], state["branch"])
     if commit := await ports.forge.revert(*where, reason=reason):
         return commit
-    # nothing to go back from: it is known-good, or the kill command or an earlier life of this step took it back
+    # It is known-good, or the kill command or an earlier life of this step took it back.
     refs = await ports.forge.refs(*where)
-    return state["commit"] if refs.known_good == state["commit"] else refs.tip
+    if refs.known_good != state["commit"]:
+        return refs.tip
+    killed = state["commit"] if state.get("killed") else ""
+    return await ports.forge.retreat(*where, killed=killed, reason=reason) or state["commit"]
 
 
 async def _reason(state: FlowState, ports: Ports) -> str:

@@ -76,3 +76,9 @@ class Forge(Protocol):
 
         Reverting twice is reverting once. It only goes down, so it needs no epoch.
         """
+
+    async def retreat(self, repo: str, component: str, branch: str, *, killed: str, reason: str) -> CommitId | None:
+        """Take back a finished release that was killed: tree and known-good are those of the release before it.
+
+        None when `killed` is not known-good, when something newer is rolled out, or when nothing was before it.
+        """

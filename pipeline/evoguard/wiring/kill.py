@@ -196,6 +196,20 @@ def _served(settings: Settings) -> dict[str, str]:
     return {}
 
 
+def _shown(settings: Settings) -> dict[str, str]:
+    """Return component → the commit that its flag shows, by the database, else by the flag server's own copy."""
+    with suppress(EvoguardError, sqlite3.Error):
+        con = db.connect(settings.database, busy_s=0.05)
+        try:
+            return {str(row[0]): str(row[1]) for row in con.execute("select component, candidate from flags")}
+        finally:
+            con.close()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        rows = json.loads((settings.state / "flags.json").read_text(encoding="utf-8"))["flags"]
+        return {str(row["component"]): str(row["candidate"]) for row in rows}
+    return {}
+
+
 def bundles(settings: Settings) -> BundleFolder:
     """Return the folder of revert bundles; it needs no database. Raises: ConfigError without the service's key."""
     try:
@@ -236,7 +250,7 @@ async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> t
         ways = bundles(settings).every()[0]
     served = {**{way.off.flag: way.component for way in ways}, **served}
     order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason, ways,
-                  partial(_taken_back, settings))  # fmt: skip
+                  partial(_taken_back, settings), _shown(settings).get)  # fmt: skip
     done = await stop(GitForge(settings.repos_dir), order)
     if done.failed:
         raise UnavailableError(

@@ -195,6 +195,43 @@ async def test_half_a_promotion_is_completed(change: Change, forge: GitForge, re
     assert (state.known_good, state.previous, state.rollout) == (commit, what.base, "")
 
 
+@pytest.mark.parametrize("done", ["tip", "tip known-good", "tip known-good rollout"])
+async def test_half_a_retreat_is_completed(change: Change, forge: GitForge, repos: Path, done: str) -> None:
+    what = a_publication(change[1])
+    where, bare = (what.repo, what.component, what.branch), repos / f"{what.repo}.git"
+    commit = await forge.publish(what)
+    await forge.promote(what, commit)
+    git(bare, "update-ref", f"refs/evoguard/rollout/{what.component}", commit)  # a promotion that is half done as well
+    back = await forge.retreat(*where, killed=commit, reason="killed")
+    assert git(bare, "rev-parse", f"{back}^{{tree}}") == git(bare, "rev-parse", f"{what.base}^{{tree}}")
+    assert git(bare, "rev-parse", f"{back}^") == commit
+    git(bare, "update-ref", f"refs/evoguard/previous/{what.component}", what.base)
+    if "rollout" not in done:
+        git(bare, "update-ref", f"refs/evoguard/rollout/{what.component}", commit)
+    if "known-good" not in done:
+        git(bare, "update-ref", f"refs/evoguard/known-good/{what.component}", commit)
+    await forge.retreat(*where, killed=commit, reason="killed")
+    await forge.revert(*where, reason="killed")
+    state = await forge.refs(*where)
+    assert (state.tip, state.known_good, state.rollout) == (back, what.base, "")
+
+
+async def test_a_release_after_a_killed_one_returns_its_users_to_the_one_before_both(
+    change: Change, forge: GitForge, repos: Path
+) -> None:
+    what = a_publication(change[1])
+    where = (what.repo, what.component, what.branch)
+    await forge.promote(what, await forge.publish(what))
+    killed = (await forge.refs(*where)).known_good
+    back = await forge.retreat(*where, killed=killed, reason="killed")
+    assert back is not None
+    again = replace(what, change="ch-00000000000b", base=back)
+    commit = await forge.publish(again)
+    state = await forge.refs(*where)
+    assert (state.tip, state.rollout, state.known_good) == (commit, commit, what.base)
+    assert await forge.retreat(*where, killed=commit, reason="killed") is None
+
+
 async def test_the_next_change_is_based_on_what_was_released(
     tmp_path: Path, change: Change, forge: GitForge, repos: Path
 ) -> None:

@@ -18,7 +18,7 @@ from evoguard.adapters.git.epochs import Epochs
 from evoguard.adapters.git.moves import LINKS, Names, Standing
 from evoguard.adapters.git.origin import checked_name
 from evoguard.adapters.git.patches import commit_tree
-from evoguard.adapters.git.refs import link, read, transact
+from evoguard.adapters.git.refs import Ref, link, read, transact
 from evoguard.adapters.git.runner import Git
 from evoguard.adapters.git.store import Store
 from evoguard.domain.change import CommitId, is_object_id
@@ -96,11 +96,29 @@ class GitForge:
             tip, known_good = now[names.tip], now[names.known_good]
             if not tip.id or not known_good.id:
                 return None
-            commit = await _revert_commit(git, now, reason) if tip.tree != known_good.tree else ""
+            commit = await _revert_commit(git, now, known_good, reason) if tip.tree != known_good.tree else ""
             steps = moves.reverting(now, commit)
             if not steps or not await transact(git, steps):
                 return CommitId(commit) if commit else None
         raise UnavailableError("git", f"{branch} cannot be reverted", fix="look at the locks of the repository")
+
+    async def retreat(self, repo: str, component: str, branch: str, *, killed: str, reason: str) -> CommitId | None:
+        """Take a finished release back: the branch's tree and known-good are those of the release before it.
+
+        Only while `killed` is known-good and nothing newer is rolled out; None otherwise, also the second time, and for
+        a first release, before which there is nothing to go back to. Raises: UnavailableError as `revert`.
+        """
+        names, git = names_of(component, branch), self._store.git(repo)
+        for _ in range(TRIES):
+            now = await standing(git, names)
+            tip, before = now[names.tip], now[names.previous]
+            open_for = now[names.rollout].id
+            if not killed or now[names.known_good].id != killed or not before.id or open_for not in ("", killed):
+                return None
+            commit = await _revert_commit(git, now, before, reason) if tip.tree != before.tree else ""
+            if not await transact(git, moves.retreating(now, commit)):
+                return CommitId(commit or tip.id)
+        raise UnavailableError("git", f"{branch} cannot be taken back", fix="look at the locks of the repository")
 
     async def raise_epoch(self, repo: str, epoch: int) -> None:
         """Void every release that was decided under an epoch below `epoch` and not made yet; never lowers it."""
@@ -206,9 +224,8 @@ async def _link(git: Git, names: Names) -> None:
         await link(git, names.link, names.tip)
 
 
-async def _revert_commit(git: Git, now: Standing, reason: str) -> CommitId:
-    names = now.names
-    tip, known_good = now[names.tip], now[names.known_good]
+async def _revert_commit(git: Git, now: Standing, known_good: Ref, reason: str) -> CommitId:
+    names, tip = now.names, now[now.names.tip]
     at = int(await git.ok("log", "-1", "--no-show-signature", "--format=%ct", tip.id))
     text = moves.message(
         f"Revert {names.component} to {known_good.id[:12]}",

@@ -116,6 +116,23 @@ def reverting(now: Standing, commit: str) -> tuple[str, ...]:
     return (f"verify {names.known_good} {now[names.known_good].id}", move, *close) if commit or close else ()
 
 
+def retreating(now: Standing, commit: str) -> tuple[str, ...]:
+    """Return the moves that make the release before known-good known-good again, with the revert `commit` on the tip.
+
+    The tip is moved first, unless it has that tree already, and known-good next: asked again after a crash in between,
+    the same moves are still wanted.
+    """
+    names = now.names
+    tip, previous, rollout = now[names.tip].id, now[names.previous].id, now[names.rollout].id
+    close = (f"delete {names.rollout} {rollout}",) if rollout else ()
+    return (
+        f"update {names.tip} {commit} {tip}" if commit else f"verify {names.tip} {tip}",
+        f"update {names.known_good} {previous} {now[names.known_good].id}",
+        *close,
+        f"delete {names.previous} {previous}",
+    )
+
+
 def fence(now: Standing, what: Publication, commit: str) -> None:
     """Raise FencedError when a kill, another rollout or another release came before this publication."""
     names = now.names

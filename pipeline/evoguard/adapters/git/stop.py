@@ -21,6 +21,8 @@ class Order:
     ways: tuple[WayBack, ...] = ()
     """Revert bundles that prove: what was made ahead for releases that are not over."""
     take_back: Callable[[WayBack], Awaitable[str]] | None = None
+    shown: Callable[[str], str] = lambda _: ""
+    """Returns the commit that a component's flag gave its users when the kill came, or an empty text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +100,7 @@ async def _back(forge: GitForge, release: Release, order: Order) -> str | None:
                 return await order.take_back(way)
             except IntegrityError:
                 break  # going back is never stopped by a bundle that proves nothing
+    # What was shown and is known-good by now was finished: git follows the flag, to the release before it.
+    if commit := await forge.retreat(*where, killed=order.shown(release.component), reason=order.reason):
+        return commit
     return await forge.revert(*where, reason=order.reason)
