@@ -249,8 +249,9 @@ async def _revert(settings: Settings, latch: Latch, served: dict[str, str]) -> t
     with suppress(EvoguardError):
         ways = bundles(settings).every()[0]
     served = {**{way.off.flag: way.component for way in ways}, **served}
+    shown = _shown(settings)
     order = Order(latch.epoch, lambda component: _covered(latch, component, served), reason, ways,
-                  partial(_taken_back, settings), _shown(settings).get)  # fmt: skip
+                  partial(_taken_back, settings), lambda component: shown.get(component, ''))  # fmt: skip
     done = await stop(GitForge(settings.repos_dir), order)
     if done.failed:
         raise UnavailableError(
