@@ -1,0 +1,44 @@
+"""A kill that comes when git has already made the release known-good: git goes back all the same, and says what is true."""
+
+from __future__ import annotations
+
+import pytest
+
+from house import House
+
+
+async def test_a_kill_between_promotion_and_its_record_takes_the_promoted_release_back(house: House) -> None:
+    change = await house.to_watch()
+    good = house.forge.known_good
+    original = house.forge.promote
+
+    async def then_killed(what, commit):
+        await original(what, commit)
+        house.latches.kill(scope="component", name="scoring")
+        house.forge.raise_epoch(1)
+
+    house.forge.promote = then_killed  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="killed"):
+        await house.promote(change)
+    assert (await house.drive(change)).outcome == "killed"
+    assert "release.reverted" in await house.story(change)
+    assert (house.forge.known_good, house.forge.tip) == (good, house.forge.reverted[-1])
+    assert not house.flags.states["lending-scoring"].enabled
+
+
+async def test_without_a_release_before_it_a_late_kill_does_not_claim_a_revert(house: House) -> None:
+    change = await house.to_watch()
+    original = house.forge.promote
+
+    async def then_killed(what, commit):
+        await original(what, commit)
+        house.forge.previous = ""
+        house.latches.kill(scope="component", name="scoring")
+        house.forge.raise_epoch(1)
+
+    house.forge.promote = then_killed  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="killed"):
+        await house.promote(change)
+    assert (await house.drive(change)).outcome == "known-good"
+    assert "release.reverted" not in await house.story(change)
+    assert not house.flags.states["lending-scoring"].enabled
