@@ -1,4 +1,4 @@
-"""A kill that comes when git has already made the release known-good: git goes back all the same, and says what is true."""
+"""A kill that comes when git has made the release known-good already: git goes back all the same, if it can."""
 
 from __future__ import annotations
 
