@@ -54,7 +54,9 @@ def appended(path: str, text: str) -> Callable[[Path], None]:
 
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
-LIST_OF_RULES = (POLICIES / "data.json").read_text(encoding="utf-8").splitlines().index('  "rules": [') + 1
+DATA = (POLICIES / "data.json").read_text(encoding="utf-8").splitlines()
+LIST_OF_RULES = DATA.index('  "rules": [') + 1
+EXEMPTIONS = DATA.index('  "exemptions": [],') + 1
 
 
 def replaced(path: str, old: str, new: str) -> Callable[[Path], None]:
@@ -98,7 +100,7 @@ HELD_TEST = "author/held_test.rego"
         (two_of_one_code, ("author/more.rego", 6, "policy.code_taken")),
         (no_tests, ("author/held.rego", 6, "policy.no_tests")),
         (replaced("data.json", '    "author.held",\n', ""), ("data.json", LIST_OF_RULES, "policy.rules")),
-        (replaced("data.json", '"exemptions": []', '"exemptions": [{}]'), ("data.json", 28, "policy.exceptions")),
+        (replaced("data.json", '"exemptions": []', '"exemptions": [{}]'), ("data.json", EXEMPTIONS, "policy.exceptions")),
         (replaced("capabilities.json", '"name": "abs"', '"name": "http.send"'),
          ("capabilities.json", 24, "policy.capabilities")),
         (replaced("semgrep/python/rules.yml", "severity: ERROR", "severity: BAD"),
