@@ -31,8 +31,8 @@ SOON = int(time.time()) + 3_600
 
 def locks(folder: Path, *names: str) -> Path:
     """Make a bundle of the shipped rules that knows more lock files."""
-    known = json.loads(load().data)["change"]["locks"]
-    return edited(folder, {"change": {"locks": sorted([*known, *names])}})
+    known = json.loads(load().data)["change"]
+    return edited(folder, {"change": {**known, "locks": sorted([*known["locks"], *names])}})
 
 
 @dataclass

@@ -227,7 +227,7 @@ GATES = (
     Gate("flags.one_change", Cut("evoguard.adapters.sqlite.flags:_must_be_free", "row is not None"),
          flag_of_another_change, "flag.taken"),
     Gate("flags.names", Cut("evoguard.adapters.sqlite.flags:SqliteFlags.claim",
-         "_NAME.match(flag) and _NAME.match(change)", "True"), flag_without_name, "flag.invalid"),
+         "is_flag_name(flag) and is_flag_name(change)", "True"), flag_without_name, "flag.invalid"),
     Gate("effects.once", Cut("evoguard.adapters.sqlite.effects:SqliteEffects.once", "row is not None and row[0]"),
          effect_twice, "made 1 times"),
 )  # fmt: skip
