@@ -89,12 +89,8 @@ class FileVersions:
             earlier = ()  # what is pinned now is known; what was pinned before is not
         if known_good in earlier:
             earlier = earlier[earlier.index(known_good) + 1 :]
-        kept: list[Json] = list((known_good, *earlier)[:MOST_KNOWN_GOOD])
-        doc: dict[str, Json] = {"v": 1, "flag": flag, "known_good": kept, "candidate": candidate or ""}
-        path = self._pin_path(flag)
         try:
-            _make(self._folder, path.parent)
-            durable.write(path.parent, path.name, canonical(doc), mode=0o600, replace=True)
+            self._write(flag, (known_good, *earlier)[:MOST_KNOWN_GOOD], candidate)
             self.sweep()
         except OSError as err:
             raise UnavailableError("versions", f"nothing was pinned: {err.strerror}") from err
@@ -104,17 +100,23 @@ class FileVersions:
 
         Raises: IntegrityError, UnavailableError, InputError.
         """
-        path, now = self._pin_path(flag), self.pins(flag)
-        kept: list[Json] = [one for one in now.known_good if one != candidate]
+        now = self.pins(flag)
+        kept = tuple(one for one in now.known_good if one != candidate)
         try:
             if kept:
-                doc: dict[str, Json] = {"v": 1, "flag": flag, "known_good": kept, "candidate": ""}
-                durable.write(path.parent, path.name, canonical(doc), mode=0o600, replace=True)
+                self._write(flag, kept, None)
             elif now.known_good:
+                path = self._pin_path(flag)
                 path.unlink(missing_ok=True)
                 durable.sync(path.parent)
         except OSError as err:
             raise UnavailableError("versions", f"it is still pinned: {err.strerror}") from err
+
+    def _write(self, flag: str, known_good: tuple[Digest, ...], candidate: Digest | None) -> None:
+        doc: dict[str, Json] = {"v": 1, "flag": flag, "known_good": [*known_good], "candidate": candidate or ""}
+        path = self._pin_path(flag)
+        _make(self._folder, path.parent)
+        durable.write(path.parent, path.name, canonical(doc), mode=0o600, replace=True)
 
     def sweep(self) -> int:
         """Remove what is too old or too much and not pinned, oldest first; return how many went.

@@ -190,9 +190,7 @@ def _known(settings: Settings) -> tuple[Latch, ...]:
 def _served(settings: Settings) -> dict[str, str]:
     """Return flag → component from the flag server's own copy, which is there when the database is not."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        doc = json.loads((settings.state / "flags.json").read_text(encoding="utf-8"))
-        rows = doc["flags"] if isinstance(doc, dict) else doc
-        return {str(row["flag"]): str(row["component"]) for row in rows}
+        return {str(row["flag"]): str(row["component"]) for row in _copied(settings)}
     return {}
 
 
@@ -205,9 +203,15 @@ def _shown(settings: Settings) -> dict[str, str]:
         finally:
             con.close()
     with suppress(OSError, ValueError, KeyError, TypeError):
-        rows = json.loads((settings.state / "flags.json").read_text(encoding="utf-8"))["flags"]
-        return {str(row["component"]): str(row["candidate"]) for row in rows}
+        return {str(row["component"]): str(row["candidate"]) for row in _copied(settings)}
     return {}
+
+
+def _copied(settings: Settings) -> list[dict[str, str]]:
+    """Return the rows of the flag server's own copy. Raises: OSError, ValueError, KeyError, TypeError."""
+    doc = json.loads((settings.state / flag_wiring.COPY).read_text(encoding="utf-8"))
+    rows: list[dict[str, str]] = doc["flags"] if isinstance(doc, dict) else doc
+    return rows
 
 
 def bundles(settings: Settings) -> BundleFolder:

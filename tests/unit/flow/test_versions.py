@@ -87,16 +87,6 @@ async def test_a_store_that_is_down_stops_no_way_back_and_is_said(house: House) 
     assert "version.not_pinned" in await house.story(change)
 
 
-async def test_without_a_store_nothing_is_opened(house: House) -> None:
-    house.ports = _with(house, NoVersions())
-    change = await house.submit()
-    await house.drive(change)
-    await house.vote(change, "alice")
-    with pytest.raises(UnavailableError):
-        await house.drive(change)
-    assert FLAG not in house.flags.states
-
-
 @pytest.mark.parametrize(
     ("prompts", "code"),
     [
@@ -131,8 +121,9 @@ class _Down(NoVersions):
         return Version("scoring", "prompt", {"p.txt": raw.decode()}).digest
 
 
-async def test_what_could_not_be_pinned_is_not_opened(house: House) -> None:
-    house.ports = _with(house, _Down())
+@pytest.mark.parametrize("store", [NoVersions(), _Down()], ids=["without a store", "not pinned"])
+async def test_what_could_not_be_kept_and_pinned_is_not_opened(house: House, store: NoVersions) -> None:
+    house.ports = _with(house, store)
     change = await house.submit()
     await house.drive(change)
     await house.vote(change, "alice")
