@@ -6,15 +6,14 @@ test passes beside it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
 
-from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from attacks.shop import judged
+from evoguard_sandbox import Room
 
 pytestmark = pytest.mark.needs_gvisor
-LIMITS = Limits(wall_s=60)
 RIGHT = """class Line:
     def __init__(self, name): self.name = name
     def total(self): return self.name + "!"
@@ -132,16 +131,8 @@ def found(n):
 """
 
 
-def judged(room: Room, code: str, seen: str = SEEN, held: str = "") -> SuiteReport:
-    base = {"src/shop/__init__.py": (0o100644, b""), "src/shop/calc.py": (0o100644, RIGHT.encode()),
-            "tests/test_calc.py": (0o100644, (IMPORTS + seen).encode())}  # fmt: skip
-    candidate = {**base, "src/shop/calc.py": (0o100644, code.encode())}
-    hidden = {"tests/test_held.py": (0o100644, (IMPORTS + held).encode())} if held else {}
-    return asyncio.run(run(Suite(base, candidate, held_out=hidden), limits=LIMITS, room=room))
-
-
 def test_what_says_yes_or_is_read_from_the_tests_is_not_believed(room: Room):
-    report = judged(room, LIES, seen=LIED_TO)
+    report = judged(room, RIGHT, LIES, seen=IMPORTS + LIED_TO)
     assert not report.passed
     told = [finding.msg for finding in report.findings if finding.code == "tests.split_failed"]
     named = {name for name in re.findall(r"def (test_\w+)", LIED_TO) if any(f"::{name} " in text for text in told)}
@@ -150,7 +141,7 @@ def test_what_says_yes_or_is_read_from_the_tests_is_not_believed(room: Room):
 
 def test_an_exit_is_not_taken_for_the_error_that_a_test_expects(room: Room):
     held = "def test_check():\n    with pytest.raises(RuntimeError): check(-7)\n"
-    report = judged(room, RIGHT + EXITS, held=held)
+    report = judged(room, RIGHT, RIGHT + EXITS, seen=IMPORTS + SEEN, held=IMPORTS + held)
     assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}
 
 
@@ -162,6 +153,6 @@ def test_pair():
     assert b == 10
 def test_found(): assert found(7)[7] == 7
 """
-    report = judged(room, RIGHT + HONEST, held=held)
+    report = judged(room, RIGHT, RIGHT + HONEST, seen=IMPORTS + SEEN, held=IMPORTS + held)
     assert report.passed, report.findings
     assert report.assurance == "held-out"

@@ -5,14 +5,12 @@ Each of these wrong programs passed held-out tests so.
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from attacks.shop import judged
+from evoguard_sandbox import Room
 
 pytestmark = pytest.mark.needs_gvisor
-LIMITS = Limits(wall_s=60)
 RIGHT = """import pickle
 from fractions import Fraction
 
@@ -136,22 +134,10 @@ LIARS = {
 }
 
 
-def trees(*codes: str) -> list[dict[str, tuple[int, bytes]]]:
-    rest = {"src/shop/__init__.py": "", "tests/test_calc.py": SEEN}
-    return [{path: (0o100644, text.encode()) for path, text in {**rest, "src/shop/calc.py": code}.items()}
-            for code in codes]  # fmt: skip
-
-
-def judged(room: Room, code: str, held: str) -> SuiteReport:
-    base, candidate = trees(RIGHT, code)
-    hidden = {"tests/test_held.py": (0o100644, (IMPORTS + held).encode())}
-    return asyncio.run(run(Suite(base, candidate, held_out=hidden), limits=LIMITS, room=room))
-
-
 @pytest.mark.parametrize("liar", LIARS)
 def test_nothing_that_the_code_gives_changes_the_tests(room: Room, liar: str):
     code, held = LIARS[liar]
-    report = judged(room, TABLE + code, held)
+    report = judged(room, RIGHT, TABLE + code, seen=SEEN, held=IMPORTS + held)
     assert not report.passed
     assert "tests.held_out_failed" in {finding.code for finding in report.findings}
 
@@ -167,9 +153,7 @@ HONEST = (
 
 def test_another_way_to_the_same_data_passes(room: Room):
     """A dict with defaults, an error of its own, a method that became an attribute, a module behind another name."""
-    base, candidate = trees(RIGHT, HONEST)
-    candidate["src/shop/core.py"] = candidate["src/shop/calc.py"]
-    candidate["src/shop/calc.py"] = (0o100644, b"import sys\nimport shop.core\nsys.modules[__name__] = shop.core\n")
-    hidden = {"tests/test_held.py": (0o100644, SEEN.encode())}
-    report = asyncio.run(run(Suite(base, candidate, held_out=hidden), limits=LIMITS, room=room))
+    named = "import sys\nimport shop.core\nsys.modules[__name__] = shop.core\n"
+    files = {"src/shop/core.py": HONEST, "src/shop/calc.py": named}
+    report = judged(room, RIGHT, files, seen=SEEN, held=SEEN)
     assert (report.verdict, report.findings, report.assurance, report.split) == ("pass", (), "held-out", 11)

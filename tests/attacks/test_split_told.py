@@ -6,14 +6,12 @@ None of them holds a right answer to a held-out test.
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from evoguard_sandbox import Limits, Room, Suite, SuiteReport, run
+from attacks.shop import judged
+from evoguard_sandbox import Room
 
 pytestmark = pytest.mark.needs_gvisor
-LIMITS = Limits(wall_s=60)
 RIGHT = """class Item:
     def __init__(self, n): self.n = n
 
@@ -178,18 +176,10 @@ HONEST = {
 }  # fmt: skip
 
 
-def judged(room: Room, code: str, held: str) -> SuiteReport:
-    base = {"src/shop/__init__.py": (0o100644, b""), "src/shop/calc.py": (0o100644, RIGHT.encode()),
-            "tests/test_calc.py": (0o100644, SEEN.encode())}  # fmt: skip
-    candidate = {**base, "src/shop/calc.py": (0o100644, code.encode())}
-    hidden = {"tests/test_held.py": (0o100644, (IMPORTS + held).encode())}
-    return asyncio.run(run(Suite(base, candidate, held_out=hidden), limits=LIMITS, room=room))
-
-
 @pytest.mark.parametrize("liar", LIARS)
 def test_who_would_be_told_is_not_believed(room: Room, liar: str):
     code, held = LIARS[liar]
-    report = judged(room, TABLE + code, held)
+    report = judged(room, RIGHT, TABLE + code, seen=SEEN, held=IMPORTS + held)
     assert not report.passed
     assert {finding.code for finding in report.findings} & {"tests.held_out_failed", "tests.split_failed"}
 
@@ -197,6 +187,6 @@ def test_who_would_be_told_is_not_believed(room: Room, liar: str):
 @pytest.mark.parametrize("change", HONEST)
 def test_another_way_to_the_same_data_passes(room: Room, change: str):
     held = "def test_a(): assert 17 in divisors(34)\ndef test_b(): assert label(990).startswith('EUR 9')\n"
-    report = judged(room, HONEST[change], held)
+    report = judged(room, RIGHT, HONEST[change], seen=SEEN, held=IMPORTS + held)
     assert report.passed, report.findings
     assert report.assurance == "held-out" or report.split

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from evoguard.edge.delivery import Delivery
 from evoguard.edge.flagging import Flags
-from evoguard.edge.proxy import Addresses, Proxy, open_session
+from evoguard.edge.proxy import Proxy, open_session
 from evoguard.edge.settings import EdgeSettings, tokens_of
 from evoguard.edge.starting import Started
 from evoguard.errors import UnavailableError
@@ -48,7 +48,7 @@ async def serve(settings: EdgeSettings, stop: asyncio.Event) -> None:
     flags = Flags(settings.guard, tokens["flags.read"], f"edge-{os.getpid()}", lambda: None)
     async with open_session(settings) as http, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as own:
         delivery = Delivery(settings.guard, tokens["kpi.write"], settings.journals, own)
-        proxy = Proxy(settings, flags, delivery, http, fleet or Addresses(settings.versions))
+        proxy = Proxy(settings, flags, delivery, http, fleet)
         try:
             if fleet is not None:
                 await fleet.open(settings.known_good)
