@@ -107,6 +107,30 @@ async def test_what_was_taken_is_replaced_without_being_asked_and_the_choice_is_
     assert left_behind(room) == []
 
 
+async def test_an_order_takes_what_is_on_its_way_and_starts_its_own_only_beyond_that(room):
+    pool, make = Pool(room), Make("job", SHORT)
+    pool.want({(make,): 1})
+    (one,), (two,) = await asyncio.gather(pool.take(make), pool.take(make))
+    assert (one.ready, two.ready, one is two) == (True, True, False)
+    assert (pool.cost.started, pool.cost.hits, pool.cost.misses) == (2, 0, 2)
+    await asyncio.gather(one.discard(), two.discard(), pool.close())
+    assert left_behind(room) == []
+
+
+async def test_who_waits_no_longer_and_who_waits_at_the_end_leave_nothing(room):
+    pool, make = Pool(room), Make("job", SHORT)
+    pool.want({(make,): 2})
+    gone, stays = asyncio.create_task(pool.take(make)), asyncio.create_task(pool.take(make))
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    assert isinstance((await asyncio.gather(gone, return_exceptions=True))[0], asyncio.CancelledError)
+    await pool.close()
+    (box,) = await stays  # what was on its way for it is gone: it starts its own
+    assert box.ready
+    await box.discard()
+    assert left_behind(room) == []
+
+
 async def test_nothing_is_kept_once_nobody_asks(room):
     """The clock is ours: it is moved past the time after which a pool is quiet."""
     at = [0.0]

@@ -1,6 +1,8 @@
 """Prepared sandboxes: started, proved and warmed before their order comes, used once, thrown away when not needed.
 
 How many is decided by what was asked for (`arrivals.py`); what a verdict is known to need is started at once (`want`).
+An order that finds none ready takes one that is on its way, and nothing is prepared while one starts its own: the cores
+are its.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from evoguard_sandbox.rooms.box import Box, Order, Seen
 from evoguard_sandbox.rooms.room import Room
 
 STARTS_AT_ONCE = 2
-START_S, LOOK_S, MOST_WAIT_S = 0.8, 0.5, 5.0
+START_S, LOOK_S, MOST_WAIT_S = 0.8, 0.5, 20.0
 """How long a start takes until one was timed; when to look what is missing, and how long busy cores put that off."""
 READY_MIB: Mapping[str, int] = {"suite": 85, "near": 85, "far": 40, "job": 40, "python": 45}
 """What one that waits takes, by what it waits for; `evoguard bench sandbox` measures it."""
@@ -58,6 +60,12 @@ class Pool:
         self._taken: list[Box] = []
         self._look: asyncio.TimerHandle | None = None
         self._starting: Counter[Makes] = Counter()
+        """How many are on their way; of those in `_planned` the start has not begun."""
+        self._planned: deque[Makes] = deque()
+        self._waiting: dict[Makes, deque[asyncio.Future[tuple[Box, ...] | None]]] = {}
+        self._own_starts = 0
+        self._nobody_starts = asyncio.Event()
+        self._nobody_starts.set()
         self._preparing: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -97,7 +105,8 @@ class Pool:
                 if self._closed or self.size + len(makes) > self.most:
                     return
                 self._starting[makes] += 1
-                _keep(self._preparing, self._prepare(makes))
+                self._planned.append(makes)
+                _keep(self._preparing, self._prepare())
 
     async def take(self, *makes: Make) -> tuple[Box, ...]:
         """Return sandboxes that wait for their order, prepared or started now. Raises: SandboxError as `Box.start`."""
@@ -115,7 +124,7 @@ class Pool:
                 return boxes
             self._throw_away(boxes)
         self.cost.misses += 1
-        boxes = await self._start(makes, warm=False)
+        boxes = await self._on_its_way(makes) or await self._start_own(makes)
         self._taken += boxes
         return boxes
 
@@ -127,7 +136,10 @@ class Pool:
         for task in self._preparing:
             task.cancel()
         await asyncio.gather(*self._preparing, return_exceptions=True)
+        self._planned.clear()
         self._starting.clear()  # a task that was cancelled before it began could not count itself down
+        for makes in self._waiting:
+            self._tell_waiting(makes)
         for makes, shelf in self._ready.items():
             for since, boxes in shelf:
                 self._stood(makes, since)
@@ -154,14 +166,61 @@ class Pool:
             self._look = asyncio.get_running_loop().call_later(LOOK_S, self._restock, since_s)
 
     def _restock(self, since_s: float) -> None:
-        """Start what is missing. Not while what was taken keeps every core busy, unless that goes on and on."""
+        """Start what is missing. Not while orders keep every core busy, unless that goes on and on."""
         self._look = None
         self._taken = [box for box in self._taken if box.running is not None]
         cores = len(os.sched_getaffinity(0))
-        if len(self._taken) >= cores and self._now_s() - since_s < MOST_WAIT_S:
+        orders = len(self._taken) + self._own_starts + sum(map(len, self._waiting.values()))
+        if orders >= cores and self._now_s() - since_s < MOST_WAIT_S:
             self._look_later(since_s)
             return
         self.want(arrivals.share(self._needs(), self.most))
+
+    async def _on_its_way(self, makes: Makes) -> tuple[Box, ...] | None:
+        """Return a set whose start was on its way, once it is ready; None when there is none or it failed."""
+        line = self._waiting.setdefault(makes, deque())
+        if len(line) >= self._starting[makes]:
+            return None
+        place: asyncio.Future[tuple[Box, ...] | None] = asyncio.get_running_loop().create_future()
+        line.append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if not place.cancelled() and (boxes := place.result()):
+                self._throw_away(boxes)  # given in the moment in which nobody wanted it any more
+            raise
+        finally:
+            if place in line:
+                line.remove(place)
+
+    async def _start_own(self, makes: Makes) -> tuple[Box, ...]:
+        """Start a set for an order that waits; nothing else is begun meanwhile. Raises: SandboxError as `Box.start`."""
+        self._own_starts += 1
+        self._nobody_starts.clear()
+        try:
+            return await self._start(makes, warm=False)
+        finally:
+            self._own_starts -= 1
+            if not self._own_starts:
+                self._nobody_starts.set()
+
+    def _give(self, makes: Makes, boxes: tuple[Box, ...]) -> bool:
+        """Give a set to who waits longest for one like it; tell whether there was anybody."""
+        line = self._waiting.get(makes, deque())
+        while line:
+            place = line.popleft()
+            if not place.done():
+                place.set_result(boxes)
+                return True
+        return False
+
+    def _tell_waiting(self, makes: Makes) -> None:
+        """Tell those who wait for more than is on its way that they must start their own."""
+        line = self._waiting.get(makes, deque())
+        while len(line) > self._starting[makes]:
+            place = line.pop()
+            if not place.done():
+                place.set_result(None)
 
     async def _start(self, makes: Makes, *, warm: bool) -> tuple[Box, ...]:
         self.cost.started += len(makes)
@@ -169,22 +228,31 @@ class Pool:
             return (await Box(self.room, makes[0], warm=warm).start(),)
         return await start_pair(self.room, *makes, warm=warm)
 
-    async def _prepare(self, makes: Makes) -> None:
-        boxes: tuple[Box, ...] = ()
-        try:
-            # A start that fails here fails again, and is told, when an order comes for it.
-            with contextlib.suppress(Exception):
-                async with self._gate:
+    async def _prepare(self) -> None:
+        """Start one of those that are planned, the first of them for which an order waits."""
+        async with self._gate:
+            await self._nobody_starts.wait()
+            makes = next((planned for planned in self._planned if self._waiting.get(planned)), self._planned[0])
+            self._planned.remove(makes)
+            boxes: tuple[Box, ...] = ()
+            try:
+                # A start that fails here fails again, and is told, when an order comes for it.
+                with contextlib.suppress(Exception):
                     began_s = self._now_s()
-                    boxes = await self._start(makes, warm=True)
+                    boxes = await self._start(makes, warm=not self._waiting.get(makes))
                     self._start_s[makes] = (self._takes_s(makes) + self._now_s() - began_s) / 2
-        finally:
-            self._starting[makes] -= 1
-        if boxes and all(box.ready for box in boxes) and not self._closed:
+            finally:
+                self._starting[makes] -= 1
+                self._put(makes, boxes)
+
+    def _put(self, makes: Makes, boxes: tuple[Box, ...]) -> None:
+        """Give a set that was prepared to who waits for it, else let it stand ready; one that failed helps nobody."""
+        if not boxes or self._closed or not all(box.ready for box in boxes):
+            self._throw_away(boxes)
+        elif not self._give(makes, boxes):
             self._ready.setdefault(makes, deque()).append((self._now_s(), boxes))
             asyncio.get_running_loop().call_later(self.keep_s + 1, self._refresh, self._now_s())
-        else:
-            self._throw_away(boxes)
+        self._tell_waiting(makes)
 
     def _refresh(self, before: float) -> None:
         """Throw away what stood too long, and start others in its place if they are still asked for."""
