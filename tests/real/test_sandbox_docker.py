@@ -58,7 +58,7 @@ def kind(here: Here, client: docker.APIClient) -> Kind:
         lambda room: names(room, all_of_them=True),
         lambda room: names(room, all_of_them=False),
         "engine",
-        "not recorded",
+        "recorded",
     )
 
 
@@ -82,12 +82,24 @@ def a_room(state: Path, engine: Engine) -> Iterator[Room]:
 
 
 class TestDocker(SandboxSuite, ApartSuite):
-    async def test_what_was_not_recorded_says_why(self, room: Room):
+    async def test_a_suite_runs_apart_and_is_recorded(self, room: Room):
         seen = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
-        assert (seen.behaviour.status, seen.behaviour.connects) == ("not recorded", ())
-        assert seen.behaviour.reason
+        assert (seen.behaviour.status, seen.behaviour.reason, seen.behaviour.connects) == ("recorded", "", ())
         assert (seen.split, seen.assurance) == (1, "split")
         assert "docker" in seen.runsc
+
+    async def test_what_a_command_opens_starts_and_tries_to_reach_is_recorded_outside_it(self, room: Room):
+        code = (
+            "import socket, subprocess\nopen('/etc/hosts').read()\nsubprocess.run(['/usr/bin/true'])\n"
+            "try: socket.create_connection(('192.0.2.1', 443), 2)\nexcept OSError: pass"
+        )
+        seen = await execute(Job(("python", "-I", "-c", code), record_files=True), limits=SHORT, room=room)
+        told = seen.behaviour
+        assert told.status == "recorded"
+        assert [(c.address, c.port) for c in told.connects] == [("192.0.2.1", 443)]
+        assert any(name.endswith("/true") for name in told.programs)
+        assert "/etc/hosts" in told.files
+        assert {f.term for f in seen.findings} == {"192.0.2.1:443"}
 
 
 async def test_the_scanner_works_in_the_engine_too(room: Room):
@@ -165,14 +177,8 @@ async def test_a_runtime_that_is_named_unsafe_runs_and_every_report_says_so(here
         assert seen.kernel == Path("/proc/version").read_text().strip()[: len(seen.kernel)]
         report = await run(Suite(GOOD, GOOD), limits=SHORT, room=room)
         assert (report.verdict, report.isolation) == ("pass", "unsafe-runc")
+        assert (seen.behaviour.status, seen.behaviour.reason[:12]) == ("not recorded", "the engine's")
         assert kind.left_behind(room) == []
-
-
-async def test_an_engine_has_no_way_out_and_says_so(room: Room, kind: Kind):
-    with pytest.raises(SandboxError) as caught:
-        await execute(Job(("true",), egress=(("allowed.test", 443),)), limits=SHORT, room=room)
-    assert caught.value.code == "sandbox.egress_unsupported"
-    assert kind.left_behind(room) == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +206,9 @@ async def test_an_engine_far_away_is_spoken_to_by_tls(here: Here, state: Path, m
         assert (await prove(room)).kernel.startswith("Linux version 4.")
         data = bytes(range(256)) * 8192
         job = Job(("python", "-c", "import shutil; shutil.copy('a', 'b')"), {"a": (0o100644, data)}, take=("b",))
-        assert (await execute(job, limits=SHORT, room=room)).artefacts == {"b": (0o100644, data)}
+        report = await execute(job, limits=SHORT, room=room)
+        assert report.artefacts == {"b": (0o100644, data)}
+        assert (report.behaviour.status, "another host" in report.behaviour.reason) == ("not recorded", True)
 
 
 def test_an_engine_with_anothers_certificate_is_not_spoken_to(

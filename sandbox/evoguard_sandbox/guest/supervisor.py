@@ -361,11 +361,12 @@ def main() -> None:
     setup: dict[str, Any] = json.loads(sys.argv[1])
     os.mkdir(TREE)
     pipes = {name: os.pipe() for name in ("in", "out", "err", "report")}
+    wires = {name: os.pipe() for name in ("wire in", "wire out")} if setup["carried"] else {}
     child = 0
     if setup["relay"]:
-        ways().start_relay(setup["relay"], become)
-    if setup["carried"]:
-        pipes |= {name: os.pipe() for name in ("wire in", "wire out")}
+        ways().start_relay(setup["relay"], become, wires)
+    else:
+        pipes |= wires
     if setup["argv"]:
         child = start(setup, pipes)
         if setup["mode"] != "far":  # that one has nothing to load before its order
@@ -376,7 +377,7 @@ def main() -> None:
     lay_out(order["files"])
     child = child or start({**setup, "argv": order["argv"], "env": order["env"]}, pipes)
     give(pipes["in"][1], order["stdin"].encode())
-    carrier = ways().Carrier(put, pipes["wire in"][1], pipes["wire out"][0]) if setup["carried"] else None
+    carrier = ways().Carrier(put, wires["wire in"][1], wires["wire out"][0]) if wires else None
     relay = Relay(setup, {name: pipes[name][0] for name in ("out", "err", "report")}, carrier)
     meter = Meter(setup["rlimits"])
     status = watch(child, relay, meter)
@@ -394,7 +395,6 @@ def main() -> None:
             "reached": [*meter.reached, *(["report"] if relay.flood == "report" else [])],
         },
     )
-    sys.stdout.flush()
 
 
 main()

@@ -10,21 +10,26 @@ RELAY_UID, RELAY_PORT = 65533, 3128
 CHUNK = 1 << 16
 
 
-def start_relay(argv: list[str], become: Callable[[dict[str, int], int], None]) -> None:
-    """Fork the relay: a socket that listens already, and the rights of a uid which nothing else here has."""
+def start_relay(
+    argv: list[str], become: Callable[[dict[str, int], int], None], wires: dict[str, tuple[int, int]]
+) -> None:
+    """Fork the relay: a socket that listens already, its ends of the wires, the rights of a uid that is its alone."""
     door = socket.socket()
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     door.bind(("127.0.0.1", RELAY_PORT))
     door.listen(64)
+    ends = [pair[n] for n, pair in enumerate(wires.values())]
     if os.fork():
-        door.close()
+        for fd in (door.detach(), *ends):
+            os.close(fd)
         return
     try:
-        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
-        os.dup2(0, 1)
-        os.dup2(0, 2)
-        os.dup2(door.fileno(), 3)
-        os.closerange(4, 1024)
+        null = os.open("/dev/null", os.O_RDWR)
+        # Out of the way first: one of them may sit on a number that is about to be reused.
+        high = [os.dup2(fd, 60 + n) for n, fd in enumerate((null, null, null, door.fileno(), *ends))]
+        for target, fd in enumerate(high):
+            os.dup2(fd, target)
+        os.closerange(len(high), 1024)
         become({"NPROC": 64, "NOFILE": 256}, RELAY_UID)
         os.chdir("/")
         os.execve(argv[0], argv, {"PATH": "/usr/bin:/bin"})  # noqa: S606

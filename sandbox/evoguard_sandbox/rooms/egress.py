@@ -104,30 +104,28 @@ class Proxy:
     """The way out of one sandbox. Use as `async with`; `log()` is everything that was asked of it."""
 
     def __init__(
-        self,
-        folder: Path,
-        name: str,
-        allowed: Sequence[Place],
-        bounds: Bounds | None = None,
-        look_up: Resolve = resolve,
+        self, name: str, allowed: Sequence[Place], bounds: Bounds | None = None, look_up: Resolve = resolve
     ) -> None:
-        self.folder, self.name, self.bounds, self.look_up = folder, name, bounds or Bounds(), look_up
+        self.name, self.bounds, self.look_up = name, bounds or Bounds(), look_up
+        self.folder = Path()
+        """Where it listens, once it does."""
         self.allowed = frozenset((host.lower(), port) for host, port in allowed)
         self.records: list[Egress] = []
         self.unrecorded = self.connections = self.open = self.sent = self.received = 0
         self._listening: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def start(self, socket_name: str) -> None:
-        """Listen on a socket in the folder, which is made for it alone."""
-        self.folder.mkdir(mode=0o755)
-        handle = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
+    async def listen(self, folder: Path, socket_name: str) -> None:
+        """Listen on a socket in a folder, which is made for it alone."""
+        folder.mkdir(mode=0o755)
+        self.folder = folder
+        handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         try:
             door = socket.socket(socket.AF_UNIX)
             door.bind(f"/proc/self/fd/{handle}/{socket_name}")  # a path of any length
         finally:
             os.close(handle)
-        (self.folder / socket_name).chmod(0o666)  # the folder lies in one of ours alone; in the guest, anybody may
+        (folder / socket_name).chmod(0o666)  # the folder lies in one of ours alone; in the guest, anybody may
         door.listen(64)
         door.setblocking(False)
         self._listening = asyncio.create_task(self._listen(door))
@@ -159,15 +157,19 @@ class Proxy:
                 except OSError:  # no descriptor is left just now
                     await asyncio.sleep(0.05)
                     continue
-                reader = asyncio.StreamReader(limit=self.bounds.head_bytes)
-                protocol = asyncio.StreamReaderProtocol(reader)
-                transport, _ = await loop.connect_accepted_socket(lambda p=protocol: p, peer)  # type: ignore[misc]
-                writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-                task = asyncio.ensure_future(self._serve(reader, writer))
-                self._tasks[task] = writer
-                task.add_done_callback(self._tasks.pop)
+                await self.serve(peer)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, peer: socket.socket) -> None:
+        """Take one connection of the guest's; it is answered from here on."""
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=self.bounds.head_bytes)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, peer)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        task = asyncio.ensure_future(self._answered(reader, writer))
+        self._tasks[task] = writer
+        task.add_done_callback(self._tasks.pop)
+
+    async def _answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = _Asked()
         self.open += 1
         try:

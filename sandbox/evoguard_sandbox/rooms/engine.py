@@ -17,7 +17,10 @@ from evoguard_sandbox.rooms import spec
 from evoguard_sandbox.rooms.backend import Make, Wires
 from evoguard_sandbox.rooms.engine_image import Images
 from evoguard_sandbox.rooms.engine_link import Input, Link, Streams
+from evoguard_sandbox.rooms.engine_out import WayOut
+from evoguard_sandbox.rooms.engine_trace import record
 from evoguard_sandbox.rooms.engine_wires import Wire
+from evoguard_sandbox.rooms.trace import Sink
 from evoguard_sandbox.shown import shown
 from evoguard_sandbox.types import Behaviour, Egress, Limits, SandboxError, Usage
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INSTALLATION, RUN = "evoguard.installation", "evoguard.run"
-SILENT = Behaviour("not recorded", "a container engine does not pass gVisor's trace on")
 KILLED = 137
 LATE_TURNS = 20
 REMOVALS = 10
@@ -48,15 +50,14 @@ class Docker:
 
     async def launch(self, name: str, make: Make, setup: str, wires: Wires | None = None) -> _Running:
         """Start a sandbox; see `Backend.launch`."""
-        if make.egress:
-            raise SandboxError(
-                "sandbox.egress_unsupported",
-                "a container engine gives no way out that leads through our proxy",
-                "leave docker_url empty, so that runsc is run directly, or run it without a way out",
-            )
-        running = _Running(self.link, name, Wire(wires) if wires is not None else None)
-        setup = setup if wires is None else spec.carried(setup)
+        way_out = WayOut(name, make.egress) if make.egress else None
+        wire = way_out.wire if way_out is not None else Wire(wires) if wires is not None else None
+        sink = Sink(self.room.sockets(), name, files=make.record_files)
+        running = _Running(self.link, name, sink, wire, way_out)
+        setup = setup if wire is None else spec.carried(setup)
         try:
+            if way_out is not None:
+                await way_out.start()
             image = await _whole(lambda: self.images.of(make.layer_dirs))
             await _whole(lambda: self._create(name, image, setup, make.limits))
             await running.start()
@@ -150,8 +151,9 @@ class _Running:
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
 
-    def __init__(self, link: Link, name: str, wire: Wire | None) -> None:
-        self.link, self.name, self.wire = link, name, wire
+    def __init__(self, link: Link, name: str, sink: Sink, wire: Wire | None, way_out: WayOut | None) -> None:
+        self.link, self.name, self.sink, self.wire, self.way_out = link, name, sink, wire, way_out
+        self.unrecorded = "the container did not start"
         self.limits_mode = "engine"
         self.streams: Streams | None = None
         self.input: Input | None = None
@@ -161,12 +163,14 @@ class _Running:
         self.counting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take its streams, then start it."""
+        """Take its streams, start it, and have its trace recorded."""
+        await self.sink.__aenter__()
         self.input, self.streams = await self.link.attach(self.name)
         self.stdin, self.stdout = self.input, self.streams
         if self.wire is not None:
             self.stdout = await self.wire.join(self.input, self.streams)
         await _whole(lambda: self.link.client.start(self.name))
+        self.unrecorded = await record(self.link, self.name, self.sink)
         if tuple(map(int, self.link.api_version.split("."))) >= COUNTS_FROM:
             self.counting = asyncio.create_task(self._count())
 
@@ -204,17 +208,20 @@ class _Running:
             await asyncio.wait({self.counting})
         if self.wire is not None:
             await self.wire.close()
+        if self.way_out is not None:
+            await self.way_out.close()
         if self.input is not None:
             await self.input.hang_up()
         for _ in range(REMOVALS):
             try:
                 await _whole(lambda: self.link.client.remove_container(self.name, v=True, force=True))
             except self.link.absent:
-                return
+                break
             except self.link.error:
                 await asyncio.sleep(0.2)  # it is just ending by itself, or being removed
             else:
-                return
+                break
+        await self.sink.__aexit__(None, None, None)
 
     def over_memory(self) -> bool:
         """Tell what the engine says of its cgroup."""
@@ -225,8 +232,8 @@ class _Running:
         return False
 
     def reached(self) -> tuple[str, ...]:
-        """Return nothing: an engine does not pass gVisor's trace on."""
-        return ()
+        """Return what gVisor's trace told."""
+        return ("processes",) if self.sink.refused_fork else ()
 
     def usage(self) -> Usage:
         """Return the highest that the engine told while it ran; a sandbox that is gone is not counted any more."""
@@ -237,12 +244,12 @@ class _Running:
         return self.wire.cut if self.wire is not None else ""
 
     def egress(self) -> tuple[Egress, ...]:
-        """Return nothing: there is no way out."""
-        return ()
+        """Return the proxy's log."""
+        return self.way_out.log() if self.way_out is not None else ()
 
     def behaviour(self) -> Behaviour:
-        """Return that nothing was recorded, and why."""
-        return SILENT
+        """Return gVisor's trace, or why there is none."""
+        return Behaviour("not recorded", self.unrecorded) if self.unrecorded else self.sink.behaviour()
 
     def complaints(self) -> str:
         """Return the engine's own words and the end of the container's standard error, which the supervisor leaves."""

@@ -157,7 +157,8 @@ class Link:
         if (told.get("Os"), told.get("Arch")) != ("linux", here):
             what = f"the engine runs {told.get('Os')} on {told.get('Arch')}, and our programs are for linux on {here}"
             raise SandboxError("sandbox.engine_arch", what, FIX)
-        named = self.runtime in (info.get("Runtimes") or {}) or self.runtime.startswith("io.containerd.")
+        self.runtimes: dict[str, Any] = info.get("Runtimes") or {}
+        named = self.runtime in self.runtimes or self.runtime.startswith("io.containerd.")
         if not named:
             raise SandboxError(
                 "sandbox.runtime_missing",

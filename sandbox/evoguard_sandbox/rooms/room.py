@@ -265,9 +265,14 @@ def sweep(room: Room) -> int:
 
 
 def _sweep_run(room: Room, run_id: str) -> int:
-    if room.engines:
-        return room.engines[0].sweep(run_id)
     prefix = f"eg-{room.installation}-{run_id}-"
+    found = room.engines[0].sweep(run_id) if room.engines else _sweep_runsc(room, prefix)
+    for path in room.sockets().glob(prefix + "*"):
+        path.unlink(missing_ok=True)
+    return found
+
+
+def _sweep_runsc(room: Room, prefix: str) -> int:
     done = subprocess.run(room.command("list", "-format=json"), capture_output=True, timeout=30, check=False, env={})
     try:
         ids = {row["id"] for row in json.loads(done.stdout or b"null") or [] if row["id"].startswith(prefix)}
@@ -281,6 +286,4 @@ def _sweep_run(room: Room, run_id: str) -> int:
     clear(room.home, prefix)
     for folder in (room.home / "b").glob(prefix + "*"):
         shutil.rmtree(folder, ignore_errors=True)
-    for path in room.sockets().glob(prefix + "*"):
-        path.unlink(missing_ok=True)
     return len(ids)

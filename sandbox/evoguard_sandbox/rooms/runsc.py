@@ -53,8 +53,8 @@ class Runsc:
             folder.mkdir(mode=0o700)
             binds = room.binds(make.layer_dirs)
             if running.proxy is not None:
-                await running.proxy.start(spec.SOCKET)
-                binds.append(spec.Bind(running.proxy.folder, spec.WAY_OUT))
+                await running.proxy.listen(folder / "way-out", spec.SOCKET)
+                binds.append(spec.Bind(folder / "way-out", spec.WAY_OUT))
             config = spec.bundle(
                 room.rootfs,
                 binds,
@@ -81,7 +81,7 @@ class _Running:
         self.room, self.name, self.group = room, name, group
         self.limits_mode = group.mode
         self.sink = Sink(room.sockets(), name, files=make.record_files)
-        self.proxy = Proxy(room.home / "b" / name / "way-out", name, make.egress) if make.egress else None
+        self.proxy = Proxy(name, make.egress) if make.egress else None
         self.process: Child | None = None
         self.last_words: asyncio.Task[bytes] | None = None
         self.memory_kills = self.pid_refusals = 0

@@ -77,8 +77,9 @@ def setup(python: Interpreter, make: Make, *, warm: bool = False) -> str:
 
 
 def carried(setup: str) -> str:
-    """Return the supervisor's argument for a sandbox whose wires are carried on its own streams."""
-    return json.dumps({**json.loads(setup), "carried": True})
+    """Return the supervisor's argument for a sandbox whose wires, or way out, are carried on its own streams."""
+    told = json.loads(setup)
+    return json.dumps({**told, "carried": True, "relay": told["relay"][:-1]})  # no socket of the host is there
 
 
 def supervisor(python: Interpreter, setup: str) -> list[str]:

@@ -152,6 +152,10 @@ class Sink:
         for path in (self.path, self.config):
             path.unlink(missing_ok=True)
 
+    def attached(self) -> None:
+        """Take note that gVisor told to this sink before the sandbox had its order: no start will be told any more."""
+        self.started = True
+
     @property
     def flags(self) -> list[str]:
         """What to add to runsc's command line; nothing when there is no socket."""

@@ -55,8 +55,8 @@ async def a_far() -> AsyncIterator[Far]:
 async def a_proxy(
     folder: Path, far: Far, *, bounds: Bounds = QUICK, more: tuple[tuple[str, int], ...] = ()
 ) -> AsyncIterator[Proxy]:
-    proxy = Proxy(folder / "way-out", "eg-1", ((NAME, far.port), *more), bounds, far.look_up)
-    await proxy.start("s")
+    proxy = Proxy("eg-1", ((NAME, far.port), *more), bounds, far.look_up)
+    await proxy.listen(folder / "way-out", "s")
     try:
         yield proxy
     finally:
