@@ -15,7 +15,6 @@ import os
 import resource
 import select
 import signal
-import stat
 import struct
 import sys
 import time
@@ -28,10 +27,11 @@ if TYPE_CHECKING:
 
 UID = 65534
 TREE = "/room/tree"
+GUEST = os.path.dirname(os.path.abspath(__file__))
 HEAD = struct.Struct(">cI")
 SCRATCH = ("/tmp", "/room", "/dev/shm")  # noqa: S108 (tmpfs of this one sandbox)
 INWARD = ("in", "wire in")
-REPORT_FRAME_BYTES = 1 << 16
+REPORT_FRAME_BYTES, NAP_S = 1 << 16, 0.04
 CHUNK = 1 << 16
 
 
@@ -134,10 +134,11 @@ def start(setup: dict[str, Any], pipes: dict[str, tuple[int, int]]) -> int:
     os._exit(126)
 
 
-def ways() -> ModuleType:
+def part(name: str) -> ModuleType:
     """Return what only some sandboxes need, and the others need not wait for."""
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # -I leaves the folder of a program out
-    return importlib.import_module("ways")
+    if GUEST not in sys.path:
+        sys.path.append(GUEST)  # -I leaves the folder of a program out
+    return importlib.import_module(name)
 
 
 def give(fd: int, data: bytes) -> None:
@@ -172,7 +173,13 @@ class Relay:
         self.left = {"out": setup["output_bytes"], "err": setup["output_bytes"], "report": setup["report_bytes"]}
         self.held = bytearray()
         self.flood = ""
-        self.garbage = False
+        self.garbage = self.busy = False
+
+    def wait(self) -> None:
+        """Wait for bytes or for the end of a process; whoever writes little is not woken up for at every line."""
+        if not (self.carrier or self.busy):
+            signal.sigtimedwait({signal.SIGCHLD}, NAP_S)
+        self.turn(0.02 if self.carrier or self.busy else 0)
 
     def turn(self, timeout_s: float) -> None:
         """Wait for bytes once and forward them."""
@@ -180,6 +187,7 @@ class Relay:
         if not (self.fds or reads or writes):
             return time.sleep(min(timeout_s, 0.01))
         ready, room, _ = select.select([*self.fds, *reads], writes, [], timeout_s)
+        self.busy = False
         for fd in ready:
             self.take(fd)
         if room and self.carrier:
@@ -192,6 +200,7 @@ class Relay:
             return
         name = self.fds[fd]
         data = os.read(fd, CHUNK)
+        self.busy |= len(data) >= CHUNK // 4
         if not data:
             del self.fds[fd]
             return
@@ -217,42 +226,6 @@ class Relay:
                 return
             put(b"R", bytes(self.held[4 : 4 + size]))
             del self.held[: 4 + size]
-
-
-def hand_over(paths: list[str], most_files: int, most_bytes: int) -> str:
-    """Send the ordered files and folders of the tree: regular files with one name only; return what was left out.
-
-    Every process of the order is dead, and this one reads with the test uid's rights. The host checks all of it again.
-    """
-    os.setegid(UID)
-    os.seteuid(UID)
-    left, files, omitted = most_bytes, 0, ""
-    for start_at in paths:
-        for whole in walk(f"{TREE}/{start_at}"):
-            try:
-                handle = os.open(whole, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            except OSError as err:
-                omitted = omitted or f"{whole[len(TREE) + 1 :]}: {err.strerror}"
-                continue
-            seen = os.fstat(handle)
-            if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
-                omitted = omitted or f"{whole[len(TREE) + 1 :]}: not a plain file"
-            elif seen.st_size > left or files >= most_files:
-                omitted = omitted or f"{whole[len(TREE) + 1 :]}: more than the bound allows"
-            else:
-                files, left = files + 1, left - seen.st_size
-                put_json(b"A", {"path": whole[len(TREE) + 1 :], "exec": bool(seen.st_mode & 0o100)})
-                while data := os.read(handle, CHUNK):
-                    put(b"B", data)
-            os.close(handle)
-    return omitted
-
-
-def walk(top: str) -> list[str]:
-    """Return the files at or below a place, in order; a link is never followed into a folder."""
-    if not os.path.isdir(top) or os.path.islink(top):
-        return [top]
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
 
 
 class Meter:
@@ -303,7 +276,7 @@ class Meter:
             seen = os.statvfs(folder)
             if (seen.f_blocks - seen.f_bfree) * seen.f_frsize < self.limits["FSIZE"]:
                 continue
-            for path in walk(folder):
+            for path in part("handover").walk(folder):
                 with contextlib.suppress(OSError):
                     if os.lstat(path).st_size >= self.limits["FSIZE"]:
                         self.reached["file_size"] = None
@@ -327,10 +300,11 @@ def collect(child: int, meter: Meter) -> int | None:
 def watch(child: int, relay: Relay, meter: Meter) -> int:
     """Forward until the child ended and its pipes are empty; return its wait status."""
     status: int | None = None
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # one that comes before the wait is waited for as well
     while status is None and not relay.flood:
         status = collect(child, meter)
         if status is None:
-            relay.turn(0.02)
+            relay.wait()
             meter.look()
     meter.look(now=True)
     if status is None:
@@ -364,7 +338,7 @@ def main() -> None:
     wires = {name: os.pipe() for name in ("wire in", "wire out")} if setup["carried"] else {}
     child = 0
     if setup["relay"]:
-        ways().start_relay(setup["relay"], become, wires)
+        part("ways").start_relay(setup["relay"], become, wires)
     else:
         pipes |= wires
     if setup["argv"]:
@@ -375,14 +349,15 @@ def main() -> None:
     order: dict[str, Any] = json.loads(read_exactly(int.from_bytes(read_exactly(4), "big")))
     nonce = order.pop("nonce")
     lay_out(order["files"])
+    take = order.get("take", [])
+    last = part("handover") if take else None  # now, while nobody has filled the memory
     child = child or start({**setup, "argv": order["argv"], "env": order["env"]}, pipes)
     give(pipes["in"][1], order["stdin"].encode())
-    carrier = ways().Carrier(put, wires["wire in"][1], wires["wire out"][0]) if wires else None
+    carrier = part("ways").Carrier(put, wires["wire in"][1], wires["wire out"][0]) if wires else None
     relay = Relay(setup, {name: pipes[name][0] for name in ("out", "err", "report")}, carrier)
     meter = Meter(setup["rlimits"])
     status = watch(child, relay, meter)
-    take = order.get("take", [])
-    omitted = hand_over(take, order["take_files"], order["take_bytes"]) if take else ""
+    omitted = last.hand_over(put, take, order["take_files"], order["take_bytes"]) if last else ""
     put_json(
         b"X",
         {
