@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ import pytest
 
 from evoguard.adapters.sqlite import db
 from house import House
+
+STEP, LEAST = 4, 30
+"""The path has more durable writes than `LEAST`; fewer would mean that the counter sees none."""
 
 
 class DiesHereError(BaseException):
@@ -88,13 +92,22 @@ async def _one(folder: Path, nth: int, *, after: bool, monkeypatch: pytest.Monke
     return died
 
 
-async def test_a_crash_at_any_transaction_neither_loses_nor_repeats(
+async def crash_at_each(folder: Path, monkeypatch: pytest.MonkeyPatch, *, first: int, step: int) -> int:
+    """Let a run die before and after each `step`th transaction from the `first` on; return how many died."""
+    deaths = 0
+    for after in (False, True):
+        nth, died = first, True
+        while died:
+            died = await _one(folder / f"{after}-{nth}", nth, after=after, monkeypatch=monkeypatch)
+            deaths, nth = deaths + died, nth + step
+    await asyncio.sleep(0)
+    return deaths
+
+
+async def test_a_crash_at_a_transaction_neither_loses_nor_repeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for after in (False, True):
-        nth, died = 1, True
-        while died:
-            died = await _one(tmp_path / f"{after}-{nth}", nth, after=after, monkeypatch=monkeypatch)
-            nth += 1
-        assert nth > 30  # the path has that many durable writes; fewer would mean that the counter sees none
-    await asyncio.sleep(0)
+    """Every fourth, from one that is drawn; `make test-nightly` dies at each."""
+    first = 1 + secrets.randbelow(STEP)
+    deaths = await crash_at_each(tmp_path, monkeypatch, first=first, step=STEP)
+    assert deaths > 2 * LEAST // STEP - 2, first

@@ -56,11 +56,12 @@ def rivals(room: Room, folder: Path, *, docker: bool) -> Iterator[Rivals]:
     """Yield what is to be had here; a Docker engine is started when none answers and its programs are in the cache."""
     python = room.python.prefix / "bin" / room.python.name
     env = {"PYTHONPATH": str(room.layer), "PATH": "/usr/bin:/bin"}
-    ways: dict[str, list[str]] = {NATIVE: [str(python)]}
+    # What is installed into this Python is not in the sandbox either, and may have code of its own run at each start.
+    ways: dict[str, list[str]] = {NATIVE: [str(python), "-S"]}
     missing: dict[str, str] = {}
     if found := shutil.which("bwrap"):
         ways[BWRAP] = [found, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",  # noqa: S108
-                       "--unshare-all", "--die-with-parent", str(python)]  # fmt: skip
+                       "--unshare-all", "--die-with-parent", str(python), "-S"]  # fmt: skip
     else:
         missing[BWRAP] = "bwrap is not installed"
     with ExitStack() as held:

@@ -155,7 +155,7 @@ def plain(tree: Tree, room: Room, folder: Path) -> Seen:
         env = {"PYTHONPATH": f"{room.layer}:{made}/src", "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fmt: skip
         before, began = os.times(), time.perf_counter()
-        done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=made, env=env,
+        done = subprocess.run([python, "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=made, env=env,
                               capture_output=True, check=False, timeout=300)  # fmt: skip
         wall_s, after = time.perf_counter() - began, os.times()
     if done.returncode:
