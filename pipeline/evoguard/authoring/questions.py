@@ -231,15 +231,16 @@ def _question(base: dict[str, Any], edits: Sequence[Edit]) -> Question:
 
 
 def _edited(base: dict[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    made = copy.deepcopy(base)
+    made = copy.copy(base)
     for way, value in edits:
         place: Any = made
         for step in way[:-1]:
-            place = place[step]
+            # What is changed is copied, all else shared: a whole copy of each is most of the time that they take.
+            place[step] = place = copy.copy(place[step])
         if value is LOST:
             place.pop(way[-1], None)
         else:
-            place[way[-1]] = copy.deepcopy(value)
+            place[way[-1]] = value
     return made
 
 
