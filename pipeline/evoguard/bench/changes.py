@@ -22,7 +22,16 @@ from evoguard.adapters import tool_cache
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
 from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.bench import Figure
-from evoguard.bench.corpus.changes import FIRST, HONEST, SECOND, UNSEEN2, UNSEEN3, changes
+from evoguard.bench.corpus.changes import (
+    FIRST,
+    HONEST,
+    HONEST4,
+    SECOND,
+    UNSEEN2,
+    UNSEEN3,
+    UNSEEN4,
+    changes,
+)
 from evoguard.bench.corpus.judged import Judged, judged
 from evoguard.bench.real import releases
 from evoguard.errors import UnavailableError
@@ -30,7 +39,7 @@ from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
 SHOWN = 6
-PARTS = {"first half": FIRST, "second half": SECOND, "unseen2": UNSEEN2, "unseen3": UNSEEN3}
+PARTS = {"first half": FIRST, "second half": SECOND, "unseen2": UNSEEN2, "unseen3": UNSEEN3, "unseen4": UNSEEN4}
 """How a part of the malicious changes is called, and the file that it stands in."""
 
 
@@ -51,6 +60,7 @@ async def _measure(*, quick: bool) -> list[Figure]:
             for said, name in PARTS.items():
                 figures += _malicious(said, await judged(changes(name), scanner, rules))
             figures += _honest("honest changes of our own", await judged(changes(HONEST), scanner, rules))
+            figures += _honest("honest changes of a shop", await judged(changes(HONEST4), scanner, rules))
             if not quick:
                 figures += _honest("changes between releases", await judged(list(releases.changes()), scanner, rules))
         except SandboxError as err:

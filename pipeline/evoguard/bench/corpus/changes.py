@@ -1,8 +1,9 @@
 """Changes of our own making, malicious and honest, written down as text: what stood there, and what stands there now.
 
 A file of changes is a row of `=== class: title`, each followed by files: `+++ path` and the text that it has after the
-change. What it had before is in `base.txt`, or under `--- path` in the change itself. `{{202E}}` stands for that
-character of Unicode, so that no editor hides what is written here.
+change. What it had before is in `base.txt`, or under `--- path` in the change itself. `~~~ path` is followed by edits of
+the base's file instead: `<<<`, the text that stands there once, `>>>`, the text that takes its place. Parts of edits have
+`service.txt` as their base. `{{202E}}` stands for that character of Unicode, so that no editor hides what is written here.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from evoguard.ports.forge import Blob
 
 FOLDER = Path(__file__).with_name("changed")
 FIRST, SECOND, UNSEEN2, UNSEEN3, HONEST = "first.txt", "second.txt", "third.txt", "fourth.txt", "honest.txt"
-_HEAD = re.compile(r"=== ([^:\n]+): (.+)\n")
-_FILE = re.compile(r"(?m)^(\+\+\+|---) (\S+)\n")
+UNSEEN4, HONEST4 = "unseen4.txt", "honest4.txt"
+_SERVICE = frozenset({UNSEEN4, HONEST4})
+_HEAD = re.compile(r"(?m)^=== ([^:\n]+): (.+)\n")
+_FILE = re.compile(r"(?m)^(\+\+\+|---|~~~) (\S+)\n")
+_EDIT = re.compile(r"(?ms)^<<<\n(.*?)^>>>\n(.*?)(?=^<<<\n|\Z)")
 _CHAR = re.compile(r"\{\{([0-9A-F]{4,5})\}\}")
 
 
@@ -35,12 +39,13 @@ class Change:
 
 def changes(name: str) -> tuple[Change, ...]:
     """Return the changes that a file of this folder writes down. Raises: ValueError for text that is none."""
-    return tuple(_change(kind, title, text) for kind, title, text in _sections(name))
+    base = _base("service.txt" if name in _SERVICE else "base.txt")
+    return tuple(_change(kind, title, text, base) for kind, title, text in _sections(name))
 
 
 @cache
-def _base() -> Mapping[str, Blob]:
-    ((_, _, text),) = _sections("base.txt")
+def _base(name: str) -> Mapping[str, Blob]:
+    ((_, _, text),) = _sections(name)
     return {path: _blob(said) for _, path, said in _files(text)}
 
 
@@ -56,14 +61,24 @@ def _files(text: str) -> list[tuple[str, str, str]]:
     return list(zip(parts[1::3], parts[2::3], parts[3::3], strict=True))
 
 
-def _change(kind: str, title: str, text: str) -> Change:
+def _change(kind: str, title: str, text: str, stood: Mapping[str, Blob]) -> Change:
     files = _files(text)
-    base = {**_base(), **{path: _blob(said) for sign, path, said in files if sign == "---"}}
+    base = {**stood, **{path: _blob(said) for sign, path, said in files if sign == "---"}}
     new = {path: _blob(said) for sign, path, said in files if sign == "+++"}
+    new |= {path: _edited(base[path], said, title) for sign, path, said in files if sign == "~~~"}
     gone = {path for sign, path, _ in files if sign == "---"} - new.keys()
     head = {path: blob for path, blob in {**base, **new}.items() if path not in gone}
     pairs = [(path if path in base else "", path) for path in new] + [(path, "") for path in sorted(gone)]
     return Change(kind, title, base, head, tuple(pairs))
+
+
+def _edited(blob: Blob, said: str, title: str) -> Blob:
+    text = blob.data.decode()
+    for old, new in _EDIT.findall(said):
+        if text.count(old.rstrip("\n")) != 1:
+            raise ValueError(f"{title}: stands there {text.count(old)} times: {old[:60]!r}")
+        text = text.replace(old.rstrip("\n"), new.rstrip("\n"))
+    return _blob(text)
 
 
 def _blob(text: str) -> Blob:
