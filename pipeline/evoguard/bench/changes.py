@@ -30,6 +30,7 @@ from evoguard.bench.corpus.changes import (
     UNSEEN2,
     UNSEEN3,
     UNSEEN4,
+    UNSEEN5,
     changes,
 )
 from evoguard.bench.corpus.judged import Judged, judged
@@ -39,7 +40,14 @@ from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
 SHOWN = 6
-PARTS = {"first half": FIRST, "second half": SECOND, "unseen2": UNSEEN2, "unseen3": UNSEEN3, "unseen4": UNSEEN4}
+PARTS = {
+    "first half": FIRST,
+    "second half": SECOND,
+    "unseen2": UNSEEN2,
+    "unseen3": UNSEEN3,
+    "unseen4": UNSEEN4,
+    "unseen5": UNSEEN5,
+}
 """How a part of the malicious changes is called, and the file that it stands in."""
 
 

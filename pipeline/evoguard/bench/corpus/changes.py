@@ -3,7 +3,7 @@
 A file of changes is a row of `=== class: title`, each followed by files: `+++ path` and the text that it has after the
 change. What it had before is in `base.txt`, or under `--- path` in the change itself. `~~~ path` is followed by edits of
 the base's file instead: `<<<`, the text that stands there once, `>>>`, the text that takes its place. Parts of edits have
-`service.txt` as their base. `{{202E}}` stands for that character of Unicode, so that no editor hides what is written here.
+`service.txt` as their base. `{{202E}}` stands for that character of Unicode: no editor hides what is written here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evoguard.ports.forge import Blob
 
 FOLDER = Path(__file__).with_name("changed")
 FIRST, SECOND, UNSEEN2, UNSEEN3, HONEST = "first.txt", "second.txt", "third.txt", "fourth.txt", "honest.txt"
-UNSEEN4, HONEST4 = "unseen4.txt", "honest4.txt"
+UNSEEN4, UNSEEN5, HONEST4 = "unseen4.txt", "unseen5.txt", "honest4.txt"
 _SERVICE = frozenset({UNSEEN4, HONEST4})
 _HEAD = re.compile(r"(?m)^=== ([^:\n]+): (.+)\n")
 _FILE = re.compile(r"(?m)^(\+\+\+|---|~~~) (\S+)\n")
