@@ -25,9 +25,11 @@ _WORDS = re.compile(
     r"|bleach|DOMPurify|sanitize\w*|check_hostname|CERT_REQUIRED|rejectUnauthorized|create_default_context"
     r"|verify_signature|verify_\w+|validate_\w+|authorize\w*|authenticate\w*|(?:is_|require_|requires_|check_)?permissions?"
     r"|\w+_required|IsAuthenticated|csrf\w*|rate_?limit\w*|helmet|PreparedStatement|HttpOnly|SameSite|httponly|samesite"
-    r"|secrets\.token_\w+|SystemRandom|randomBytes|is_relative_to|realpath|commonpath|hashlib\.sha256|sha256sum"
+    r"|SystemRandom|randomBytes|is_relative_to|realpath|commonpath|hashlib\.sha256|sha256sum"
     r"|gpg --verify"
-    r"|--require-hashes|--verify|cosign|hmac\.new|set -e\w*|USER nobody|weights_only)\b"
+    r"|read_only: true|internal: true|cap_drop|requirepass|runAsNonRoot|readOnlyRootFilesystem|no-new-privileges"
+    r"|secrets\.\w+|MaxBytesReader|LimitReader|select_for_update|Mutex|RLock|\.Lock\(\)"
+    r"|--require-hashes|--verify|cosign|hmac\.new|set -e\w*|USER nobody|weights_only)(?!\w)"
     r"|(?<![\w-])(--require-hashes|--ignore-scripts|--frozen-lockfile|set -e\w*)"
 )
 

@@ -1,8 +1,8 @@
 """Changed code that decides who comes in, what is refused or how something is kept: people look at every such change.
 
-Python is compared function by function as syntax trees, so that a comment, a docstring or a moved function is none;
-other languages by the lines around what protects. It proves nothing wrong: a machine cannot tell a good check from one
-that lets somebody in.
+Python is compared function by function as syntax trees, so that a comment, a docstring or a moved function is none, nor
+is one that only refuses on more conditions or logs a fixed text; other languages by the lines around what protects. So
+is code that counts money. It proves nothing wrong: a machine cannot tell a good check from one that lets somebody in.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain.scan import Hit
+from evoguard.domain.trees import Tree, Trees
 
-CHANGED, FEWER = "guard.changed", "guard.fewer_refusals"
+CHANGED, FEWER, MONEY = "guard.changed", "guard.fewer_refusals", "money.changed"
 UNREAD = "(the whole file: it cannot be read to its end)"
 MOST_PAIRS = 5_000_000
 """Pairs of equal lines of two texts that are compared: what takes longer is looked at by people."""
@@ -31,6 +32,17 @@ _NAMED = re.compile(
     r"|decrypt\w*|signature\w*|credential\w*|saniti\w*|access|token|owner|role)(_\w*)?"
 )
 """A function whose name says that it decides who comes in, or keeps something."""
+_PLACE = re.compile(
+    r"(?i)(.*/)?(\w+[_.-])?(auth[nz]?|authentication|authorization|log_?in|guards?|acl|permissions?|cors|csrf|jwt|oauth2?|crypto"
+    r"|security|access|rate_?limit\w*|audit|session)([_.-]\w+)?\.\w+"
+)
+"""A file whose name says so of all that stands in it."""
+_PAYS = re.compile(
+    r"(?i)(\w+_)?(cents|amounts?|prices?|fees?|balances?|payouts?|refund(s|ed)?|charges?|invoices?|tax(es)?|discounts?|iban"
+    r"|currency|interest_rate|salary|wages?)(_\w+)?"
+)
+_KEPT = re.compile(r"(?i)pass|secret|token|key|cookie|session|credential|form|header|environ|card|signature|body|auth")
+_LOGS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 _USED = re.compile(
     r"compare_digest|scrypt|pbkdf2\w*|bcrypt|argon2\w*|hmac|AESGCM|ChaCha20Poly1305|Fernet|jwt|check_hostname|verify_mode"
     r"|CERT_\w+|is_(admin|staff|superuser|authenticated|owner)|has_perm\w*|check_password|verify_\w+|verify"
@@ -53,14 +65,25 @@ class Function:
     name: str
     line: int
     digest: str
-    delicate: bool
+    """Of delicate code only, for nothing else is compared."""
+    delicate: str
+    """The rule that tells of a change of it, or empty."""
     refusals: int
     """Conditions under which it raises or answers no."""
+    bare: str = ""
+    """Its digest without the refusals; `refused`: the conditions of those."""
+    refused: frozenset[str] = frozenset()
 
 
-def touched(base: Mapping[str, bytes], head: Mapping[str, bytes], changed: Sequence[tuple[str, str]]) -> list[Hit]:
+def touched(
+    base: Mapping[str, bytes],
+    head: Mapping[str, bytes],
+    changed: Sequence[tuple[str, str]],
+    trees: Trees | None = None,
+) -> list[Hit]:
     """Return each place where what protects was changed. `changed`: (path at the base or empty, path now or empty)."""
     hits: list[Hit] = []
+    known = trees or Trees()
     before: list[tuple[str, list[Function]]] = []
     after: list[tuple[str, list[Function]]] = []
     for was, now in changed:
@@ -71,7 +94,7 @@ def touched(base: Mapping[str, bytes], head: Mapping[str, bytes], changed: Seque
         if code and max(len(old), len(new)) > MOST_BYTES:
             hits.append(_hit(CHANGED, now or was, 0, UNREAD))
         elif (now or was).endswith(".py"):
-            sides = _functions(old), _functions(new)
+            sides = _functions(was, known.base.tree(was, old)), _functions(now, known.head.tree(now, new))
             if sides[0] is None or sides[1] is None:
                 hits.append(_hit(CHANGED, now or was, 0, UNREAD))
                 continue
@@ -86,18 +109,21 @@ def _changed(
     before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[str, list[Function]]]
 ) -> Iterator[Hit]:
     """Yield delicate functions that are nowhere in the other tree's changed files as they stand here."""
-    known = {one.digest for _, functions in before for one in functions}
+    known = {one.digest for _, functions in before for one in functions} - {""}
     now = {one.digest for _, functions in after for one in functions}
     told: set[tuple[str, str]] = set()
     for (path, new), (_, old) in zip(after, before, strict=True):
         kept = {one.name for one in new}
-        weighty = {one.name for one in old if one.delicate}
+        weighty = {one.name: one for one in old if one.delicate}
         for one in new:
-            if one.digest not in known and (one.delicate or one.name in weighty):
+            then = weighty.get(one.name)
+            if then and then.bare and then.bare == one.bare and then.refused <= one.refused:
+                continue
+            if one.digest not in known and (one.delicate or then):
                 told.add((path, one.name))
-                yield _hit(CHANGED, path, one.line, one.name)
+                yield _hit(one.delicate or then.delicate if then else one.delicate, path, one.line, one.name)
         gone = [one for one in old if one.delicate and one.digest not in now and one.name not in kept]
-        yield from (_hit(CHANGED, path, 0, one.name) for one in gone)
+        yield from (_hit(one.delicate, path, 0, one.name) for one in gone)
 
 
 def _fewer(before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[str, list[Function]]]) -> Iterator[Hit]:
@@ -110,30 +136,34 @@ def _fewer(before: Sequence[tuple[str, list[Function]]], after: Sequence[tuple[s
         yield from (_hit(FEWER, path, one.line, one.name) for one in new if one.refusals < then.get(one.name, 0))
 
 
-def _functions(data: bytes) -> list[Function] | None:
+def _functions(path: str, tree: Tree) -> list[Function] | None:
     """Return the functions of a text, or None when this Python cannot read it, as a newer one might."""
     try:
-        return _read(ast.parse(data))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None if tree is None else _read(tree, CHANGED if _PLACE.fullmatch(path) else "")
+    except (RecursionError, MemoryError, ValueError, SyntaxError):
         return None
 
 
-def _read(tree: ast.Module) -> list[Function]:
-    found = list(_inside(tree, ""))
+def _read(tree: ast.Module, place: str) -> list[Function]:
+    found = list(_inside(tree, "", place))
     loose = [one for one in tree.body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     rest = [one for one in loose if not isinstance(one, ast.Import | ast.ImportFrom)]
     module = ast.Module(rest, [])
-    return [*found, Function("", 1, _digest(module), bool(rest) and _uses(module), _refusals(module))]
+    delicate = _uses(module) if rest else ""
+    return [*found, Function("", 1, _digest(module) if delicate else "", delicate, _refusals(module))]
 
 
-def _inside(node: ast.AST, scope: str) -> Iterator[Function]:
+def _inside(node: ast.AST, scope: str, place: str) -> Iterator[Function]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             name = f"{scope}{child.name}"
-            delicate = bool(_NAMED.fullmatch(child.name)) or _uses(child)
-            yield Function(name, child.lineno, _digest(child), delicate, _refusals(child))
+            delicate = place or (CHANGED if _NAMED.fullmatch(child.name) else _uses(child))
+            bare, refused = _without_refusals(child) if delicate else ("", frozenset())
+            yield Function(
+                name, child.lineno, _digest(child) if delicate else "", delicate, _refusals(child), bare, refused
+            )
         elif isinstance(child, ast.ClassDef):
-            yield from _inside(child, f"{scope}{child.name}.")
+            yield from _inside(child, f"{scope}{child.name}.", place)
 
 
 def _digest(node: ast.AST) -> str:
@@ -146,20 +176,61 @@ class _Bare(ast.NodeTransformer):
     """Takes away what does nothing: texts that stand alone, and annotations."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # the name is ast's
-        """Drop a text that stands alone."""
-        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+        """Drop a text that stands alone, and a line for the log that says only fixed texts and plain names."""
+        return None if isinstance(node.value, ast.Constant) or _logs(node) else self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         """Drop an annotation."""
         return ast.arg(node.arg)
 
 
-def _uses(node: ast.AST) -> bool:
+class _Open(_Bare):
+    """Takes away what refuses as well, and keeps on what."""
+
+    def __init__(self) -> None:
+        self.refused: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:  # the name is ast's
+        """Drop a condition under which nothing but raising is done."""
+        said = [step for step in node.body if not (isinstance(step, ast.Expr) and _logs(step))]
+        if node.orelse or len(said) != 1 or not isinstance(said[0], ast.Raise):
+            return self.generic_visit(node)
+        self.refused.add(ast.unparse(node.test))
+        return None
+
+
+def _without_refusals(node: ast.AST) -> tuple[str, frozenset[str]]:
+    opened = _Open()
+    made = ast.dump(opened.visit(ast.parse(ast.unparse(node))))
+    return hashlib.sha256(made.encode("utf-8", "surrogatepass")).hexdigest(), frozenset(opened.refused)
+
+
+def _logs(node: ast.Expr) -> bool:
+    """Tell whether a line only writes texts and plain names to a log, none of them called like a secret."""
+    call = node.value
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in _LOGS:
+        return False
+    parts = [one for value in (*call.args, *(word.value for word in call.keywords)) for one in ast.walk(value)]
+    plain = ast.Constant | ast.Name | ast.Attribute | ast.Dict | ast.Load | ast.JoinedStr | ast.FormattedValue
+    names = [
+        one.attr if isinstance(one, ast.Attribute) else one.id
+        for one in parts
+        if isinstance(one, ast.Attribute | ast.Name)
+    ]
+    return all(isinstance(one, plain) for one in parts) and not any(_KEPT.search(name) for name in names)
+
+
+def _uses(node: ast.AST) -> str:
+    """Return the rule of what is used in a piece of code, or nothing."""
+    pays = ""
     for one in ast.walk(node):
         name = one.attr if isinstance(one, ast.Attribute) else one.id if isinstance(one, ast.Name) else ""
-        if name and _USED.fullmatch(name):
-            return True
-    return False
+        name = name or (one.arg if isinstance(one, ast.arg) else getattr(one, "name", "") or "")
+        if isinstance(one, ast.Attribute | ast.Name) and _USED.fullmatch(name):
+            return CHANGED
+        if name and _PAYS.fullmatch(name):
+            pays = MONEY
+    return pays
 
 
 def _refusals(node: ast.AST) -> int:
@@ -186,7 +257,8 @@ def _refuses(step: ast.stmt) -> bool:
 def _by_lines(path: str, old: bytes, new: bytes) -> Iterator[Hit]:
     """Yield the first changed line of code that stands near a word of what protects, in either text."""
     texts = [[line.strip() for line in data.decode("utf-8", "replace").split("\n")] for data in (old, new)]
-    if not any(_WORD.search(line) for text in texts for line in text):
+    place = bool(_PLACE.fullmatch(path))
+    if not place and not any(_WORD.search(line) for text in texts for line in text):
         return
     now = Counter(texts[1])
     if sum(count * now[line] for line, count in Counter(texts[0]).items()) > MOST_PAIRS:
@@ -198,7 +270,7 @@ def _by_lines(path: str, old: bytes, new: bytes) -> Iterator[Hit]:
         if kind == "equal" or not any(_says(line) for text, start, end in spans for line in text[start:end]):
             continue
         near = (line for text, start, end in spans for line in text[max(0, start - AROUND) : end + AROUND])
-        if any(_WORD.search(line) for line in near):
+        if place or any(_WORD.search(line) for line in near):
             yield _hit(CHANGED, path, c + 1, "")
             return
 
@@ -209,6 +281,8 @@ def _says(line: str) -> bool:
 
 def _hit(rule: str, path: str, line: int, name: str) -> Hit:
     said = "what decides who comes in, or keeps something, is changed"
-    if rule == FEWER:
+    if rule == MONEY:
+        said = "what counts or moves money is changed"
+    elif rule == FEWER:
         said = "it refuses on fewer conditions than before"
     return Hit(rule, "warning", path, line, said + (f": {name[:80]}" if name else ""), name)

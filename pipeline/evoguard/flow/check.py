@@ -9,11 +9,10 @@ from dataclasses import replace
 from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Proposal
 from evoguard.domain.events import Event
-from evoguard.domain.guards import lost
 from evoguard.domain.headline import headline
-from evoguard.domain.protections import touched
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
+from evoguard.domain.unusual import unusual
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.flow.inspect import inspect
 from evoguard.flow.question import load
@@ -88,7 +87,7 @@ def _hidden(
     new = [hit for _, path in changed if path in candidate for hit in hidden(path, candidate[path].data)]
     texts, texts_now = ({path: blob.data for path, blob in tree.items()} for tree in (base, candidate))
     unseen = new_hits(old, new, {before: now for before, now in changed if before})
-    return (*unseen, *lost(texts, texts_now, changed), *touched(texts, texts_now, changed))
+    return (*unseen, *unusual(texts, texts_now, changed))
 
 
 def _changed(files: Json) -> list[tuple[str, str]]:

@@ -40,6 +40,10 @@ _TEST = re.compile(
     r"|(.*/)?(test_[^/]*|[^/]*_test\.[a-z]+|[^/]*\.(test|spec)\.[a-z]+)\Z"
 )
 _URL = re.compile(r"(?:https?|wss?|ftp|tcp|udp|ssh|git)://(?:[^\s/\"'`@]{1,80}@)?([A-Za-z0-9.-]{3,100})")
+_HOST = re.compile(
+    r"(?!example\.|www\.example)(?:[a-z0-9-]{1,40}\.){1,4}(com|net|org|io|dev|xyz|info|cloud|ru|cn|app|site)\Z"
+)
+"""A text that is the name of a machine and nothing else."""
 _NO_HOST = re.compile(r"localhost\Z|127\.|0\.0\.0\.0\Z|www\.w3\.org\Z")
 _PLACE = re.compile(r"(~/|/(etc|root|home|proc|sys|dev/shm|usr/(local/)?bin|var/(run|spool))(/|\Z))")
 _HIDING = ("__subclasses__", "__globals__", "__builtins__", "__code__", "__reduce__", "__reduce_ex__")
@@ -163,6 +167,8 @@ def _of(node: ast.AST, names: Names, plain: set[int]) -> Iterator[str]:
         yield from _decides(node, names)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield from (f"hosts {host}" for host in _hosts(node.value[:4_096]))
+        if _HOST.match(node.value[:200]):
+            yield f"hosts {node.value[:200]}"
     elif isinstance(node, ast.FunctionDef) and node.name in _HIDING:
         yield "hooks"
 

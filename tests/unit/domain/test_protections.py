@@ -80,8 +80,8 @@ def test_authors_are_no_guards() -> None:
 
 
 def test_a_check_that_moves_among_the_tests_is_told() -> None:
-    hits = touched({"src/auth.py": QUOTA.encode()}, {"spec/auth.py": QUOTA.replace("wanted < 0 or ", "").encode()},
-                   [("src/auth.py", "spec/auth.py")])  # fmt: skip
+    hits = touched({"src/quota.py": QUOTA.encode()}, {"spec/quota.py": QUOTA.replace("wanted < 0 or ", "").encode()},
+                   [("src/quota.py", "spec/quota.py")])  # fmt: skip
     assert [hit.rule for hit in hits] == [FEWER]
 
 

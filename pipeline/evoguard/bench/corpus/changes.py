@@ -1,9 +1,9 @@
 """Changes of our own making, malicious and honest, written down as text: what stood there, and what stands there now.
 
 A file of changes is a row of `=== class: title`, each followed by files: `+++ path` and the text that it has after the
-change. What it had before is in `base.txt`, or under `--- path` in the change itself. `~~~ path` is followed by edits of
-the base's file instead: `<<<`, the text that stands there once, `>>>`, the text that takes its place. Parts of edits have
-`service.txt` as their base. `{{202E}}` stands for that character of Unicode: no editor hides what is written here.
+change. What it had before is in `base.txt`, or under `--- path` in the change itself. `~~~ path` is followed by edits
+of the file at the base instead: `<<<`, the text that stands there once, `>>>`, the text in its place. Parts of edits
+have `service.txt` as their base. `{{202E}}` stands for that character of Unicode, so that nothing here is hidden.
 """
 
 from __future__ import annotations

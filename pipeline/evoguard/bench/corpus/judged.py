@@ -15,11 +15,10 @@ from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.bench.asked import question
 from evoguard.bench.corpus.changes import Change
 from evoguard.domain.canonical import Json
-from evoguard.domain.guards import lost
-from evoguard.domain.protections import touched
 from evoguard.domain.scan import Hit, Scan, new_hits
 from evoguard.domain.secrets import find_secrets
 from evoguard.domain.text import hidden
+from evoguard.domain.unusual import unusual
 from evoguard.domain.verdict import Finding
 from evoguard.errors import UnavailableError
 from evoguard.ports.forge import Blob
@@ -109,7 +108,7 @@ def _hidden(change: Change) -> tuple[Hit, ...]:
     before, now = ({path: blob.data for path, blob in tree.items()} for tree in (change.base, change.head))
     kept = [pair for pair in change.pairs if pair[1]]
     unseen = new_hits(old, new, {was: now for was, now in change.pairs if was})
-    return (*unseen, *lost(before, now, kept), *touched(before, now, kept))
+    return (*unseen, *unusual(before, now, kept))
 
 
 def _secrets(change: Change) -> list[tuple[str, str, int]]:
