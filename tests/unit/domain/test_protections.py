@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.protections import CHANGED, FEWER, MOST_BYTES, MOST_HITS, touched
+from evoguard.domain.protections import CHANGED, FEWER, MONEY, MOST_BYTES, MOST_HITS, touched
 
 CHECK = """def may_delete(user):
     return user.is_admin
@@ -96,3 +96,31 @@ def test_a_check_that_moves_among_the_tests_is_told() -> None:
 )
 def test_what_cannot_be_compared_is_told(old: str, new: str, path: str) -> None:
     assert told(old, new, path) == [CHANGED]
+
+
+def test_more_refusals_and_plain_lines_for_the_log_are_no_change() -> None:
+    login = "def login(user, password):\n    if not user:\n        raise Bad\n    return user.token\n"
+    assert told(login, login.replace("    return", "    if user.closed:\n        raise Bad\n    return")) == []
+    assert told(login, login.replace("    return", '    LOG.info("login of %s", user.name)\n    return')) == []
+    assert told(login, login.replace("    return", '    LOG.info("login with %s", password)\n    return')) == [CHANGED]
+    assert told(login, login.replace("    return", '    LOG.info("login %s", leak(user))\n    return')) == [CHANGED]
+    assert told(login, login.replace("not user", "not user and not debug")) == [CHANGED]
+    other = login.replace("not user", "user == 3").replace(
+        "    return", "    if user.closed:\n        raise Bad\n    return"
+    )
+    assert told(login, other) == [CHANGED]
+
+
+def test_what_counts_money_is_told() -> None:
+    fee = "def rest(cents, parts):\n    return cents // parts\n"
+    assert told(fee, fee.replace("//", "% 7 +")) == [MONEY]
+    assert told(fee.replace("cents", "words"), fee.replace("cents", "words").replace("//", "%")) == []
+
+
+def test_all_of_a_file_counts_whose_name_says_what_it_is_for() -> None:
+    text = "def f(x):\n    return x\n"
+    assert told(text, text.replace("x\n", "x + 1\n"), "src/cors.py") == [CHANGED]
+    assert told(text, text.replace("x\n", "x + 1\n"), "src/curses.py") == []
+    script = "const PREVIEW = 1;\n"
+    assert told(script, script.replace("1", "2"), "web/cors.js") == [CHANGED]
+    assert told(script, script.replace("1", "2"), "web/course.js") == []
