@@ -135,3 +135,12 @@ async def test_what_was_hidden_before_is_the_bases_affair(house: House) -> None:
     change = await house.submit()
     await house.drive(change)
     assert (await house.story(change))[-1] == "approval.requested"
+
+
+async def test_what_is_unusual_in_changed_code_asks_people(house: House) -> None:
+    reading(house, "MAX_LOAN = 500\n", "MAX_LOAN = 50_000\n")
+    change = await house.submit()
+    await house.drive(change)
+    assert (await house.story(change))[-1] == "approval.requested"
+    hits = (await artifact(house, (await body(house, change, "change.judged"))["decision"]))["question"]["hits"]
+    assert [(hit["rule"], hit["severity"], hit["line"]) for hit in hits] == [("limit.loosened", "warning", 1)]
