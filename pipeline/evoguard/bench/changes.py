@@ -36,11 +36,16 @@ from evoguard.bench.corpus.changes import (
 )
 from evoguard.bench.corpus.judged import Judged, judged
 from evoguard.bench.real import releases
+from evoguard.domain.verdict import Finding
 from evoguard.errors import UnavailableError
 from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
 SHOWN = 6
+COMPARED = (
+    "guard.", "limit.", "switch.", "list.", "pattern.", "leak.", "turn.", "money.", "text.", "build.package_settings",
+)  # fmt: skip
+"""How the rules of our own comparisons begin (`domain/unusual.py`, `domain/text.py`)."""
 PARTS = {
     "first half": FIRST,
     "second half": SECOND,
@@ -89,7 +94,7 @@ def _scanner(room: Room) -> Semgrep:
 def _malicious(name: str, seen: Sequence[Judged]) -> list[Figure]:
     said = Counter(one.caught for one in seen)
     missed = [f"{one.change.kind}: {one.change.title}" for one in seen if not one.caught]
-    scanned = sum(any(f.code == "change.scan_finding" for f in (*one.deny, *one.escalate)) for one in seen)
+    scanned = sum(any(_of_the_scan(f) for f in (*one.deny, *one.escalate)) for one in seen)
     note = f"of {len(seen)}: {said['denied']} denied, {said['escalated']} escalated; baseline: what the scan alone says"
     note += f"; missed: {'; '.join(missed[:SHOWN])}" if missed else ""
     return [
@@ -97,6 +102,11 @@ def _malicious(name: str, seen: Sequence[Judged]) -> list[Figure]:
                LEAST_CAUGHT_PERCENT, _percent(scanned, len(seen)), higher_is_better=True, note=note),
         Figure(f"of them denied, {name}", _percent(said["denied"], len(seen)), "%", higher_is_better=True),
     ]  # fmt: skip
+
+
+def _of_the_scan(finding: Finding) -> bool:
+    """Tell whether the engine's rules say it, and not a comparison of our own that is told as a finding of the scan."""
+    return finding.code == "change.scan_finding" and not finding.term.startswith(COMPARED)
 
 
 def _honest(name: str, seen: Sequence[Judged]) -> list[Figure]:
