@@ -20,17 +20,21 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
-    from evoguard_sandbox.guest.split_kinds import OUTSIDE, PLAIN, Kinds
+    from evoguard_sandbox.guest.split_data import data_of, is_own
+    from evoguard_sandbox.guest.split_doubt import is_plain
+    from evoguard_sandbox.guest.split_kinds import FOREIGN, OUTSIDE, PLAIN, Kinds
     from evoguard_sandbox.guest.split_names import DUNDERS
-    from evoguard_sandbox.guest.split_values import Values
+    from evoguard_sandbox.guest.split_values import Values, new_error
 else:
     import split_proxy as proxy
     import split_stock as stock
     import split_wire as wire
     from split_build import build
-    from split_kinds import OUTSIDE, PLAIN, Kinds
+    from split_data import data_of, is_own
+    from split_doubt import is_plain
+    from split_kinds import FOREIGN, OUTSIDE, PLAIN, Kinds
     from split_names import DUNDERS
-    from split_values import Values
+    from split_values import Values, new_error
 
 Value = Any  # whatever tests and the candidate exchange
 MOST_LOG = 2000
@@ -176,9 +180,24 @@ class Link(Values):
             self.calls += 1
             if op == "call" and out.plain and len(self.log) < MOST_LOG:
                 self._note(args[0], packed[1:], named)
-            answer = self._exchange(["q", self.calls, op, packed, named], out.held)
-            self._compare(op, args, *answer[:2])
-        return self._settle(op, args, *answer)
+            outer = self.level, self.changed  # of an answer whose reading asks this: a set wants to know hashes
+            try:
+                kind, value, told = self._exchange(["q", self.calls, op, packed, named], out.held)
+                more = self._compare(op, args, kind, value)
+            finally:
+                self.level, self.changed = outer
+        settled = self._settle(op, args, kind, value, told)
+        return self._less(value, more) if more else settled
+
+    def _less(self, value: Value, why: str) -> Value:
+        """Return what a test gets in place of an answer that is more than the base's was.
+
+        A copy of what a container holds, as the base's own would be one, where that is data; else an object that
+        refuses whatever is done with it: a test that drops it tells it nothing.
+        """
+        if isinstance(value, stock.CONTAINERS) and is_own(value) and is_plain(held := data_of(value)):
+            return held
+        return proxy.sealed(self, why, called=callable(value))
 
     def _tell(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> None:
         """Raises: UnsplitError where a test would tell an object of the code something that it did not on the base."""
@@ -192,18 +211,28 @@ class Link(Values):
         number = proxy.number_of(asked) if op == "call" else None
         self._may(self.kinds.told(op, name, number, is_class=is_class))
 
+    def by_identity(self, *names: str) -> bool:
+        """Tell whether a test compares objects of the code's as the base's did, which was never asked for an answer."""
+        known = self.kinds.known
+        return known is not None and not any(
+            self.kinds.told("du", name, None, is_class=False) in known for name in names
+        )
+
     def _may(self, key: str) -> None:
         if not self.kinds.may(key):
             raise self.refuse(f"{key.partition(' ')[2]}: an object of the code's is asked what the base never was")
 
-    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> None:
-        """Raises: UnsplitError where the answer is more than the base's was. Keeps what a module calls things."""
+    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> str:
+        """Return in which way the answer is more than the base's was, if so. Keeps what a module calls things.
+
+        Raises: UnsplitError for what nobody could give in its place.
+        """
         if self.changed and not self.kinds.may(f"{self.kinds.test} changes"):
             raise self.refuse("a value of the test's comes back changed where the base's test got it back as it was")
         if kind == "e" and not _ends(op, value):
             if not self.kinds.lends(self.level):
                 raise self.refuse("an error with a module, or with what the tests lent, where the base's had none")
-            return
+            return ""
         asked, number, what = args[0], None, ""
         if op == "call":
             number = proxy.number_of(asked)
@@ -213,10 +242,14 @@ class Link(Values):
         if op in ("get", "own", "meth"):
             self._got(op, str(args[1]), value, of_module=isinstance(asked, types.ModuleType))
         keys = self.kinds.keys(op, what, number, is_class=is_class)
+        if not self.kinds.allows(keys, self.level):
+            why = f"{keys[0]}: an object of the code's where the base has plain data"
+            if self.level == FOREIGN:
+                raise self.refuse(why)
+            return why
         if op == "get" and isinstance(asked, types.ModuleType) and (known := proxy.number_of(value)) is not None:
             self.kinds.name(known, what, is_class=isinstance(value, proxy.PxMeta))
-        if not self.kinds.allows(keys, self.level):
-            raise self.refuse(f"{keys[0]}: an object of the code's where the base has plain data")
+        return ""
 
     def _got(self, op: str, name: str, value: Value, *, of_module: bool) -> None:
         """Note what can be called under a name; what was called is one that could be.
@@ -265,7 +298,8 @@ class Link(Values):
             pending, self.pending = self.pending, None
             raise pending
         for category, text in told:
-            warnings.warn(text, category, stacklevel=5)
+            own = isinstance(category, proxy.PxMeta)  # made here: the code's class is asked nothing
+            warnings.warn(new_error(category, [text]) if own else text, category, stacklevel=5)
         if kind == "r":
             if op == "get" and isinstance(args[0], types.ModuleType) and isinstance(value, proxy.Px):
                 self.where[proxy.handle_of(value).number] = (args[0].__name__, args[1])
@@ -310,7 +344,9 @@ class Link(Values):
         value = into.value(packed)
         if kind == "e" and not isinstance(value, BaseException):
             raise wire.WireError("an error that is none")
+        level = self.level  # a warning is heard beside the answer
         heard = [(into.value(category), text) for category, text in told]
+        self.level = level
         if len(heard) > 1000 or not all(
             type(text) is str and isinstance(category, type) and issubclass(category, Warning)
             for category, text in heard

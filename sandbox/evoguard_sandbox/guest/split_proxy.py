@@ -48,6 +48,9 @@ class Link(Protocol):
     def show(self, moment: Value) -> None:
         """Note that the code's own time zone is asked about a moment, which may be the one that a test expects."""
 
+    def by_identity(self, *names: str) -> bool:
+        """Tell whether a test compares objects of the code's as the base's did, which was never asked for an answer."""
+
     def let_go(self, number: int, count: int) -> None:
         """Say that nothing here stands for this object any more."""
 
@@ -142,6 +145,23 @@ def dead(name: str, link: Link, cell: Value = None) -> type:
     if cell is not None:
         space["__classcell__"] = cell
     return DeadMeta(name, (), {**space, "_split_link": link})
+
+
+_ANYTHING = words.listed(
+    "__getattribute__ __setattr__ __delattr__ __dir__ __reduce_ex__ __await__ __aiter__ __anext__ __aenter__ __aexit__"
+)
+
+
+def sealed(link: Link, why: str, *, called: bool) -> Value:
+    """Return an object of which nothing can be learnt but that it is one, and, if it is `called`, can be called."""
+
+    def refuse(*_args: Value, **_kwargs: Value) -> Value:
+        raise link.refuse(why)
+
+    space: dict[str, Value] = dict.fromkeys((*words.DUNDERS, *_ANYTHING), refuse)
+    if not called:
+        del space["__call__"]
+    return DeadMeta("sealed", (), space)()
 
 
 _space = type.__dict__["__dict__"].__get__  # the true namespace of a class

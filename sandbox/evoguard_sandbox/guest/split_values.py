@@ -263,7 +263,7 @@ class Values:
         found = self._standing(number, kind) if owned else None
         args, cause = into.values(packed_args), into.value(packed_cause)
         if found is None:
-            found = _new_error(kind, args)
+            found = new_error(kind, args)
             if owned:
                 self._keep(number, found)
         if cause is not None:
@@ -273,7 +273,7 @@ class Values:
         return found
 
 
-def _new_error(kind: type, args: list[Value]) -> Value:
+def new_error(kind: type, args: list[Value]) -> Value:
     """Return an error made by the constructor of the library's class, never by one of the candidate."""
     base: Value = next(b for b in kind.__mro__ if issubclass(b, BaseException) and not isinstance(b, proxy.PxMeta))
     made = base.__new__(kind, *args)

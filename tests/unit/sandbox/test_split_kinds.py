@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from evoguard_sandbox.guest.split_kinds import CALLED, DECIDES, FOREIGN, PLAIN
-from unit.sandbox.splitting import link_of, linked, split_kinds
+from unit.sandbox.splitting import link_of, linked, split_kinds, split_link
 
 FUNCTION = ["__call__", "__get__", "__repr__"]
 
@@ -140,3 +142,46 @@ def test_what_is_asked_around_the_tests_belongs_to_none_of_them():
     candidate.known = base.seen
     assert asked(candidate, "", ("meth", "area", None)) == [True]
     assert asked(candidate, "t", ("meth", "area", None)) == [False]
+
+
+ANSWERS = """
+class Thing:
+    def __call__(self): return 1
+    def __iter__(self): return iter([1, 2])
+    def __eq__(self, other): return True
+    __hash__ = None
+class Row(list):
+    def __eq__(self, other): return True
+    def index(self, item): return 0
+def thing(): return Thing()
+def row(): return Row([1, 2])
+def rows(): return Row([Thing()])
+"""
+USES = [
+    lambda x: x == 1, lambda x: x != 1, lambda x: 1 in [x], bool, list, tuple, lambda x: x.name,
+    lambda x: isinstance(x, Iterable), lambda x: isinstance(x, int), lambda x: hasattr(x, "__iter__"),
+    lambda x: x - 1, lambda x: 1 - x, lambda x: x.__class__, str, repr, hash, len,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["thing", "rows"])
+def test_of_an_answer_that_is_more_than_the_bases_nothing_can_be_learnt(name):
+    with linked(ANSWERS) as code:
+        link = link_of(code)
+        link.kinds.known = {f"call cand.{name}": PLAIN, f"get cand.{name}": CALLED}
+        more = getattr(code, name)()
+        assert (link.unsplit, callable(more)) == (0, name == "thing")
+        for times, use in enumerate(USES, 1):
+            with pytest.raises(split_link.proxy.UnsplitError):
+                use(more)
+            assert link.unsplit == times
+
+
+def test_a_list_of_its_own_class_comes_as_what_it_holds():
+    with linked(ANSWERS) as code:
+        link_of(code).kinds.known = {"call cand.row": PLAIN, "get cand.row": CALLED}
+        held = code.row()
+        assert type(held) is list
+        assert held == [1, 2]
+        assert held.index(2) == 1
+        assert link_of(code).unsplit == 0
