@@ -98,6 +98,19 @@ class Tags(list):
 class Old(UserWarning): pass
 """
 )
+SHAPE = """class Shape:
+    def side(self): return 1
+    def area(self): return self.side() ** 2
+"""
+SHAPES = "from shop.calc import Shape\ndef test_area(): assert Shape().area() == 1\n"
+# A class of the tests' own that inherits from one of the code's cannot run apart from it.
+SQUARE = (
+    SHAPES + "class Square(Shape):\n    def side(self): return 7\ndef test_square(): assert Square().area() == 49\n"
+)
+WITHOUT_LOOKING = {
+    "equal to anything": "class Yes:\n    def __eq__(self, other): return True\ndef lie(): return Yes()\n",
+    "read from the test": "import sys\ndef lie(): return sys._getframe(2).f_code.co_consts[-1]\n",
+}
 
 
 @pytest.mark.parametrize("liar", LIARS)
@@ -111,3 +124,12 @@ def test_a_dataclass_a_warning_a_fluent_method_and_a_list_of_its_own_are_honest_
     report = judged(room, RIGHT, HONEST, seen=SEEN, held=HELD)
     assert report.passed, report.findings
     assert report.assurance == "held-out"
+
+
+def test_tests_that_nobody_knows_and_that_run_beside_the_code_are_made_false_as_well(room: Room):
+    honest = judged(room, SHAPE, SHAPE + "#\n", seen=SHAPES, held=SQUARE)
+    assert (honest.verdict, honest.assurance) == ("pass", "split")
+    for lie in WITHOUT_LOOKING.values():
+        wrong = SHAPE.replace("self.side() ** 2", "1 if type(self) is Shape else lie()") + lie
+        report = judged(room, SHAPE, wrong, seen=SHAPES, held=SQUARE)
+        assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.mutants import Site
+from evoguard_sandbox.trees import Tree
 from evoguard_sandbox.types import Finding, TestResult
 
 GOOD = frozenset({"passed", "xpassed"})
@@ -21,15 +22,28 @@ Picked = Mapping[str, Sequence[Site]]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The runs of the held-out tests: apart from the code, and beside it where not all of them run so on the base."""
+    """The runs of the held-out tests: apart from the code, and beside it where not all of them run so on the base.
+
+    In `false` those beside it were made false; `texts` are the files that did so, `draws` what was drawn.
+    """
 
     apart: RunFacts | None = None
     beside: RunFacts | None = None
+    false: RunFacts | None = None
+    texts: Tree = field(default_factory=dict)
+    draws: int = 0
 
     @property
     def runs(self) -> tuple[RunFacts, ...]:
         """Return those that took place."""
-        return tuple(run for run in (self.apart, self.beside) if run is not None)
+        return tuple(run for run in (self.apart, self.beside, self.false) if run is not None)
+
+    @property
+    def biting(self) -> frozenset[str]:
+        """The ids of which nothing is known but from beside the code, and that fail when they are made false."""
+        if self.beside is None or self.false is None or not told_well(self.false):
+            return frozenset()
+        return (red(self.false) & passed(self.beside)) - (passed(self.apart) if self.apart is not None else frozenset())
 
     @property
     def wall_ms(self) -> int:
@@ -39,7 +53,8 @@ class Held:
     @property
     def green(self) -> bool:
         """Tell whether nothing is red in the run that has all of them; in the other some fail on the base, too."""
-        return bool(self.runs) and green(self.runs[-1]) and all(told_well(run) for run in self.runs)
+        whole = self.beside or self.apart
+        return whole is not None and green(whole) and all(told_well(run) for run in self.runs)
 
     def lost(self, now: Held) -> frozenset[str]:
         """Return the ids that came out well here, and `now` not: a test that is skipped or gone proves nothing."""
@@ -51,6 +66,10 @@ class Held:
                 if test.outcome in GOOD | QUIET and told.get(test.id) not in GOOD and not quiet:
                     found.add(test.id)
         return frozenset(found)
+
+    def forged(self, now: Held) -> frozenset[str]:
+        """Return the ids that were red here when they were false, and `now` are not: who says so has not looked."""
+        return self.biting - (red(now.false) if now.false is not None else frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +262,11 @@ def functions(picked: Picked) -> frozenset[str]:
 def function_of(test_id: str) -> str:
     """Return the name of a test id's function, without file, class and parameters."""
     return test_id.partition("[")[0].rpartition("::")[2]
+
+
+def red(run: RunFacts) -> frozenset[str]:
+    """Return the ids that failed."""
+    return frozenset(t.id for t in run.tests if t.outcome in RED)
 
 
 def passed(run: RunFacts) -> frozenset[str]:

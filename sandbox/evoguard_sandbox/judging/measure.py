@@ -55,7 +55,7 @@ async def measure(runs: Runs, trusted: Trusted, held: Tree) -> Base:
     # Alone, as they run on a candidate: the time that they take is what an answer about them waits for.
     hidden = await held_out.on_base(runs, apart, held)
     mutants, split = one.result(), two.result()
-    ran = (mutants.plain, split, hidden.apart, hidden.beside)
+    ran = (mutants.plain, split, *hidden.runs)
     lost = next((run for run in ran if run is not None and run.outcome == "void"), None)
     if lost is not None:
         return Base(lost)

@@ -270,7 +270,12 @@ def held_out(e: Evidence) -> Iterable[Finding]:
         return
     if any(run.outcome == "void" for run in e.held.runs):
         yield Finding("sandbox.void", "the room failed while running the held-out tests, so nothing is proved")
-    elif e.held_lost or not e.held.green or any(_replaced(run, e.base) for run in e.held.runs):
+    elif (
+        e.held_lost
+        or e.base.held.forged(e.held)
+        or not e.held.green
+        or any(_replaced(run, e.base) for run in e.held.runs)
+    ):
         yield Finding("tests.held_out_failed", "the held-out tests do not pass on the candidate")
 
 

@@ -68,3 +68,25 @@ def test_a_way_out_that_only_they_see_tried_is_told_by_their_one_bit(apart):
     (finding,) = judge(Evidence(Base(GREEN, held=held), (GREEN, GREEN), CANARY, held=now))
     assert (finding.code, "192.0.2.7" in finding.msg) == ("tests.held_out_failed", False)
     assert judge(Evidence(Base(GREEN, held=now), (GREEN, GREEN), CANARY, held=now)) == ()
+
+
+FALSE = a_run("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "forged"),
+    [
+        (Held(None, TWO, FALSE), Held(None, TWO, FALSE), False),
+        (Held(None, TWO, FALSE), Held(None, TWO, a_run("failed", "passed")), True),
+        (Held(None, TWO, FALSE), Held(None, TWO, a_run("failed", "skipped")), True),
+        (Held(None, TWO, FALSE), Held(None, TWO, a_run("failed")), True),
+        (Held(None, TWO, FALSE), Held(None, TWO, replace(FALSE, end_status=None)), True),
+        # There was nothing to be made false, it was green on the base, too, or all of them run apart as well.
+        (Held(None, TWO), Held(None, TWO), False),
+        (Held(None, TWO, TWO), Held(None, TWO), False),
+        (Held(TWO, TWO, FALSE), Held(TWO, TWO), False),
+    ],
+)
+def test_held_out_tests_beside_the_code_fail_when_they_are_false_as_on_the_base(base, now, forged):
+    found = judge(Evidence(Base(GREEN, held=base), (GREEN, GREEN), CANARY, held=now))
+    assert [f.code for f in found] == ["tests.held_out_failed"] * forged
