@@ -107,10 +107,7 @@ SHAPES = "from shop.calc import Shape\ndef test_area(): assert Shape().area() ==
 SQUARE = (
     SHAPES + "class Square(Shape):\n    def side(self): return 7\ndef test_square(): assert Square().area() == 49\n"
 )
-WITHOUT_LOOKING = {
-    "equal to anything": "class Yes:\n    def __eq__(self, other): return True\ndef lie(): return Yes()\n",
-    "read from the test": "import sys\ndef lie(): return sys._getframe(2).f_code.co_consts[-1]\n",
-}
+YES = "class Yes:\n    def __eq__(self, other): return True\n"
 
 
 @pytest.mark.parametrize("liar", LIARS)
@@ -129,7 +126,6 @@ def test_a_dataclass_a_warning_a_fluent_method_and_a_list_of_its_own_are_honest_
 def test_tests_that_nobody_knows_and_that_run_beside_the_code_are_made_false_as_well(room: Room):
     honest = judged(room, SHAPE, SHAPE + "#\n", seen=SHAPES, held=SQUARE)
     assert (honest.verdict, honest.assurance) == ("pass", "split")
-    for lie in WITHOUT_LOOKING.values():
-        wrong = SHAPE.replace("self.side() ** 2", "1 if type(self) is Shape else lie()") + lie
-        report = judged(room, SHAPE, wrong, seen=SHAPES, held=SQUARE)
-        assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}
+    wrong = SHAPE.replace("self.side() ** 2", "1 if type(self) is Shape else Yes()") + YES
+    report = judged(room, SHAPE, wrong, seen=SHAPES, held=SQUARE)
+    assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}

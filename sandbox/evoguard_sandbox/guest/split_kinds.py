@@ -69,6 +69,11 @@ class Kinds:
             return "" if name in _TELLS_NOTHING else f"{self.test} du {name}"[:KEY_CHARS]
         return f"{self.test} {'use' if op in ('call', 'meth') else op} {name}"[:KEY_CHARS]
 
+    def by_identity(self, *names: str) -> bool:
+        """Tell whether this test compares objects of the code's as the base's did, which asked none for an answer."""
+        keys = [self.told("du", name, None, is_class=False) for name in names]
+        return self.known is not None and not any(key in self.known for key in keys)
+
     def may(self, key: str) -> bool:
         """Note such a question; tell whether the base's run of the same test asked it."""
         if key and key not in self.seen and len(self.seen) < MOST_KEYS:

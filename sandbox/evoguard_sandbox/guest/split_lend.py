@@ -57,12 +57,12 @@ def stock_name(value: Value) -> str | None:
 
 
 class Lent:
-    """One thing that was handed over, and what may be done with it."""
+    """One thing that was handed over, what may be done with it, and the test that handed it over last."""
 
-    __slots__ = ("kind", "special", "value")
+    __slots__ = ("kind", "special", "turn", "value")
 
     def __init__(self, value: Value, kind: str, special: tuple[str, ...]) -> None:
-        self.value, self.kind, self.special = value, kind, special
+        self.value, self.kind, self.special, self.turn = value, kind, special, ""
 
     def attribute(self, name: str) -> Value:
         """Return an attribute that may be read. Raises: AttributeError."""
@@ -80,6 +80,10 @@ class Lent:
             inner = found.rpartition(".")[2]  # the code under test must not learn that a test calls it
             return "function" if "test" in inner.lower() or name == "__doc__" else inner
         return found
+
+    def used(self, test: str) -> str:
+        """Return what it is called that a test has the code use what another has lent; "" where nothing is said."""
+        return "" if self.turn in ("", test) else f"{test} lent {self.turn}"
 
     def shows(self, op: str, name: str, operands: list[Value]) -> str:
         """Return what the other side learns so of what a test keeps in an object of its own; "" for nothing.

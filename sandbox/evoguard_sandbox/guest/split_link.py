@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest.split_build import build
     from evoguard_sandbox.guest.split_data import data_of, is_own
     from evoguard_sandbox.guest.split_doubt import is_plain
-    from evoguard_sandbox.guest.split_kinds import FOREIGN, OUTSIDE, PLAIN, Kinds
+    from evoguard_sandbox.guest.split_kinds import FOREIGN, OUTSIDE, PLAIN
+    from evoguard_sandbox.guest.split_lend import Lent
     from evoguard_sandbox.guest.split_names import DUNDERS
     from evoguard_sandbox.guest.split_values import Values, new_error
 else:
@@ -32,7 +33,7 @@ else:
     from split_build import build
     from split_data import data_of, is_own
     from split_doubt import is_plain
-    from split_kinds import FOREIGN, OUTSIDE, PLAIN, Kinds
+    from split_kinds import FOREIGN, OUTSIDE, PLAIN
     from split_names import DUNDERS
     from split_values import Values, new_error
 
@@ -87,7 +88,6 @@ class Link(Values):
         self.pid = _getpid()
         self.lock = threading.RLock()
         self.pending: BaseException | None = None
-        self.kinds = Kinds()
         self.most = 0
         self.upto = 0
         self.changed = False
@@ -210,13 +210,6 @@ class Link(Values):
         is_class = isinstance(asked, proxy.PxMeta)
         number = proxy.number_of(asked) if op == "call" else None
         self._may(self.kinds.told(op, name, number, is_class=is_class))
-
-    def by_identity(self, *names: str) -> bool:
-        """Tell whether a test compares objects of the code's as the base's did, which was never asked for an answer."""
-        known = self.kinds.known
-        return known is not None and not any(
-            self.kinds.told("du", name, None, is_class=False) in known for name in names
-        )
 
     def _may(self, key: str) -> None:
         if not self.kinds.may(key):
@@ -377,9 +370,7 @@ class Link(Values):
             if not self.kinds.allows([f"back {name}", f"{self.kinds.test} back {name}"], self.level):
                 raise self.refuse("a callback with an object of the code's where the base has plain data")
             self._spend()
-            given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
-            self._may(thing.shows(op, name, operands))
-            frame = ["k", wire.Pack(self).value(given)]
+            frame = ["k", wire.Pack(self).value(self._given(thing, op, name, operands, named))]
         except wire.WireError:
             raise
         except BaseException as err:  # noqa: BLE001 (whatever the tests raise goes back through the candidate)
@@ -387,6 +378,13 @@ class Link(Values):
         finally:
             self.nested -= 1
         self.pipe.put(frame)
+
+    def _given(self, thing: Lent, op: str, name: str, operands: list[Value], named: dict[str, Value]) -> Value:
+        """Return what is asked of something lent. Raises: UnsplitError where the base's run did not learn as much."""
+        self._may(thing.used(self.kinds.test))
+        given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
+        self._may(thing.shows(op, name, operands))
+        return given
 
     def _raised(self, err: BaseException) -> Value:
         """Pack an error of a callback. A failed check is not the candidate's to swallow: it is raised in the end."""

@@ -84,7 +84,7 @@ def _equality(self: Value, other: Value) -> Value:
     link = link_of(self)
     if by_data("__eq__", self, other) is True:
         return True
-    if link.by_identity("__eq__"):
+    if link.kinds.by_identity("__eq__"):
         return self is other
     if is_own(other):
         return _between_own(self, "__eq__", other)
@@ -151,7 +151,7 @@ def _unequal(self: Value, other: Value) -> Value:
     link = link_of(self)
     if by_data("__eq__", self, other) is True:
         return False
-    if link.by_identity("__eq__", "__ne__"):
+    if link.kinds.by_identity("__eq__", "__ne__"):
         return self is not other
     if is_own(other):
         return _between_own(self, "__ne__", other)

@@ -48,9 +48,6 @@ class Link(Protocol):
     def show(self, moment: Value) -> None:
         """Note that the code's own time zone is asked about a moment, which may be the one that a test expects."""
 
-    def by_identity(self, *names: str) -> bool:
-        """Tell whether a test compares objects of the code's as the base's did, which was never asked for an answer."""
-
     def let_go(self, number: int, count: int) -> None:
         """Say that nothing here stands for this object any more."""
 

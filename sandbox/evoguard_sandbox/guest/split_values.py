@@ -88,6 +88,7 @@ class Values:
         self.lent: list[lending.Lent] = []
         self.lent_at: dict[int, int] = {}
         self.modules: dict[str, types.ModuleType] = {}
+        self.kinds = kinds.Kinds()
         self.level = kinds.PLAIN
         """The highest that was met since it was last reset."""
         self.unpackers: dict[str, Callable[[wire.Unpack, list[Value]], Value]] = {
@@ -158,6 +159,7 @@ class Values:
             if lent is None:
                 raise self.refuse(f"a {kind.__module__}.{kind.__name__} cannot be handed over")
             at = self._number(lent)
+        self.lent[at].turn = self.kinds.test
         return ["L", at, self.lent[at].kind, list(self.lent[at].special)]
 
     def _number(self, lent: lending.Lent) -> int:

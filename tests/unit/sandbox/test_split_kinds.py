@@ -185,3 +185,27 @@ def test_a_list_of_its_own_class_comes_as_what_it_holds():
         assert held == [1, 2]
         assert held.index(2) == 1
         assert link_of(code).unsplit == 0
+
+
+LENDS = """
+kept = []
+def apply(function, x):
+    kept.append(function)
+    return function(x)
+def later(x): return kept[0](x)
+"""
+
+
+def test_what_one_test_lent_is_used_in_another_only_where_the_bases_run_did_so():
+    with linked(LENDS) as code:
+        kinds = link_of(code).kinds
+        kinds.turn("a")
+        assert (code.apply(lambda x: 2 * x, 3), code.later(4)) == (6, 8)
+        kinds.turn("b")
+        before = dict(kinds.seen)
+        assert code.later(5) == 10
+        kinds.known = dict(kinds.seen)
+        assert code.later(6) == 12
+        kinds.known = before
+        with pytest.raises(split_link.proxy.UnsplitError, match="lent"):
+            code.later(7)
