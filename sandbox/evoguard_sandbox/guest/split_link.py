@@ -237,7 +237,7 @@ class Link(Values):
         keys = self.kinds.keys(op, what, number, is_class=is_class)
         if not self.kinds.allows(keys, self.level):
             why = f"{keys[0]}: an object of the code's where the base has plain data"
-            if self.level == FOREIGN:
+            if self.level == FOREIGN or kind == "e":
                 raise self.refuse(why)
             return why
         if op == "get" and isinstance(asked, types.ModuleType) and (known := proxy.number_of(value)) is not None:
