@@ -59,12 +59,16 @@ HELD = (
     SEEN.replace("Vec(4, 6) - Vec(1, 2)\n    assert d.x == 3", "Vec(6, 13) - Vec(1, 1)\n    assert d.x == 5")
     .replace("5.0)", "13.0)")
     .replace("[1, 2]", "[4, 5, 6]")
+    .replace('"nut", 3', '"nut", 5')
 )
 KEY = """
 class Key:
     def __hash__(self): return 1
 """
 LIARS = {
+    "an equality where there was none": """
+Item.__eq__ = lambda self, other: self is other or 5 in (self.price, other.price)
+""",
     "an object for a number": """
 class Nothing:
     def __abs__(self): return 0.0

@@ -29,6 +29,7 @@ Question = tuple[str, Value]
 # Both true of one pair is a contradiction, whatever the class means by them.
 OPPOSITE = {"__lt__": "__gt__", "__gt__": "__lt__", "__le__": "__gt__", "__ge__": "__lt__", "__ne__": "__eq__"}
 SAME = ("__eq__", "__contains__")
+EQUALITY = ("__eq__", "__ne__")
 _UP = ("__lt__", "__le__")
 _chance = random.SystemRandom()
 
@@ -84,8 +85,6 @@ def _equality(self: Value, other: Value) -> Value:
     link = link_of(self)
     if by_data("__eq__", self, other) is True:
         return True
-    if link.kinds.by_identity("__eq__"):
-        return self is other
     if is_own(other):
         return _between_own(self, "__eq__", other)
     said, *others = _ask_all(self, [("__eq__", value) for value in _values(self, "__eq__", other)])
@@ -107,6 +106,10 @@ def _between_own(self: Value, name: str, other: Value) -> Value:
     """Compare two objects of the code: no neighbours are to be had, so a yes proves little."""
     link = link_of(self)
     said = link.ask("du", self, name, other)
+    if name in EQUALITY and link.kinds.by_identity(*EQUALITY):
+        if said is not NotImplemented and said is not ((self is other) is (name == "__eq__")):
+            raise link.refuse(f"{name}: objects are compared otherwise than on the base, where the code was not asked")
+        return said
     if said is True and name in OPPOSITE and _accepts(self, OPPOSITE[name], other):
         raise link.accuse(f"{name} and {OPPOSITE[name]} both say yes")
     if said is True and name in SAME and _accepts(self, name, junk()):
@@ -151,8 +154,6 @@ def _unequal(self: Value, other: Value) -> Value:
     link = link_of(self)
     if by_data("__eq__", self, other) is True:
         return False
-    if link.kinds.by_identity("__eq__", "__ne__"):
-        return self is not other
     if is_own(other):
         return _between_own(self, "__ne__", other)
     values = _values(self, "__eq__", other)
