@@ -45,7 +45,7 @@ SHOWN = 6
 COMPARED = (
     "guard.", "limit.", "switch.", "list.", "pattern.", "leak.", "turn.", "money.", "text.", "build.package_settings",
 )  # fmt: skip
-"""How the rules of our own comparisons begin (`domain/unusual.py`, `domain/text.py`)."""
+"""How the rules of our own comparisons begin (`looks/unusual.py`, `domain/text.py`)."""
 PARTS = {
     "first half": FIRST,
     "second half": SECOND,

@@ -12,13 +12,13 @@ from evoguard.domain.events import Event
 from evoguard.domain.headline import headline
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
-from evoguard.domain.unusual import unusual
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.flow.inspect import inspect
 from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
 from evoguard.flow.regress import regress
 from evoguard.flow.state import FlowState, StepResult, proposal_of
+from evoguard.looks.unusual import unusual
 from evoguard.ports import Ports
 from evoguard.ports.forge import Blob
 

@@ -18,9 +18,9 @@ from evoguard.domain.canonical import Json
 from evoguard.domain.scan import Hit, Scan, new_hits
 from evoguard.domain.secrets import find_secrets
 from evoguard.domain.text import hidden
-from evoguard.domain.unusual import unusual
 from evoguard.domain.verdict import Finding
 from evoguard.errors import UnavailableError
+from evoguard.looks.unusual import unusual
 from evoguard.ports.forge import Blob
 from evoguard.supply.inspection import inspect
 

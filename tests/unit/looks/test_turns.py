@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.turns import ARGUMENT, EFFECT, MOST_HITS, ROUND, turns
+from evoguard.looks.turns import ARGUMENT, EFFECT, MOST_HITS, ROUND, turns
 
 RECORD = """def record(user, what):
     row = make(user, what)

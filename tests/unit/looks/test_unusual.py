@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evoguard.domain import unusual as door
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import pruned
-from evoguard.domain.unusual import MOST_OF_ONE, SETTINGS, UNREAD, unusual
+from evoguard.looks import unusual as door
+from evoguard.looks.trees import pruned
+from evoguard.looks.unusual import MOST_OF_ONE, SETTINGS, UNREAD, unusual
 
 CODE = "def keep(x):\n    return x\n\n\ndef may(user):\n    return user.is_admin\n"
 

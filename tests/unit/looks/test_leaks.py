@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.leaks import MOST_HITS, RULE, leaks
+from evoguard.looks.leaks import MOST_HITS, RULE, leaks
 
 BASE = "def login(request, password):\n    return 1\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.losses import (
+from evoguard.looks.losses import (
     CONDITION,
     DECORATOR,
     LOCK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.protections import CHANGED, FEWER, MONEY, MOST_BYTES, MOST_HITS, touched
+from evoguard.looks.protections import CHANGED, FEWER, MONEY, MOST_BYTES, MOST_HITS, touched
 
 CHECK = """def may_delete(user):
     return user.is_admin

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import Read, Trees
+from evoguard.looks.trees import Read, Trees
 
 LIMIT, SWITCH, LONGER, ANCHOR = "limit.loosened", "switch.loosened", "list.longer", "pattern.loosened"
 MOST_HITS, MOST_VALUES, MOST_DEPTH, MOST_NUMBER, MOST_BYTES = 20, 20_000, 20, 10**15, 2 << 20

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import Node, Read, Trees
+from evoguard.looks.trees import Node, Read, Trees
 
 RULE = "leak.named_secret"
 MOST_HITS, MOST_BYTES = 20, 2 << 20

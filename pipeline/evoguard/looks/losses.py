@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import Node, Trees
+from evoguard.looks.trees import Node, Trees
 
 CONDITION, LOCK, DECORATOR = "guard.condition_gone", "guard.lock_gone", "guard.decorator_gone"
 SWALLOWED, OPTIONAL = "guard.failure_swallowed", "guard.made_optional"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import Tree, Trees
+from evoguard.looks.trees import Tree, Trees
 
 CHANGED, FEWER, MONEY = "guard.changed", "guard.fewer_refusals", "money.changed"
 UNREAD = "(the whole file: it cannot be read to its end)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.guards import RULE, lost
 from evoguard.domain.text import hidden
+from evoguard.looks.guards import RULE, lost
 
 SAME = b"def same(a, b):\n    return hmac.compare_digest(a, b)\n"
 EQUAL = b"def same(a, b):\n    return a == b\n"

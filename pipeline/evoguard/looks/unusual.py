@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evoguard.domain.guards import lost
-from evoguard.domain.leaks import leaks
-from evoguard.domain.literals import loosened
-from evoguard.domain.losses import losses
-from evoguard.domain.protections import touched
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import pruned
-from evoguard.domain.turns import turns
+from evoguard.looks.guards import lost
+from evoguard.looks.leaks import leaks
+from evoguard.looks.literals import loosened
+from evoguard.looks.losses import losses
+from evoguard.looks.protections import touched
+from evoguard.looks.trees import pruned
+from evoguard.looks.turns import turns
 
 SETTINGS, UNREAD = "build.package_settings", "guard.not_compared"
 MOST_HITS, MOST_OF_ONE = 30, 5

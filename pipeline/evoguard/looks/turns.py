@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.domain.trees import Node, Read, Trees
+from evoguard.looks.trees import Node, Read, Trees
 
 ROUND, EFFECT, ARGUMENT = "turn.way_round", "turn.effect_gone", "turn.argument_gone"
 MOST_HITS, MOST_BYTES, MOST_TEXT = 20, 2 << 20, 2_000

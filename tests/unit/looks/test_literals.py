@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.domain.literals import ANCHOR, LIMIT, LONGER, MOST_BYTES, MOST_HITS, SWITCH, loosened
+from evoguard.looks.literals import ANCHOR, LIMIT, LONGER, MOST_BYTES, MOST_HITS, SWITCH, loosened
 
 
 def told(old: str, new: str, path: str = "src/a.py") -> list[str]:

@@ -1,0 +1,1 @@
+"""What is unusual in the code of a change: two trees compared, bounded, nothing run. `unusual.py` is the door."""
