@@ -24,7 +24,6 @@ from evoguard.errors import EvoguardError, FencedError, IntegrityError, Unavaila
 from evoguard.ports.forge import Publication
 from evoguard.ports.way_back import NoWayBackError
 from given_git import Source, a_fetched_change, a_publication, git, tree_of
-from house import House
 
 
 @dataclass
@@ -299,60 +298,6 @@ async def test_nothing_is_kept_for_a_release_that_is_not_rolled_out(released: Re
     await released.take_back()
     with pytest.raises(FencedError):
         await released.ways.keep(released.what, released.commit, off=_off(released.what, ""), digests={})
-
-
-class TestFlow:
-    """What the flow does with it."""
-
-    @pytest.mark.parametrize(
-        "fault", [NoWayBackError("deleted"), IntegrityError("edited", code="way_back.forged"), OSError(5, "disk")]
-    )
-    async def test_nothing_is_opened_without_a_proved_bundle(self, house: House, fault: Exception) -> None:
-        change = await house.submit()
-        await house.drive(change)
-        await house.vote(change, "alice")
-        house.ways_back.fault = fault  # type: ignore[assignment]  # a disk's error as well
-        with pytest.raises(type(fault)):
-            await house.drive(change)
-        assert house.flags.writes == []
-        house.ways_back.fault = None
-        await house.drive(change)
-        assert house.flags.states["lending-scoring"].percent == 1
-
-    async def test_nothing_is_widened_without_a_proved_bundle(self, house: House) -> None:
-        change = await house.to_watch()
-        house.traffic(change, units=400, percent=1)
-        house.clock.wait(2)
-        house.ways_back.kept.clear()
-        with pytest.raises(NoWayBackError):
-            await house.drive(change)
-        assert house.flags.states["lending-scoring"].percent == 1
-
-    async def test_an_abort_goes_back_all_the_same(self, house: House) -> None:
-        change = await house.to_watch()
-        house.ways_back.kept.clear()
-        house.traffic(change, units=400, percent=50, bad_candidate=150)
-        house.clock.wait(2)
-        assert (await house.drive(change)).outcome == "reverted"
-        assert house.forge.reverted
-
-    async def test_a_conflict_keeps_the_change_open_off_and_its_component_frozen(self, house: House) -> None:
-        house.add("coder2", "agent")
-        change = await house.to_watch()
-        house.ways_back.moved = "release/scoring is at 0123, which another hand put there"
-        house.latches.kill(scope="component", name="scoring")
-        for _ in range(3):
-            done = await house.drive(change)
-        assert (done.outcome, done.wake_at > 0) == ("", True)
-        row = await house.queries.change(change)
-        assert row is not None
-        assert (row.status, row.detail.startswith("REVERT BY HAND: ")) == ("reverting", True)
-        assert (await house.story(change)).count("revert.conflicted") == 1
-        assert not house.flags.states["lending-scoring"].enabled
-        assert await house.queries.held("coder")
-        assert await house.ports.lanes.turn("lending", "scoring") == change
-        house.ways_back.moved = ""
-        assert (await house.drive(change)).outcome == "killed"
 
 
 async def test_a_note_of_what_is_owed_that_cannot_be_read_still_counts(released: Released) -> None:

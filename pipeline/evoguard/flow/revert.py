@@ -22,8 +22,7 @@ HAND_TICK_MS = 5_000
 async def revert(state: FlowState, ports: Ports) -> StepResult:
     """Return to known-good after an abort or a kill; every part may be repeated."""
     killed = state.get("killed", "")
-    if state.get("flag") and state.get("commit"):
-        await turn_off(state, ports)
+    still_on = await turn_off(state, ports) if state.get("flag") and state.get("commit") else None
     events: list[Event] = [*await versions.go_back(state, ports)]
     reason = await _reason(state, ports)
     if state.get("commit"):
@@ -33,6 +32,8 @@ async def revert(state: FlowState, ports: Ports) -> StepResult:
             if err.code != CONFLICT:
                 raise
             return _by_hand(state, ports, err)
+        if still_on is not None:
+            raise still_on  # git is back without it; the step is over once the flag is off
         if commit == state["commit"]:
             return _too_late(state, reason, killed)
         events.append(Event("release.reverted", {"commit": commit, "branch": state["branch"]}, reason=reason))

@@ -11,7 +11,7 @@ from evoguard.domain.flag import FlagState
 from evoguard.domain.fold import StageEntry, Tally
 from evoguard.domain.plan import plan_from
 from evoguard.domain.rollout import Judgement, Plan, judge_tally
-from evoguard.errors import FencedError, InputError
+from evoguard.errors import FencedError, InputError, UnavailableError
 from evoguard.flow.approve import late, withdrawal
 from evoguard.flow.breaker import held_by_author, standing_of
 from evoguard.flow.clocks import held_by_clocks, newly_held
@@ -101,11 +101,18 @@ async def flag_state(state: FlowState, ports: Ports, *, percent: int, lease: boo
     )
 
 
-async def turn_off(state: FlowState, ports: Ports) -> None:
-    """Turn the flag off unless it shows another change: an earlier release, or whoever it belongs to, stays on."""
-    stored = await ports.flags.read(state["flag"])
-    if stored is None or stored.change == state["change"]:
-        await ports.flags.off(state["flag"])
+async def turn_off(state: FlowState, ports: Ports) -> UnavailableError | None:
+    """Turn the flag off unless it shows another change: an earlier release, or whoever it belongs to, stays on.
+
+    Returns why it may still be on, where nobody answers: the lease runs out then, and what else goes back goes on.
+    """
+    try:
+        stored = await ports.flags.read(state["flag"])
+        if stored is None or stored.change == state["change"]:
+            await ports.flags.off(state["flag"])
+    except UnavailableError as err:
+        return err
+    return None
 
 
 async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> StepResult:
@@ -125,7 +132,7 @@ async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> 
 
 
 async def _abort(state: FlowState, ports: Ports, event: Event) -> StepResult:
-    await turn_off(state, ports)  # at once, and again in `revert`: off twice is off
+    await turn_off(state, ports)  # at once, and again in `revert`, which does not end before it is off
     return StepResult({"aborted": True}, (event,))
 
 
