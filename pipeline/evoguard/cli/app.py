@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from evoguard.cli import (
+    counting,
     edging,
     examining,
     exit_codes,
@@ -34,7 +35,7 @@ from evoguard.cli.session import AsJson, Session, StateDir
 ORDER = (
     "init", "person", "agent", "key", "doctor", "submit", "withdraw", "status", "list", "show", "impact", "evidence",
     "watch", "rollout", "approve", "reject", "kill", "lift", "drill", "verify", "capsule", "audit", "policy", "sandbox",
-    "shadow", "sbom", "osv", "serve", "worker", "flags", "edge", "tools", "bench", "exam", "demo",
+    "shadow", "sbom", "osv", "serve", "worker", "flags", "edge", "kpi", "tools", "bench", "exam", "demo",
 )  # fmt: skip
 _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes.TABLE)
 EPILOG = f"""\b
@@ -67,7 +68,7 @@ app = typer.Typer(
 )  # fmt: skip
 ROOMS = (
     registering, proposing, reading, rollouts, voting, killing, proving, ruling, tooling, sandboxing, shadowing,
-    supplying, running, edging, machine, examining,
+    supplying, running, edging, counting, machine, examining,
 )  # fmt: skip
 for room in ROOMS:
     room.attach(app)
