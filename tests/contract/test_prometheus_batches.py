@@ -16,8 +16,9 @@ from evoguard.adapters.sqlite.kpis import SqliteKpis
 from evoguard.cli import main
 from evoguard.domain.rollout import judge_tally
 from evoguard.prometheus.counting import Told, body_of
-from evoguard.wiring.prometheus import once
-from unit.prometheus.places import EXPOSED, UP, counters
+from evoguard.prometheus.settings import load
+from evoguard.wiring.prometheus import once, opened
+from unit.prometheus.places import ERRORS, EXPOSED, NOW, UP, FakePrometheus, counters
 from unit.rollout.runs import CHANGE, a_plan, at_stage
 from unit.rollout.whole import whole
 
@@ -105,6 +106,23 @@ async def test_the_flag_server_names_the_rollout_and_without_one_nobody_is_asked
         house.latches.kill()
         await looks(file, "no_rollout")
     await looks(file, "prometheus.unreachable")
+
+
+async def test_a_dry_run_counts_and_neither_posts_nor_keeps(house: House):
+    async with FakePrometheus().open() as server:
+        with house.serving() as url:
+            file = Path(settings(house, url))
+            file.write_text(file.read_text().replace("http://127.0.0.1:1", server.url).replace("errors_total", ERRORS))
+            await house.write()
+            await looks(file, "prometheus.stale", CHANGE)
+            async with opened(load(file), dry=True) as source:
+                assert (await source.look(NOW)).code == "baseline"
+                server.shows(NOW + 1_000, good=90, cand=10, bad_cand=1)
+                look = await source.look(NOW + 1_000)
+    assert (look.code, [one["exposed"] for one in look.batches]) == ("told", [{"known_good": 90, "candidate": 10}])
+    assert list((house.folder / "kpi-state").glob("*.json")) == []
+    with closing(connect(house.database)) as con:
+        assert con.execute("select count(*) from kpi").fetchone() == (0,)
 
 
 def test_the_command_says_what_a_look_came_to(house: House, capsys: pytest.CaptureFixture[str]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,6 @@ from evoguard.prometheus.counting import Counters, Told, UncountedError, body_of
 from evoguard.prometheus.keeping import Keeper
 from evoguard.prometheus.settings import SourceSettings
 
-log = logging.getLogger(__name__)
 NEVER = (400, 404, 409, 410, 413, 422)
 """Answers to a batch that will not be taken however often it comes."""
 MOST_BATCHES = 20

@@ -15,7 +15,7 @@ from evoguard.adapters import durable
 from evoguard.domain.canonical import Json
 from evoguard.edge.flagging import view
 from evoguard.edge.settings import tokens_of
-from evoguard.prometheus.asking import Prometheus, fetched
+from evoguard.prometheus.asking import Prometheus, fetched, open_session
 from evoguard.prometheus.counting import UncountedError
 from evoguard.prometheus.keeping import Keeper
 from evoguard.prometheus.settings import SourceSettings, load
@@ -40,7 +40,7 @@ async def opened(settings: SourceSettings, *, dry: bool) -> AsyncIterator[Source
     tokens = tokens_of(settings.tokens)
     keeper = Keeper(settings.state, None if dry else _write)
     with keeper.alone():
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as http:
+        async with open_session() as http:
             guard = _Guard(settings, http, tokens, dry=dry)
             yield Source(settings, Prometheus(settings, http), keeper, guard.rollout, guard.post)
 

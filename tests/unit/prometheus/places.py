@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
 from evoguard.adapters import durable
 from evoguard.errors import InputError
-from evoguard.prometheus.asking import Prometheus
+from evoguard.prometheus.asking import Prometheus, open_session
 from evoguard.prometheus.counting import Counters
 from evoguard.prometheus.keeping import Keeper
 from evoguard.prometheus.settings import parse
@@ -80,10 +79,14 @@ class FakePrometheus:
             ERRORS: by_arm(bad["known_good"], bad["candidate"]),
         }[query])  # fmt: skip
 
+    async def elsewhere(self, _: web.Request) -> web.Response:
+        return web.json_response(by_arm(500, 50))
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[FakePrometheus]:
         app = web.Application()
         app.router.add_get("/api/v1/query", self.query)
+        app.router.add_get("/elsewhere", self.elsewhere)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -136,5 +139,5 @@ async def a_source(folder: Path, server: FakePrometheus, door: Door, **changes: 
     settings = parse({**BASE, "prometheus": server.url, **changes})
     keeper = Keeper(folder / "state", write)
     with keeper.alone():
-        async with aiohttp.ClientSession(auto_decompress=False) as http:
+        async with open_session() as http:
             yield Source(settings, Prometheus(settings, http), keeper, door.rollout, door.post)

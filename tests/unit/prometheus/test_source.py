@@ -118,12 +118,15 @@ async def test_an_answer_that_cannot_be_trusted_tells_nothing_and_loses_nothing(
     assert sums(door) == (200, 20, 5)
 
 
+PACKED = {"Content-Encoding": "gzip"}
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (web.Response(status=302, headers={"Location": "/api/v1/query?query=up"}), "query"),
+        (web.Response(status=302, headers={"Location": "/elsewhere"}), "query"),
         (web.Response(status=503), "query"),
-        (web.Response(body=gzip.compress(b"x" * 10**6), headers={"Content-Encoding": "gzip"}), "answer"),
+        (web.Response(body=gzip.compress(json.dumps(by_arm(500, 50)).encode()), headers=PACKED), "answer"),
     ],
 )
 async def test_no_redirect_is_followed_and_nothing_is_unpacked(tmp_path, server, door: Door, answer, code: str):
@@ -202,6 +205,7 @@ async def test_an_old_state_that_is_put_back_adds_no_unit_and_ends_the_telling(t
         async with a_source(tmp_path, server, door) as source:
             assert await looked(source, server, second, good=270, cand=30, bad_cand=6) == "refused"
     assert sums(door) == held == (180, 20, 6)
+    assert len(door.bodies) == 3
 
 
 async def test_a_lost_state_adds_no_unit(tmp_path: Path, server, door: Door):
@@ -269,13 +273,27 @@ async def test_a_batch_that_was_not_taken_goes_first_and_is_the_same(tmp_path: P
     assert sums(door) == (360, 40, 1)
 
 
-async def test_another_rollout_begins_with_a_first_look_also_one_that_comes_back(tmp_path: Path, server, door: Door):
+@pytest.mark.parametrize("between", ["ch-other", ""])
+async def test_what_was_counted_while_the_flag_served_something_else_is_not_told(tmp_path, server, door: Door, between):
+    async with a_source(tmp_path, server, door) as source:
+        for second, change in enumerate([CHANGE, between, CHANGE]):
+            door.change = change
+            assert await looked(source, server, second, good=90 * second, cand=10 * second) in (
+                "baseline",
+                "no_rollout",
+            )
+        assert await looked(source, server, 3, good=270, cand=30) == "told"
+    assert sums(door) == (90, 10, 0)
+
+
+async def test_nor_what_was_counted_for_another_rollout_after_a_restart(tmp_path: Path, server, door: Door):
     async with a_source(tmp_path, server, door) as source:
         await looked(source, server, 0)
-        for second, change in enumerate(["ch-other", "", CHANGE], start=1):
+    async with a_source(tmp_path, server, door) as source:
+        for second, change in enumerate(["ch-other", CHANGE], start=1):
             door.change = change
-            assert await looked(source, server, second, good=90 * second, cand=10 * second) != "told"
-        assert await looked(source, server, 4, good=360, cand=40) == "told"
+            assert await looked(source, server, second, good=90 * second, cand=10 * second) == "baseline"
+        assert await looked(source, server, 3, good=270, cand=30) == "told"
     assert sums(door) == (90, 10, 0)
 
 
