@@ -43,8 +43,8 @@ margin_percent = 200
 {policy}
 """
 LINK = b"-> "
-FILES = {"scoring.py": "RATE = 3\n", "notes.txt": "notes\n"}
-BETTER = {"scoring.py": "RATE = 4\n"}
+FILES = {"scoring.py": "STEP = 3\n", "notes.txt": "notes\n"}
+BETTER = {"scoring.py": "STEP = 4\n"}
 WHO = "Exam <exam@exam.invalid> 1767225600 +0000"
 _ENV = {"PATH": os.defpath, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 

@@ -54,7 +54,7 @@ async def brought(  # noqa: PLR0913  (an attack names what it changes)
     """Carry a change of a repository that names `asked`, has `tree` in its folder, and this signature."""
     files = {**(asked if tree is None else tree), bundle.SIGNATURE: signature or seal(hall, digest(asked), signer)}
     origin = hall.origin(
-        head or {"scoring.py": "RATE = 4\n"}, policy=named(asked, signer),
+        head or {"scoring.py": "STEP = 4\n"}, policy=named(asked, signer),
         beside={f"{FOLDER}/{name}": raw for name, raw in files.items() if raw},
     )  # fmt: skip
     return await hall.carried(await hall.submit(author=author, origin=origin), *people)
