@@ -31,7 +31,7 @@ T = TypeVar("T")
 INSTALLATION, RUN = "evoguard.installation", "evoguard.run"
 KILLED = 137
 LATE_TURNS = 20
-REMOVALS = 10
+REMOVALS = 40
 COUNT_S, COUNTS_FROM = 0.5, (1, 41)
 """How often the engine is asked what a container takes, and from which version of its interface on it can be."""
 
