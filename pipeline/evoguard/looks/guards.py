@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from evoguard.domain.scan import Hit
+from evoguard.looks.trees import MOST_BYTES
 
 RULE = "guard.fewer_checks"
-MOST_BYTES, MOST_HITS = 2 << 20, 100
+MOST_HITS = 100
 _CODE = re.compile(
     r".*\.(pyi?|[cm]?[jt]sx?|go|rb|rs|php|java|kt|cs|scala|swift|c|cc|cpp|h|sh|bash|ya?ml|toml|conf|mk|html?|jinja2?"
     r"|vue|erb)\Z"

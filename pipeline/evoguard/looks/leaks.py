@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from evoguard.domain.scan import Hit
-from evoguard.looks.trees import Node, Read, Trees
+from evoguard.looks.trees import MOST_BYTES, TESTS, Node, Read, Trees, name_of
 
 RULE = "leak.named_secret"
-MOST_HITS, MOST_BYTES = 20, 2 << 20
+MOST_HITS = 20
 _SECRET = re.compile(
     r"(?i)(.*_)?(passw(or)?d\w*|passphrase|secret\w*|access_token|auth_token|api_?key|private_?key|credentials?|cookies?"
     r"|session_?(id|key|token)|authorization|bearer|jwt|otp|ssn|iban|card(_?number|holder)?|cvv|cvc|holder)"
@@ -38,9 +38,6 @@ _LINE = re.compile(
 )
 _QUOTED = re.compile(r"\"[^\"\n$]*\"|'[^'\n$]*'")
 _CURLY = re.compile(r".*\.([cm]?[jt]sx?|go|rs|rb|php|java|kt|cs|vue)\Z")
-_TEST = re.compile(
-    r"(?i)(.*/)?(tests?|__tests__|specs?|testing)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
-)
 Found = Counter[tuple[str, str]]
 
 
@@ -56,7 +53,7 @@ def leaks(
     after: list[tuple[str, int, str, str]] = []
     for was, now in changed:
         old, new = base.get(was, b""), head.get(now, b"")
-        if _TEST.match(now) or max(len(old), len(new)) > MOST_BYTES:
+        if TESTS.match(now) or max(len(old), len(new)) > MOST_BYTES:
             continue
         before.update((call, secret) for _, call, secret in _flows(was, old, known.base))
         after += [(now, line, call, secret) for line, call, secret in _flows(now, new, known.head)]
@@ -126,7 +123,7 @@ def _secrets(node: ast.expr, held: Mapping[str, str], sent: bool) -> set[str]:
         if isinstance(one, ast.Attribute | ast.Call) and (whole := _whole(one)):
             found |= whole
             continue
-        name = one.id if isinstance(one, ast.Name) else one.attr if isinstance(one, ast.Attribute) else ""
+        name = name_of(one)
         if isinstance(one, ast.Subscript) and isinstance(one.slice, ast.Constant) and isinstance(one.slice.value, str):
             name = one.slice.value
         if name in held:

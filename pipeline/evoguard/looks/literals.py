@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.looks.trees import Read, Trees
+from evoguard.looks.trees import MOST_BYTES, Read, Trees
 
 LIMIT, SWITCH, LONGER, ANCHOR = "limit.loosened", "switch.loosened", "list.longer", "pattern.loosened"
-MOST_HITS, MOST_VALUES, MOST_DEPTH, MOST_NUMBER, MOST_BYTES = 20, 20_000, 20, 10**15, 2 << 20
+MOST_HITS, MOST_VALUES, MOST_DEPTH, MOST_NUMBER = 20, 20_000, 20, 10**15
 MOST_LISTS = 200_000
 """So much of a file of another language is searched for lists, in characters."""
 _NAME, _NUMBER = re.compile(r"[A-Za-z_]\w{1,60}"), re.compile(r"(?<![\w.])\d[\d_]{0,14}(?:\.\d{1,10})?(?![\w.])")

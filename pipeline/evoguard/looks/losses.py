@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.looks.trees import Node, Trees
+from evoguard.looks.trees import MOST_BYTES, TESTS, Node, Trees, name_of
 
 CONDITION, LOCK, DECORATOR = "guard.condition_gone", "guard.lock_gone", "guard.decorator_gone"
 SWALLOWED, OPTIONAL = "guard.failure_swallowed", "guard.made_optional"
-MOST_HITS, MOST_BYTES, MOST_DEPTH = 20, 2 << 20, 12
+MOST_HITS, MOST_DEPTH = 20, 12
 _SAID = {
     CONDITION: "a condition under which it refused is nowhere in the change any more",
     LOCK: "it held a lock, and neither it nor what it calls holds one now",
@@ -47,9 +47,6 @@ _LENIENT = re.compile(
     r"\|\|\s*(true|:|echo|exit 0|printf|warn)|--exit-zero|continue-on-error:\s*true|allow_failure:\s*true"
     r"|\|\|\s*true\s*#.*(verif|check|test)"
 )
-_TEST = re.compile(
-    r"(?i)(.*/)?(tests?|__tests__|specs?|testing)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
-)
 
 _LOOKED = (ast.If, ast.Compare, ast.Call, ast.With, ast.AsyncWith, ast.ExceptHandler)
 
@@ -64,7 +61,7 @@ class Function:
     shapes: set[str] = field(default_factory=set)
     decorators: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    swallows: Counter[str] = field(default_factory=Counter)
+    swallows: int = 0
 
 
 @dataclass(slots=True)
@@ -95,7 +92,7 @@ def losses(
     hits: list[Hit] = []
     for was, now in changed:
         old, new = base.get(was, b""), head.get(now, b"")
-        if max(len(old), len(new)) > MOST_BYTES or all(_TEST.match(path) for path in (was, now) if path):
+        if max(len(old), len(new)) > MOST_BYTES or all(TESTS.match(path) for path in (was, now) if path):
             continue
         if now.endswith(".py"):
             _python(was or now, known.base.nodes(was, old), before)
@@ -133,12 +130,10 @@ def _of_functions(before: Side, after: Side, pairs: Sequence[tuple[str, str]]) -
     wrapped = [side.total("decorators") for side in (before, after)]
     for was, now in pairs:
         old, new = before.files.get(was, {}), after.files.get(now, {})
-        swallowed = sum((one.swallows for one in old.values()), Counter[str]())
+        swallows_more = sum(one.swallows for one in new.values()) > sum(one.swallows for one in old.values())
         for name, one in new.items():
             then = old.get(name)
-            if one.swallows and sum((o.swallows for o in new.values()), Counter[str]()) - swallowed and (
-                then is None or one.swallows - then.swallows
-            ):  # fmt: skip
+            if swallows_more and one.swallows > (then.swallows if then is not None else 0):
                 yield _hit(SWALLOWED, now, one.line, name)
             if then is None:
                 continue
@@ -172,7 +167,7 @@ def _look(node: ast.AST, holder: Function, shapes: Counter[str]) -> None:
     elif isinstance(node, ast.With | ast.AsyncWith):
         holder.locks |= any(_LOCK.fullmatch(_called(item.context_expr)) for item in node.items)
     elif isinstance(node, ast.ExceptHandler) and _broad(node.type) and not _goes_on(node):
-        holder.swallows["any"] += 1
+        holder.swallows += 1
 
 
 def _broad(kind: ast.expr | None) -> bool:
@@ -228,7 +223,7 @@ def _called(node: ast.expr) -> str:
         if not isinstance(node, ast.Call | ast.Subscript):
             break
         node = node.func if isinstance(node, ast.Call) else node.value
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name_of(node)
 
 
 def _by_lines(path: str, old: bytes, new: bytes) -> Iterator[Hit]:

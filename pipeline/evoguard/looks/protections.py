@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain.scan import Hit
-from evoguard.looks.trees import Tree, Trees
+from evoguard.looks.trees import MOST_BYTES, Tree, Trees, name_of
 
 CHANGED, FEWER, MONEY = "guard.changed", "guard.fewer_refusals", "money.changed"
 UNREAD = "(the whole file: it cannot be read to its end)"
 MOST_PAIRS = 5_000_000
 """Pairs of equal lines of two texts that are compared: what takes longer is looked at by people."""
-MOST_BYTES, MOST_HITS, AROUND = 2 << 20, 20, 3
+MOST_HITS, AROUND = 20, 3
 _TEST = re.compile(
     r"(?i)(.*/)?(tests?|__tests__|specs?)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
 )
@@ -111,7 +111,6 @@ def _changed(
     """Yield delicate functions that are nowhere in the other tree's changed files as they stand here."""
     known = {one.digest for _, functions in before for one in functions} - {""}
     now = {one.digest for _, functions in after for one in functions}
-    told: set[tuple[str, str]] = set()
     for (path, new), (_, old) in zip(after, before, strict=True):
         kept = {one.name for one in new}
         weighty = {one.name: one for one in old if one.delicate}
@@ -120,7 +119,6 @@ def _changed(
             if then and then.bare and then.bare == one.bare and then.refused <= one.refused:
                 continue
             if one.digest not in known and (one.delicate or then):
-                told.add((path, one.name))
                 yield _hit(one.delicate or then.delicate if then else one.delicate, path, one.line, one.name)
         gone = [one for one in old if one.delicate and one.digest not in now and one.name not in kept]
         yield from (_hit(one.delicate, path, 0, one.name) for one in gone)
@@ -168,7 +166,11 @@ def _inside(node: ast.AST, scope: str, place: str) -> Iterator[Function]:
 
 def _digest(node: ast.AST) -> str:
     """Return what a piece of code does, without its documentation, its annotations and where it stands."""
-    made = ast.dump(_Bare().visit(ast.parse(ast.unparse(node))))
+    return _digest_of(_Bare(), node)
+
+
+def _digest_of(less: ast.NodeTransformer, node: ast.AST) -> str:
+    made = ast.dump(less.visit(ast.parse(ast.unparse(node))))
     return hashlib.sha256(made.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -201,8 +203,7 @@ class _Open(_Bare):
 
 def _without_refusals(node: ast.AST) -> tuple[str, frozenset[str]]:
     opened = _Open()
-    made = ast.dump(opened.visit(ast.parse(ast.unparse(node))))
-    return hashlib.sha256(made.encode("utf-8", "surrogatepass")).hexdigest(), frozenset(opened.refused)
+    return _digest_of(opened, node), frozenset(opened.refused)
 
 
 def _logs(node: ast.Expr) -> bool:
@@ -212,20 +213,14 @@ def _logs(node: ast.Expr) -> bool:
         return False
     parts = [one for value in (*call.args, *(word.value for word in call.keywords)) for one in ast.walk(value)]
     plain = ast.Constant | ast.Name | ast.Attribute | ast.Dict | ast.Load | ast.JoinedStr | ast.FormattedValue
-    names = [
-        one.attr if isinstance(one, ast.Attribute) else one.id
-        for one in parts
-        if isinstance(one, ast.Attribute | ast.Name)
-    ]
-    return all(isinstance(one, plain) for one in parts) and not any(_KEPT.search(name) for name in names)
+    return all(isinstance(one, plain) for one in parts) and not any(_KEPT.search(name_of(one)) for one in parts)
 
 
 def _uses(node: ast.AST) -> str:
     """Return the rule of what is used in a piece of code, or nothing."""
     pays = ""
     for one in ast.walk(node):
-        name = one.attr if isinstance(one, ast.Attribute) else one.id if isinstance(one, ast.Name) else ""
-        name = name or (one.arg if isinstance(one, ast.arg) else getattr(one, "name", "") or "")
+        name = name_of(one) or (one.arg if isinstance(one, ast.arg) else getattr(one, "name", "") or "")
         if isinstance(one, ast.Attribute | ast.Name) and _USED.fullmatch(name):
             return CHANGED
         if name and _PAYS.fullmatch(name):
@@ -248,9 +243,7 @@ def _refuses(step: ast.stmt) -> bool:
     if isinstance(step, ast.Return):
         return isinstance(step.value, ast.Constant) and step.value.value is False
     if isinstance(step, ast.Expr) and isinstance(step.value, ast.Call):
-        called = step.value.func
-        name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
-        return name in ("abort", "exit", "forbid", "deny")
+        return name_of(step.value.func) in ("abort", "exit", "forbid", "deny")
     return isinstance(step, ast.Raise)
 
 

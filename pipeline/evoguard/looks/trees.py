@@ -12,6 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MOST_BYTES = 2 << 20
+"""A file larger than this is read by no look."""
+TESTS = re.compile(
+    r"(?i)(.*/)?(tests?|__tests__|specs?|testing)/.*|(.*/)?(test_[^/]*|[^/]*[_.](test|spec)\.[a-z]+|conftest\.py)\Z"
+)
 _CALLS = re.compile(r"(\w+)\s*\(")
 Tree = ast.Module | None
 """None: this Python cannot read it."""
@@ -67,6 +71,11 @@ def _flat(tree: ast.Module) -> Iterator[Node]:
                 waiting += [(one, scope, owner) for one in value if isinstance(one, ast.AST)]
             elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
                 waiting.append((value, scope, owner))
+
+
+def name_of(node: ast.AST) -> str:
+    """Return the last part of a name, or nothing."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def parsed(data: bytes) -> Tree:

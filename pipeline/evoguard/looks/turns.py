@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evoguard.domain.scan import Hit
-from evoguard.looks.trees import Node, Read, Trees
+from evoguard.looks.trees import MOST_BYTES, Node, Read, Trees, name_of
 
 ROUND, EFFECT, ARGUMENT = "turn.way_round", "turn.effect_gone", "turn.argument_gone"
-MOST_HITS, MOST_BYTES, MOST_TEXT = 20, 2 << 20, 2_000
+MOST_HITS, MOST_TEXT = 20, 2_000
 _SAID = {
     ROUND: "under a new condition on a fixed value it does not do what it did always",
     EFFECT: "what it did to something else is done nowhere in the change any more",
@@ -119,10 +119,10 @@ def _look(node: ast.AST, holder: Function) -> None:
         holder.tests.add(_said(node.test))
     elif isinstance(node, ast.Expr):
         called = node.value.value if isinstance(node.value, ast.Await) else node.value
-        if isinstance(called, ast.Call) and _name(called.func) not in _LOGS:
-            holder.effects[_name(called.func)] += 1
+        if isinstance(called, ast.Call) and name_of(called.func) not in _LOGS:
+            holder.effects[name_of(called.func)] += 1
     elif isinstance(node, ast.Call):
-        name = _name(node.func)
+        name = name_of(node.func)
         holder.calls[name] += 1
         holder.arguments.update(
             f"{name}({one.arg}={one.value.value!r})"[:100] for one in node.keywords
@@ -161,10 +161,6 @@ def _weighs(node: ast.expr) -> bool:
 
 def _said(node: ast.expr) -> str:
     return ast.unparse(node)[:MOST_TEXT]
-
-
-def _name(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _hit(rule: str, path: str, line: int, name: str) -> Hit:

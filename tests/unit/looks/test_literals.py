@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.looks.literals import ANCHOR, LIMIT, LONGER, MOST_BYTES, MOST_HITS, SWITCH, loosened
+from evoguard.looks.literals import ANCHOR, LIMIT, LONGER, MOST_HITS, SWITCH, loosened
+from evoguard.looks.trees import MOST_BYTES
 
 
 def told(old: str, new: str, path: str = "src/a.py") -> list[str]:

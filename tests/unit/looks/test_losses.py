@@ -8,12 +8,12 @@ from evoguard.looks.losses import (
     CONDITION,
     DECORATOR,
     LOCK,
-    MOST_BYTES,
     MOST_HITS,
     OPTIONAL,
     SWALLOWED,
     losses,
 )
+from evoguard.looks.trees import MOST_BYTES
 
 REFUND = """def refund(order, cents):
     if cents <= 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.looks.protections import CHANGED, FEWER, MONEY, MOST_BYTES, MOST_HITS, touched
+from evoguard.looks.protections import CHANGED, FEWER, MONEY, MOST_HITS, touched
+from evoguard.looks.trees import MOST_BYTES
 
 CHECK = """def may_delete(user):
     return user.is_admin
