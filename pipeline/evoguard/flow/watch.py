@@ -28,7 +28,8 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
         body: dict[str, Json] = {"code": "rollout.withdrawn", "by": state["author"]}
         why = "withdrawn by its author"
         event = Event("rollout.aborted", body, actor=state["author"], causation=f"inbox/{wish.id}", reason=why)
-        return await _abort(state, ports, event)
+        await turn_off(state, ports)
+        return _aborted(event)
     if ignored := late(messages):
         return StepResult({"completed": False}, ignored)
     if state["percent"] == 0:
@@ -43,7 +44,7 @@ async def watch(state: FlowState, ports: Ports) -> StepResult:  # noqa: PLR0911 
     verdict = judge_tally(plan, tally)
     if verdict.action == "abort":
         await turn_off(state, ports)  # first: after a day its evidence takes seconds to write
-        return await _abort(state, ports, await _event("rollout.aborted", verdict, tally, state, ports))
+        return _aborted(await _event("rollout.aborted", verdict, tally, state, ports))
     if verdict.action == "complete":
         return StepResult({"completed": True}, (await _event("rollout.completed", verdict, tally, state, ports),))
     code, held = await _held(state, ports) if verdict.action == "widen" else ("", "")
@@ -131,8 +132,8 @@ async def _enter(state: FlowState, ports: Ports, percent: int, event: Event) -> 
     return StepResult({"percent": percent, "completed": False}, (event,))
 
 
-async def _abort(state: FlowState, ports: Ports, event: Event) -> StepResult:
-    await turn_off(state, ports)  # at once, and again in `revert`, which does not end before it is off
+def _aborted(event: Event) -> StepResult:
+    """Return the end of a rollout whose flag was turned off; `revert` does so again, and does not end before it is."""
     return StepResult({"aborted": True}, (event,))
 
 

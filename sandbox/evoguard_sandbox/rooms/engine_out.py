@@ -16,11 +16,10 @@ from collections.abc import Sequence
 
 from evoguard_sandbox.rooms.backend import Wires
 from evoguard_sandbox.rooms.egress import Place, Proxy
-from evoguard_sandbox.rooms.engine_wires import Wire
+from evoguard_sandbox.rooms.engine_wires import CHUNK, Wire, pipe_ends
 from evoguard_sandbox.types import Egress
 
 FRAME = struct.Struct(">II")
-CHUNK = 1 << 16
 MOST_OPEN = 64
 """Connections that have not ended on both sides; the relay opens 24. One more than that is cut at once."""
 
@@ -47,13 +46,8 @@ class WayOut:
 
     async def start(self) -> None:
         """Begin to carry."""
-        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=CHUNK)
-        source, sink = (os.fdopen(fd, mode, 0) for fd, mode in zip(self._fds, ("rb", "wb"), strict=True))
-        self._fds = []
-        protocol = asyncio.StreamReaderProtocol(reader)
-        self._source, _ = await loop.connect_read_pipe(lambda: protocol, source)
-        transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sink)
-        self._sink = asyncio.StreamWriter(transport, flow, None, loop)
+        fds, self._fds = self._fds, []
+        reader, self._source, self._sink = await pipe_ends(*fds)
         self._carrying = asyncio.create_task(self._outward(reader))
 
     async def close(self) -> None:

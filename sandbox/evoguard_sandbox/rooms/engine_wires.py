@@ -25,6 +25,17 @@ BROKEN = bytes(frames.HEAD.size)
 """Stands for what was no frame; its reader says so."""
 
 
+async def pipe_ends(
+    read_fd: int, write_fd: int
+) -> tuple[asyncio.StreamReader, asyncio.ReadTransport, asyncio.StreamWriter]:
+    """Return a pipe to read from, what closes it, and one to write to. Both descriptors are owned from here on."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=CHUNK)
+    inward, outward = os.fdopen(read_fd, "rb", 0), os.fdopen(write_fd, "wb", 0)
+    source, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), inward)
+    sink, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, outward)
+    return reader, source, asyncio.StreamWriter(sink, flow, None, loop)
+
+
 class Wire:
     """One container's end of the pipes. Who makes one must call `close`."""
 
@@ -37,15 +48,10 @@ class Wire:
 
     async def join(self, stdin: Input, stdout: Streams) -> Carried:
         """Begin to carry; return the container's output without what was carried."""
-        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=CHUNK)
-        inward, outward = (os.fdopen(fd, mode, 0) for fd, mode in zip(self.fds, ("rb", "wb"), strict=True))
-        self.fds = []
-        protocol = asyncio.StreamReaderProtocol(reader)
-        self.transports.append((await loop.connect_read_pipe(lambda: protocol, inward))[0])
-        transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, outward)
-        transport.set_write_buffer_limits(high=MOST_WAITING_BYTES)
-        self.transports.append(transport)
-        self.sink = asyncio.StreamWriter(transport, flow, None, loop)
+        fds, self.fds = self.fds, []
+        reader, source, self.sink = await pipe_ends(*fds)
+        self.sink.transport.set_write_buffer_limits(high=MOST_WAITING_BYTES)
+        self.transports += [source, self.sink.transport]
         self.pump = asyncio.create_task(self._inward(reader, stdin))
         return Carried(stdout, self)
 
