@@ -13,9 +13,11 @@ Baseline of the malicious ones: the scan alone. `--quick`: without the released 
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from evoguard import bundle
@@ -42,10 +44,6 @@ from evoguard_sandbox import Job, JobReport, Limits, Room, SandboxError, execute
 
 LEAST_CAUGHT_PERCENT, MOST_REFUSED_PERCENT = 95.0, 2.0
 SHOWN = 6
-COMPARED = (
-    "guard.", "limit.", "switch.", "list.", "pattern.", "leak.", "turn.", "money.", "text.", "build.package_settings",
-)  # fmt: skip
-"""How the rules of our own comparisons begin (`looks/unusual.py`, `domain/text.py`)."""
 PARTS = {
     "first half": FIRST,
     "second half": SECOND,
@@ -106,7 +104,12 @@ def _malicious(name: str, seen: Sequence[Judged]) -> list[Figure]:
 
 def _of_the_scan(finding: Finding) -> bool:
     """Tell whether the engine's rules say it, and not a comparison of our own that is told as a finding of the scan."""
-    return finding.code == "change.scan_finding" and not finding.term.startswith(COMPARED)
+    return finding.code == "change.scan_finding" and finding.term in _engine_rules()
+
+
+@cache
+def _engine_rules() -> frozenset[str]:
+    return frozenset(rule["id"] for rule in json.loads(bundle.load().scan)["rules"])
 
 
 def _honest(name: str, seen: Sequence[Judged]) -> list[Figure]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from evoguard.domain import tables
 from evoguard.edge.start_settings import COMMIT, FIX, StartSettings, parse_start
 from evoguard.errors import InputError
 
@@ -191,17 +192,11 @@ def _listen(value: object) -> tuple[str, int]:
 
 
 def _text(doc: Mapping[str, object], key: str, form: re.Pattern[str]) -> str:
-    value = doc[key]
-    if not isinstance(value, str) or not form.match(value):
-        raise _bad(f"{key} is not of its form")
-    return value
+    return tables.text(doc[key], key, form, _bad)
 
 
 def _number(doc: Mapping[str, object], key: str, default: float, least: float, most: float) -> float:
-    value = doc.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise _bad(f"{key} is a number from {least:g} to {most:g}")
-    return value
+    return tables.number(doc.get(key, default), key, least, most, _bad)
 
 
 def _words(doc: Mapping[str, object], key: str) -> tuple[str, ...]:

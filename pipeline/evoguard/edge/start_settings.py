@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from evoguard.domain import tables
 from evoguard.errors import InputError
 
 FIX = "evoguard edge --help shows a whole file"
@@ -95,9 +96,7 @@ def _environment(value: object) -> dict[str, str]:
 
 
 def _number(value: object, key: str, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise _bad(f"{key} is a number from {least:g} to {most:g}")
-    return value
+    return tables.number(value, key, least, most, _bad)
 
 
 def _bad(message: str) -> InputError:

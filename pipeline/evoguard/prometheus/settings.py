@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from evoguard.domain import tables
 from evoguard.domain.kpi import Arm
 from evoguard.errors import InputError
 from evoguard.prometheus.counting import ARMS
@@ -149,17 +150,12 @@ def _path(doc: Mapping[str, object], key: str) -> Path:
 
 
 def _text(doc: Mapping[str, object], key: str, form: re.Pattern[str]) -> str:
-    value = doc[key]
-    if not isinstance(value, str) or not form.match(value):
-        raise _bad(f"{key} is not of its form" + (': one plain selector, as up{job="front"}' if key == "up" else ""))
-    return value
+    such = ': one plain selector, as up{job="front"}' if key == "up" else ""
+    return tables.text(doc[key], key, form, _bad, such=such)
 
 
 def _number(doc: Mapping[str, object], key: str, default: float, least: float, most: float) -> float:
-    value = doc.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise _bad(f"{key} is a number from {least:g} to {most:g}")
-    return value
+    return tables.number(doc.get(key, default), key, least, most, _bad)
 
 
 def _bad(message: str) -> InputError:
