@@ -3,24 +3,13 @@
 # in gVisor, the own tests of released packages (fetched once; about 40 min). What cannot be had is named in one line; its tests are skipped, or fail with EVOGUARD_REQUIRE_REAL=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/evoguard/tools
-OUT=$CACHE/etcd
+. deploy/tools/debian.sh
 say() { printf '== test-nightly: %s\n' "$*" >&2; }
 if ! server=$(.venv/bin/python deploy/tools/get.py kube-apiserver); then
   say "missing: kube-apiserver (needs Go and the Go module proxy)"; server=
 fi
-if [ ! -x "$OUT/usr/bin/etcd" ]; then
-  T=$(mktemp -d "$CACHE/.etcd.XXXXXX"); trap 'rm -rf "$T"' EXIT
-  mkdir -p "$T"/{lists/partial,cache/archives/partial}
-  O="-qq -o Dir::State::Lists=$T/lists -o Dir::Cache=$T/cache -o APT::Sandbox::User= -o Debug::NoLocking=1"
-  # shellcheck disable=SC2086
-  if (cd "$T" && apt-get $O update && apt-get $O download etcd-server) >&2; then
-    dpkg-deb -x "$T"/*.deb "$T/x"; rm -rf "$OUT"; mv "$T/x" "$OUT"
-  else
-    say "missing: etcd (Debian's package etcd-server could not be fetched)"
-  fi
-fi
-etcd=; [ -x "$OUT/usr/bin/etcd" ] && etcd=$OUT/usr/bin/etcd
+debian etcd usr/bin/etcd says_its_version "" etcd-server || say "missing: etcd (Debian's package etcd-server could not be fetched)"
+etcd=; [ -x "$CACHE/etcd/usr/bin/etcd" ] && etcd=$CACHE/etcd/usr/bin/etcd
 missing=
 .venv/bin/python -m evoguard.bench.real.fetch || case $? in
   1) missing="the sdists of the real suites (need pip and its index)"; say "missing: $missing";;

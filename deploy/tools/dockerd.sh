@@ -5,26 +5,16 @@
 # nothing is installed. `dockerd.sh --fetch` only prints where they are.
 set -euo pipefail
 cd "$(dirname "$0")"
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/evoguard/tools
+. ./debian.sh
 OUT=$CACHE/docker
 say() { printf '== setup: %s\n' "$*" >&2; }
 die() { printf 'evoguard dockerd: %s\n' "$*" >&2; exit 1; }
 fetch() {
-  [ -x "$OUT/usr/sbin/dockerd" ] && return
-  command -v apt-get >/dev/null && [ -e /etc/apt/sources.list.d/debian.sources ] || die "no Docker engine here and this is not a Debian with debian.sources"
-  mkdir -p "$CACHE"
-  exec 9>"$CACHE/.docker.lock"; flock 9
-  if [ -x "$OUT/usr/sbin/dockerd" ]; then exec 9>&-; return; fi  # an engine must not keep the lock
-  say "a Docker engine (Debian packages docker.io, containerd and runc, unpacked into the tool cache)"
-  T=$(mktemp -d "$CACHE/.docker.XXXXXX"); trap 'rm -rf "$T"' EXIT
-  mkdir -p "$T"/{lists/partial,cache/archives/partial}
-  O="-qq -o Dir::State::Lists=$T/lists -o Dir::Cache=$T/cache -o APT::Sandbox::User= -o Debug::NoLocking=1"
-  # shellcheck disable=SC2086
-  (cd "$T" && apt-get $O update && apt-get $O download docker.io containerd runc) 2> >(grep -v "^rm: cannot remove" >&2) >&2 || die "apt-get could not fetch docker.io, containerd and runc"
-  for deb in "$T"/*.deb; do dpkg-deb -x "$deb" "$T/x"; done
-  "$T/x/usr/sbin/dockerd" --version >/dev/null || die "the fetched dockerd does not run here"
-  rm -rf "$OUT"; mv "$T/x" "$OUT"; rm -rf "$T"; trap - EXIT
-  exec 9>&-
+  debian docker usr/sbin/dockerd says_its_version "" docker.io containerd runc || case $? in
+    1) die "no Docker engine here and this is not a Debian with debian.sources";;
+    2) die "apt-get could not fetch docker.io, containerd and runc";;
+    *) die "the fetched dockerd does not run here";;
+  esac
 }
 [ $# = 1 ] || die "usage: dockerd.sh FOLDER | --fetch"
 fetch
