@@ -43,7 +43,9 @@ class Held:
         """The ids of which nothing is known but from beside the code, and that fail when they are made false."""
         if self.beside is None or self.false is None or not told_well(self.false):
             return frozenset()
-        return (red(self.false) & passed(self.beside)) - (passed(self.apart) if self.apart is not None else frozenset())
+        return (failed(self.false) & passed(self.beside)) - (
+            passed(self.apart) if self.apart is not None else frozenset()
+        )
 
     @property
     def wall_ms(self) -> int:
@@ -69,7 +71,7 @@ class Held:
 
     def forged(self, now: Held) -> frozenset[str]:
         """Return the ids that were red here when they were false, and `now` are not: who says so has not looked."""
-        return self.biting - (red(now.false) if now.false is not None else frozenset())
+        return self.biting - (failed(now.false) if now.false is not None else frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class Evidence:
             frozenset(t.id for t in self._untouched(run, picked) if t.outcome in RED) & self.base.passing
             for run, picked in zip(self.halves, self.base.halves, strict=True)
         )
-        apart = frozenset(t.id for t in self.split.tests if t.outcome in RED) if self.split is not None else frozenset()
+        apart = failed(self.split) if self.split is not None else frozenset()
         few = self.base.shuffled and len(first | second) <= allowed(len(self.expected)) and not (first | second) & apart
         return (first, second) if few else (frozenset(), frozenset())
 
@@ -193,7 +195,7 @@ class Evidence:
     def moved(self) -> bool:
         """Tell whether some of the red are so on the base, too."""
         pairs = zip(self.red, self.again, strict=True)
-        return any(again is not None and red & {t.id for t in again.tests if t.outcome in RED} for red, again in pairs)
+        return any(again is not None and red & failed(again) for red, again in pairs)
 
     @cached_property
     def suspects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -219,7 +221,7 @@ class Evidence:
         """
         found: set[str] = set()
         for suspects, same in zip(self.suspects, self.alone if self.base.disturbed else self.again, strict=True):
-            red = None if same is None else {t.id for t in same.tests if t.outcome in RED}
+            red = None if same is None else failed(same)
             found |= suspects if red is None else suspects & red
         return tuple(sorted(found))
 
@@ -264,7 +266,7 @@ def function_of(test_id: str) -> str:
     return test_id.partition("[")[0].rpartition("::")[2]
 
 
-def red(run: RunFacts) -> frozenset[str]:
+def failed(run: RunFacts) -> frozenset[str]:
     """Return the ids that failed."""
     return frozenset(t.id for t in run.tests if t.outcome in RED)
 

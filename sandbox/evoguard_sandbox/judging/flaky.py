@@ -16,6 +16,7 @@ from evoguard_sandbox.judging.evidence import (
     Base,
     Picked,
     allowed,
+    failed,
     function_of,
     functions,
     passed,
@@ -34,7 +35,7 @@ NONE: Picked = {}
 async def plain(runs: Runs, kept: frozenset[str]) -> Base:
     """Run the base's tests on the base. A few red ones get a second run: what is green there is unsteady, not red."""
     first = await runs.on(Ask(runs.base, kept))
-    red = {t.id for t in first.tests if t.outcome in RED}
+    red = failed(first)
     if not red or not whole(first) or len(red) > allowed(len(first.tests)):
         return Base(first)
     second = await runs.on(Ask(runs.base, kept))

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from evoguard_sandbox.judging.asks import held_ask
 from evoguard_sandbox.judging.changes import runnable
-from evoguard_sandbox.judging.evidence import GOOD, Held, function_of, green, passed, told_well
+from evoguard_sandbox.judging.evidence import Held, function_of, green, passed, told_well
 from evoguard_sandbox.judging.facts import RunFacts
 from evoguard_sandbox.judging.flaky import mutate
 from evoguard_sandbox.judging.mutants import Site, sites
@@ -32,7 +32,7 @@ async def on_base(runs: Runs, apart: Ask, held: Tree) -> Held:
     if first is not None and (first.outcome == "void" or green(first)):
         return Held(first)
     beside = await runs.on(held_ask(runs.base, apart, held, beside=True))
-    use = first is not None and told_well(first) and any(test.outcome in GOOD for test in first.tests)
+    use = first is not None and told_well(first) and bool(passed(first))
     texts, draws = false_texts(held, beside), drawn_seed()
     false = await runs.on(_false_ask(runs.base, apart, {**held, **texts}, draws)) if texts else None
     return Held(first if use else None, beside, false, texts, draws)
