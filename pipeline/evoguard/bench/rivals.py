@@ -17,6 +17,7 @@ from pathlib import Path
 
 from evoguard.adapters import tool_cache
 from evoguard_sandbox import Engine, Room, SandboxError
+from evoguard_sandbox.rooms.runsc import unmount
 
 START_S = 60
 NATIVE, RUNC, RUNSC, BWRAP = "no sandbox", "Docker+runc", "Docker+runsc", "bubblewrap"
@@ -139,6 +140,7 @@ def _engine(room: Room, folder: Path) -> Iterator[str]:
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
+            unmount(home / "exec" / "runtime-runc" / "moby")
 
 
 def _knows_runsc(url: str) -> bool:

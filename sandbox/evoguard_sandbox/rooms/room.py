@@ -182,7 +182,7 @@ class Room:
         (self.home / "runs" / self.run_id).unlink(missing_ok=True)
         with suppress(FileNotFoundError):  # a folder that was removed has no mount
             if not any((self.home / "runs").iterdir()):
-                unmount(self.home)
+                unmount(self.home / "runsc")
 
 
 @dataclass(frozen=True, slots=True)

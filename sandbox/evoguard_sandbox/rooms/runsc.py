@@ -207,12 +207,12 @@ def clear(home: Path, prefix: str) -> None:
             path.unlink()
 
 
-def unmount(home: Path) -> None:
-    """Take away the empty network that newer versions of runsc mount in their state and leave there.
+def unmount(state: Path) -> None:
+    """Take away the empty network that newer versions of runsc mount in their state folder and leave there.
 
-    Call it when no sandbox of this home runs; runsc mounts it anew where it needs it.
+    Call it when no sandbox of this folder runs; runsc mounts it anew where it needs it.
     """
-    network = home / "runsc" / NETWORK
+    network = state / NETWORK
     if LIBC.umount2(os.fsencode(network), MNT_DETACH) == 0:
         network.unlink(missing_ok=True)
 
