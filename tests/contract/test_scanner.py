@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from evoguard.adapters import tool_cache
 from evoguard.adapters.scanners import engine
+from evoguard.adapters.scanners.needed import needs_of
 from evoguard.adapters.scanners.semgrep import Semgrep
 from evoguard.authoring import folder
 from evoguard.authoring.scan_rules import expected, marked_files, scan_rules
@@ -22,13 +26,15 @@ TESTS = {path.removeprefix("semgrep/"): TEXTS[path] for path in marked_files(TEX
 EVAL = "def f(x):\n    return eval(x)\n"
 
 
-async def scan(room: Room, head: dict[str, str], base: dict[str, str] | None = None, *pairs: tuple[str, str]) -> Scan:
+async def scan(
+    room: Room, head: dict[str, str], base: dict[str, str] | None = None, *pairs: tuple[str, str], rules: bytes = RULES
+) -> Scan:
     async def run(job: Job, limits: Limits) -> JobReport:
         return await execute(job, limits=limits, room=room)
 
     files, old = ({path: Blob("100644", text.encode()) for path, text in tree.items()} for tree in (head, base or {}))
     changed = list(pairs) or [(path if path in old else "", path) for path in files]
-    return await Semgrep(run, tool_cache.semgrep_dir(), RULES).scan(old, files, changed)
+    return await Semgrep(run, tool_cache.semgrep_dir(), rules).scan(old, files, changed)
 
 
 async def test_every_rule_finds_what_its_tests_mark_and_nothing_else(room):
@@ -37,6 +43,30 @@ async def test_every_rule_finds_what_its_tests_mark_and_nothing_else(room):
     assert engine.NAME.startswith("semgrep ")
     found = {name: {(hit.line, hit.rule) for hit in seen.new if hit.path == name} for name in TESTS}
     assert found == {name: expected(text) for name, text in TESTS.items()}
+
+
+def pieces() -> dict[str, str]:
+    """Each top statement of Python's marked file as a file of its own, with the imports of all."""
+    text = TESTS["python/test.py"]
+    body = ast.parse(text).body
+    imports = [ast.unparse(part) for part in body if isinstance(part, ast.Import | ast.ImportFrom)]
+    others = [ast.unparse(part) for part in body if not isinstance(part, ast.Import | ast.ImportFrom)]
+    return {f"{at}.py": other + "\n" + needed_by(other, imports) for at, other in enumerate(others)}
+
+
+def needed_by(text: str, imports: list[str]) -> str:
+    """Return the imports that a text uses, so that no other word comes with them."""
+    return "\n".join(line for line in imports if set(re.findall(r"\w+", line)) & set(re.findall(r"\w+", text)))
+
+
+async def test_what_a_rule_needs_never_hides_what_it_finds(room):
+    """The same hits as with every rule asked of every file, statement by statement."""
+    whole = [{**rule, "metadata": {}} for rule in json.loads(RULES)["rules"]]
+    narrow = await scan(room, pieces())
+    wide = await scan(room, pieces(), rules=json.dumps({"rules": whole}).encode())
+    assert {(hit.path, hit.line, hit.rule) for hit in narrow.new} == {(h.path, h.line, h.rule) for h in wide.new}
+    needing = {str(rule["id"]) for rule in json.loads(RULES)["rules"] if needs_of(rule)}
+    assert needing <= {hit.rule for hit in narrow.new}
 
 
 HIDING = {

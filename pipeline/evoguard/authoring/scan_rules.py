@@ -15,6 +15,8 @@ from evoguard.domain.scan import LANGUAGES, SEVERITIES
 
 ID = re.compile(r"[a-z]+\.[a-z_]+")
 MARK = re.compile(r"^\s*(?:#|//) ruleid: (.+)$")
+NEED = re.compile(r"ALT(\|ALT)*".replace("ALT", r"(\w|\\d|\[\w+\]|\{\d\}|_\?)+(\.\*)?"))
+"""A pattern of words: what repeats without end stands last, so that no word keeps it busy."""
 _NAMED = re.compile(r"^\s*-\s+id:\s*(\S+)", re.MULTILINE)
 """Also of rules that are not whole: what is wrong with them is said, not that a test expects them."""
 NEEDED = {"id", "languages", "severity", "message", "metadata"}
@@ -107,7 +109,17 @@ def _wrong(rule: object) -> str:
         return f"languages are of {', '.join(sorted(LANGUAGES))}; others are not laid out for the scanner"
     if not _plain(rule):
         return "it holds something that JSON does not have, such as a date or a fraction"
-    return "" if rule["metadata"].get("source") else "metadata.source says why it is a rule"
+    return _metadata_wrong(rule)
+
+
+def _metadata_wrong(rule: Mapping[str, Any]) -> str:
+    """Return what is wrong with a rule's metadata; what `needs` lists is matched against words, linear by its form."""
+    if not rule["metadata"].get("source"):
+        return "metadata.source says why it is a rule"
+    needs = rule["metadata"].get("needs", [])
+    if not isinstance(needs, list) or not all(isinstance(each, str) and NEED.fullmatch(each) for each in needs):
+        return r"metadata.needs is a list of patterns of words: \w, \d, [12], {n}, _? and a last .*, parted by |"
+    return "metadata.needs takes the place of paths" if needs and "paths" in rule else ""
 
 
 def _plain(value: object) -> bool:

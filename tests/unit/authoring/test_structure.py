@@ -140,6 +140,10 @@ def test_a_scan_rule_with_a_marked_line_is_whole():
         (SCAN.replace("message: odd", "message: 2026-01-01"), MARKED, "JSON does not have"),
         (SCAN.replace("{source: said}", "{}"), MARKED, "metadata.source"),
         (SCAN.replace("python.odd", "odd"), MARKED, "an id reads area.name"),
+        (SCAN.replace("{source: said}", '{source: said, needs: "odd"}'), MARKED, "metadata.needs is a list"),
+        (SCAN.replace("{source: said}", '{source: said, needs: [(o+)+d]}'), MARKED, "metadata.needs is a list"),
+        (SCAN.replace("{source: said}", '{source: said, needs: [odd]}') + "    paths: {include: [x]}\n", MARKED,
+         "takes the place of paths"),
         ("[" * 5000, MARKED, ""), ("rules: &a\n - *a\n", MARKED, "it has an alias"),
     ],
 )  # fmt: skip

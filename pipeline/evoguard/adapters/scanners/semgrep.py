@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from evoguard.adapters.scanners import engine
+from evoguard.adapters.scanners.needed import narrowed
 from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.scan import LANGUAGES, SEVERITIES, Hit, Scan, Standing, new_hits
 from evoguard.ports.forge import Blob
@@ -46,7 +47,7 @@ class Semgrep:
 
     def __init__(self, run: Run, layer: Path, rules: bytes) -> None:
         self._run, self._layer = run, layer
-        self._rules: list[Json] = json.loads(rules)["rules"]
+        self._rules: list[dict[str, Json]] = json.loads(rules)["rules"]
         self._digest = digest_of(rules)
 
     async def scan(
@@ -154,10 +155,10 @@ def _neutral(path: str, language: str) -> str:
     return f"file{suffix if suffix in DIALECTS else LANGUAGES[language][0][0]}"
 
 
-def _with_faults(asked: _Asked, name: str, rules: Sequence[Json]) -> tuple[Laid, bytes, frozenset[str]]:
+def _with_faults(asked: _Asked, name: str, rules: Sequence[Mapping[str, Json]]) -> tuple[Laid, bytes, frozenset[str]]:
     """Return the files with a made-up fault of each language, the rules that must find them, and where they are."""
     files = {place: (0o100644, blob.data) for place, blob in asked.files.items()}
-    listed = list(rules)
+    listed = narrowed(rules, {place: blob.data for place, blob in asked.files.items()})
     faults = set()
     for language in sorted(asked.spoken):
         suffixes, text, pattern = LANGUAGES[language]
