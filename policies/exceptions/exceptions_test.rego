@@ -1,5 +1,6 @@
 package evoguard_test.exceptions_test
 
+import data.evoguard.calendar
 import data.evoguard.exceptions
 import data.evoguard_test.given
 
@@ -148,21 +149,6 @@ test_a_rule_in_shadow_was_still_seen if {
 	shadowed({}, "change.unbounded", "2026-09-22").rules_seen == data.rules
 }
 
-test_days if {
-	exceptions.days("1970-01-01") == 0
-	exceptions.days("2000-02-29") == 11016
-	exceptions.days("2000-03-01") == 11017
-	exceptions.days("2026-09-21") == 20717
-	exceptions.days("2024-12-31") == 20088
-	exceptions.days("2099-12-31") == 47481
-}
-
-test_no_days if {
-	every text in ["", "2026-9-21", "2026-13-01", "2026-00-10", "2026-01-00", "2026-01-32", "1969-12-31", "2100-01-01", "2026/01/01", "20260101 "] {
-		not exceptions.days(text)
-	}
-}
-
 test_a_note_names_the_exemption_that_lifts_and_no_other if {
 	others := [
 		object.union(exemption, {"id": "EX-2", "code": "change.secret"}),
@@ -173,7 +159,7 @@ test_a_note_names_the_exemption_that_lifts_and_no_other if {
 }
 
 ending(patch, seconds_left) := decision if {
-	day := exceptions.days("2026-09-22") * 86400
+	day := calendar.days("2026-09-22") * 86400
 	question := object.union(too_many, {"now": day - seconds_left})
 	decision := decided(question, [object.union(exemption, patch)])
 }
@@ -189,7 +175,7 @@ test_it_holds_from_the_very_second_that_is_not_too_far_ahead if {
 }
 
 test_a_shadow_ends_with_the_second_in_which_its_day_begins if {
-	day := exceptions.days("2026-09-22") * 86400
+	day := calendar.days("2026-09-22") * 86400
 	entry := [{"code": "change.unbounded", "effective_on": "2026-09-22"}]
 	before := given.reviewed(object.union(too_many, {"now": day - 1})) with data.tried.shadow as entry
 	at := given.reviewed(object.union(too_many, {"now": day})) with data.tried.shadow as entry
@@ -205,21 +191,4 @@ test_a_code_that_no_rule_has_is_not_liftable if {
 test_one_rule_of_the_constitution_is_enough_to_say_what_it_is if {
 	decision := decided(too_many, [exemption]) with data.constitution as ["author.held"]
 	decision.allow
-}
-
-test_the_first_day_of_each_month if {
-	first := [20454, 20485, 20513, 20544, 20574, 20605, 20635, 20666, 20697, 20727, 20758, 20788]
-	months := ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"]
-	every n in numbers.range(0, 11) {
-		exceptions.days($"2026-{months[n]}-01") == first[n]
-	}
-}
-
-test_no_days_for_what_is_nearly_one if {
-	every text in ["2026-09-211", "2026-09-2", "2026x09-21", "2026-09x21", "2026-1x-01", "x026-09-21", "202x-09-21"] {
-		not exceptions.days(text)
-	}
-	every other in [20260921, null, ["2026-09-21"], ["2", "0", "2", "6", "-", "0", "9", "-", "2", "1"]] {
-		not exceptions.days(other)
-	}
 }

@@ -4,6 +4,8 @@
 # authors: [evoguard]
 package evoguard.lib
 
+import data.evoguard.calendar
+
 finding(code, msg, path, term) := {"code": code, "msg": msg, "path": text(path), "term": text(term)}
 
 text(value) := value if is_string(value)
@@ -34,15 +36,21 @@ touched contains file.old_path if {
 	file.old_path != ""
 }
 
+# The folded folders and the name of every file that is touched, the name last. Names are cheaper to ask for than globs.
+parts[path] := split(fold(path), "/") if some path in touched
+
 # METADATA
 # description: |
 #   Guard globs in every form they need: `**/X` alone misses the root and `X/**` alone misses X itself, which can become
 #   a symlink. A submission's own globs only add to the bundle's.
 globs contains form if {
 	some pattern in (asked_globs | {known | some known in data.guard.globs})
+	some form in forms(pattern)
+}
+
+forms(pattern) := {folded, inside, trim_suffix(folded, "/**"), trim_suffix(inside, "/**")} if {
 	folded := fold(pattern)
 	inside := trim_prefix(folded, "**/")
-	some form in {folded, inside, trim_suffix(folded, "/**"), trim_suffix(inside, "/**")}
 }
 
 asked_globs contains pattern if {
@@ -95,7 +103,7 @@ agents contains fold(vote.by) if {
 	vote.kind != "person"
 }
 
-quorum := max(((({1} | quorums_asked) | guard_quorum) | risk_quorum))
+quorum := max((((({1} | quorums_asked) | guard_quorum) | risk_quorum) | closed_quorum))
 
 quorums_asked contains asked if {
 	some part in ["component", "tighten"]
@@ -108,6 +116,30 @@ guard_quorum contains data.guard.people if count(guarded) > 0
 risk_quorum contains step.people if {
 	some step in data.risk.people
 	input.impact.risk >= step.from
+}
+
+closed_quorum contains data.calendar.people if count(closed) > 0
+
+# METADATA
+# scope: document
+# description: |
+#   Why the calendar is closed at this moment for a change of this risk: hours of a day of the week, or a span of days
+#   whose last one is closed as well. What `data.calendar.low_risk` is more than may go at any time.
+closed contains reason if {
+	input.impact.risk >= data.calendar.low_risk
+	some entry in data.calendar.closed
+	weekday(input.now) in entry.days
+	hour(input.now) >= entry.from
+	hour(input.now) < entry.to
+	reason := entry.reason
+}
+
+closed contains reason if {
+	input.impact.risk >= data.calendar.low_risk
+	some entry in data.calendar.freezes
+	input.now >= calendar.days(entry.from) * 86400
+	input.now < (calendar.days(entry.to) + 1) * 86400
+	reason := entry.reason
 }
 
 # METADATA

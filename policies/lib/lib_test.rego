@@ -68,3 +68,8 @@ test_hour_of_day if {
 	lib.hour(1795910400) == 0
 	lib.hour(1795914000) == 1
 }
+
+test_a_path_in_parts_is_folded if {
+	found := lib.parts with input as {"files": [{"path": "A/B.py", "old_path": "C"}]}
+	found == {"A/B.py": ["a", "b.py"], "C": ["c"]}
+}

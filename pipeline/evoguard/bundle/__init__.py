@@ -16,7 +16,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from evoguard.domain import exceptions, risk
+from evoguard.domain import calendar, exceptions, risk
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical, digest_of
 from evoguard.errors import IntegrityError
 
@@ -98,7 +98,7 @@ def load(folder: Path | None = None) -> Bundle:
     manifest = _manifest(doc)
     if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
         raise _broken(f"{DATA}: {why[0]}")
-    if bad := risk.wrong(_data(parts[DATA])):
+    if bad := risk.wrong(_data(parts[DATA])) or calendar.wrong(_data(parts[DATA])):
         raise _broken(f"{DATA}: {bad}")
     return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN], _named(doc))
 

@@ -166,9 +166,24 @@ def wrong(data: Mapping[str, Json]) -> str:
     try:
         if "risk" in data:
             weights_from(data)
+            _answers(data["risk"])
     except ValueError as err:
         return str(err)
     return ""
+
+
+def _answers(table: Json) -> None:
+    """Prove what the rules answer to a risk, where it is said. Raises: ValueError."""
+    for name, key in (("people", "people"), ("first_percent", "most"), ("step_times", "most")):
+        rows = table.get(name, []) if isinstance(table, Mapping) else []
+        where = f"data.risk.{name}"
+        if not isinstance(rows, list) or len(rows) > MOST_STEPS:
+            raise ValueError(f"{where}: at most {MOST_STEPS} rows of from and {key}")
+        for row in rows:
+            if not isinstance(row, Mapping) or set(row) != {"from", key}:
+                raise ValueError(f"{where}: a row has from and {key}")
+            _number(row["from"], where, 0, MOST)
+            _number(row[key], where, 1, 100)
 
 
 def _steps(table: Json) -> dict[str, tuple[tuple[int, int], ...]]:

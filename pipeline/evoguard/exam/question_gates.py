@@ -28,12 +28,20 @@ VULNERABLE: Mapping[str, Json] = {
 FAULT: Mapping[str, Json] = {"path": "requirements.lock", "line": 1, "why": "no requirement", "kind": "unreadable"}
 
 
+def _touches(path: str) -> Doc:
+    row: Doc = {"path": path, "old_path": "", "status": "modified", "added": 1, "deleted": 0, "binary": False,
+                "mode_old": "100644", "mode_new": "100644", "size": 9}  # fmt: skip
+    return {"files": [row]}
+
+
 def _brings(**changes: Json) -> Doc:
     return {"dependencies": [{**DEPENDENCY, **changes}]}
 
 
 ALTERED: Mapping[str, tuple[str, Doc]] = {
+    "change.agent_settings": ("An agent rewrites what agents are told, and nobody is told.", _touches("CLAUDE.md")),
     "change.blob": ("A file that nobody can read is added, and nobody is told.", {"blobs": [NOTE]}),
+    "change.build_file": ("A file that builds and packs is changed, and nobody is told.", _touches("Dockerfile")),
     "change.capability": ("A file begins to reach other machines, and nobody is told.", {"capabilities": [NOTE]}),
     "change.dependency_added": ("A new dependency comes in, and nobody is told.", _brings(change="added", before="")),
     "change.dependency_lookalike": (
@@ -56,6 +64,8 @@ ALTERED: Mapping[str, tuple[str, Doc]] = {
     }}),
     "rollout.first_stage": ("A risky change begins with half of all users.",
                             {"impact.risk": 350, "component.stages": [50, 100]}),
+    "rollout.step": ("A risky change goes from one percent to all.",
+                     {"impact.risk": 350, "component.stages": [1, 100]}),
 }  # fmt: skip
 
 

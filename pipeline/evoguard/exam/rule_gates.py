@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
-from evoguard.domain.canonical import Json
+from evoguard import bundle
+from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.domain.canonical import Json, canonical
 from evoguard.domain.events import Event
 from evoguard.domain.scan import Hit
 from evoguard.domain.verdict import Finding, PolicyStage
@@ -131,6 +135,19 @@ async def other_rules_reviewed(hall: Hall) -> Seen:
     return await _decided(hall, "admit", question)
 
 
+async def closed_calendar(hall: Hall) -> Seen:
+    """A change of some risk goes on in a freeze, and nobody is told."""
+    question = dict(await _question(hall))
+    question["impact"] = {**cast("Mapping[str, Json]", question["impact"]), "risk": 200}
+    loaded = bundle.load()
+    frozen = {"from": "1970-01-01", "to": "2099-12-31", "reason": "exam"}
+    dates: Json = {"closed": [], "freezes": [frozen], "low_risk": 100, "people": 2}
+    rules = OpaWasmPolicies(loaded=replace(loaded, data=canonical({**json.loads(loaded.data), "calendar": dates})))
+    decision = await rules.decide("review", question)
+    told = {finding.code for finding in decision.escalate}
+    return Seen(decision.allow and "rollout.calendar" not in told, ", ".join(sorted(told)) or "nobody is told")
+
+
 async def _question(hall: Hall) -> Mapping[str, Json]:
     change = await hall.submit(BETTER)
     await hall.drive(change)
@@ -169,5 +186,6 @@ RULES: Mapping[str, tuple[Attack, tuple[str, ...]]] = {
     "policy.bundle_changed": (other_rules_reviewed, ()),
     "rollout.missing_flag": (without_flag, ("flags.names",)),
     "rollout.missing_kpi": (without_kpi, ()),
+    "rollout.calendar": (closed_calendar, ()),
 }
 GATES = tuple(Gate(code, Silent(code), attack, code, backed) for code, (attack, backed) in RULES.items())

@@ -155,6 +155,8 @@ def test_weights_that_could_fall_or_are_none_are_not_taken(steps: object) -> Non
         {"places": {"a": {"points": 1, "globs": []}}}, {"places": {"a": {"points": 1, "globs": ["["]}}},
         {"places": {"a": {"points": 1, "globs": ["a" * 201]}}}, {"places": {"a": {"points": 1001, "globs": ["a"]}}},
         {"places": {str(n): {"points": 1, "globs": ["a"]} for n in range(51)}},
+        {"first_percent": {}}, {"first_percent": [{"from": 300}]}, {"step_times": [{"from": 300, "most": 0}]},
+        {"step_times": [{"from": "300", "most": 5}]}, {"people": [{"from": 1, "people": True}]},
     ],
     ids=str,
 )  # fmt: skip
