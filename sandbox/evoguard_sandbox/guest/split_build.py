@@ -107,18 +107,37 @@ def _bases(known: dict[int, Value], packed: Value) -> list[Value]:
     return found
 
 
-def build(link: Link, known: dict[int, Value], record: Value) -> None:
-    """Add one class to `known`. Raises: WireError and the like when the record is not one."""
-    number, name, qualified, module, bases, special, methods, over, abstract, flags = record
-    if type(number) is not int or number < 0 or number in known:
-        raise wire.WireError("a class defined twice or never")
-    wire.names([name, qualified, module])
+def _operations(special: Value, over: Value, flags: Value, kind: Value) -> dict[str, Value]:
+    """Return what a class forwards; `kind` is what it is a value of, or None.
+
+    How a value is counted out and hashed is its kind's own doing, whatever it or another base of it says: else it
+    could be another one each time.
+    """
     space: dict[str, Value] = {n: FORWARD[n] for n in wire.names(special)}
     space |= {n: _forwarded(n) for n in wire.names(over) if n in FORWARD or not n.startswith(("__", "_split"))}
     if "unhashable" in wire.names(flags):
         space["__hash__"] = None
     elif "__eq__" in space and "__hash__" not in space:
         space["__hash__"] = object.__hash__
+    elif kind is not None and "__eq__" not in space:
+        space["__hash__"] = kind.__hash__
+    if hasattr(kind, "__iter__"):
+        space["__iter__"] = kind.__iter__
+        space.pop("__length_hint__", None)
+        if hasattr(kind, "__getitem__"):
+            space["__reversed__"] = lambda self: reversed(kind.__getitem__(self, slice(None)))
+    return space
+
+
+def build(link: Link, known: dict[int, Value], record: Value) -> None:
+    """Add one class to `known`. Raises: WireError and the like when the record is not one."""
+    number, name, qualified, module, bases, special, methods, over, abstract, flags = record
+    if type(number) is not int or number < 0 or number in known:
+        raise wire.WireError("a class defined twice or never")
+    wire.names([name, qualified, module])
+    parents = _bases(known, bases)
+    kind = next((kind for base in parents for kind in base.__mro__ if kind in VALUE_KINDS), None)
+    space = _operations(special, over, flags, kind)
     space |= {
         **dict(_field(flag) for flag in flags if flag.startswith("field ")),
         "__module__": module,
@@ -126,24 +145,23 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
         "_split_link": link,
         "_split_number": number,
         "_split_asks": False,
+        "_split_steps": "__next__" in special,
     }
-    parents = _bases(known, bases)
     if any(issubclass(base, datetime.tzinfo) for base in parents):
         space |= {n: _of_zone(n) for n in words.OF_ZONES if n in over}
     inherited = [getattr(base, "_split_methods", ()) for base in parents]
     space["_split_methods"] = frozenset(wire.names(methods)).union(*inherited)
-    valued = any(kind in VALUE_KINDS for base in parents for kind in base.__mro__)
-    own = kinds.level(special, methods, over, valued=valued)
+    own = kinds.level(special, methods, over, valued=kind is not None)
     space["_split_level"] = max([own, *(getattr(base, "_split_level", kinds.PLAIN) for base in parents)])
     if not any(isinstance(base, PxMeta) for base in parents):
         parents.append(Px)
     try:
         made = type.__new__(PxMeta, name, tuple(parents), space)
     except TypeError:  # an order of bases that holds over there and not here: then it is an object like others
-        made = type.__new__(PxMeta, name, (Px,), space)
+        made = type.__new__(PxMeta, name, (Px,), {**space, "_split_level": kinds.DECIDES})
     known[number] = made  # first: who is registered is asked what it has, and that may be refused
-    for kind in wire.names(abstract):
-        ABSTRACT[kind].register(made)
+    for each in wire.names(abstract):
+        ABSTRACT[each].register(made)
     if "asks" in flags and not abstract:  # an abstract type asks all that were registered about any type
         type.__setattr__(made, "_split_asks", True)
 

@@ -122,6 +122,7 @@ class Server:
         self.hold = Hold(packages, self.ask)
         self.told: list[tuple[type, str]] = []
         self.lock = threading.RLock()
+        """Held but while the code itself runs: what another thread asks for waits until a question is open."""
         self.now = 0
         warnings.simplefilter("always")
         warnings.showwarning = self._warned  # type: ignore[assignment]  # where it was does not matter
@@ -159,7 +160,12 @@ class Server:
         try:
             given, named = into.values(args), dict(into.pairs(kwargs))
             before = [_shot(container) for container in into.held]
-            value = DO[op](*given, **named)
+            self.lock.release()
+            try:
+                value = DO[op](*given, **named)
+            finally:
+                self.lock.acquire()
+                self.now = number
         except wire.WireError:
             raise
         except BaseException as err:  # noqa: BLE001 (whatever the code raises is the answer)
@@ -194,6 +200,7 @@ def main() -> None:
     sys.argv[:] = ["app"]
     sys.path += order["path"]
     server = Server(pipe, order["packages"])
+    server.lock.acquire()
     try:
         while True:
             server.answer(pipe.get())

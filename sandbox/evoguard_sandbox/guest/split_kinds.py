@@ -49,6 +49,7 @@ class Kinds:
         self.fresh: dict[str, int] = {}
         self.names: dict[tuple[bool, int], set[str]] = {}
         self.got: dict[tuple[bool, int], str] = {}
+        self.came: dict[int | None, str] = {}
         self.test = OUTSIDE
 
     def turn(self, test: str) -> None:
@@ -100,17 +101,25 @@ class Kinds:
             found.append(f"meth {self.got[known]}")
         return [key[:KEY_CHARS] for key in found or [f"{op} {what}"]]
 
+    def comes(self, number: int | None, key: str) -> None:
+        """Remember which question brought an iterator: what one hands out says nothing of what another may."""
+        if number is not None and len(self.came) < MOST_KEYS:
+            self.came.setdefault(number, key)  # `iter` of an iterator gives it again
+
     def lends(self, got: int) -> bool:
         """Tell whether this test may be given a module, or back what it lent: whether it was on the base."""
         return got != FOREIGN or self.may(f"{self.test} foreign")
 
-    def allows(self, keys: list[str], got: int) -> bool:
-        """Note the level of an answer; tell whether the base gave such a one as well."""
+    def allows(self, keys: list[str], got: int, *, unknown: int = DECIDES) -> bool:
+        """Note the level of an answer; tell whether the base gave such a one as well.
+
+        `unknown` is what may be given where the base was never asked.
+        """
         for key in keys:
             if got > self.seen.get(key, -1) and len(self.seen) < MOST_KEYS:
                 self.seen[key] = self.fresh[key] = got
         known, may = self.known, self.lends(got)
-        return known is None or got == PLAIN or (may and all(got <= known.get(key, DECIDES) for key in keys))
+        return known is None or got == PLAIN or (may and all(got <= known.get(key, unknown) for key in keys))
 
     def take(self) -> dict[str, int]:
         """Return what was learnt since the last time."""

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest.split_build import build
     from evoguard_sandbox.guest.split_data import data_of, is_own
     from evoguard_sandbox.guest.split_doubt import is_plain
-    from evoguard_sandbox.guest.split_kinds import FOREIGN, OUTSIDE, PLAIN
+    from evoguard_sandbox.guest.split_judge import Judge
+    from evoguard_sandbox.guest.split_kinds import PLAIN
     from evoguard_sandbox.guest.split_lend import Lent
-    from evoguard_sandbox.guest.split_names import DUNDERS
-    from evoguard_sandbox.guest.split_values import Values, new_error
+    from evoguard_sandbox.guest.split_values import new_error
 else:
     import split_proxy as proxy
     import split_stock as stock
@@ -33,9 +33,9 @@ else:
     from split_build import build
     from split_data import data_of, is_own
     from split_doubt import is_plain
-    from split_kinds import FOREIGN, OUTSIDE, PLAIN
-    from split_names import DUNDERS
-    from split_values import Values, new_error
+    from split_judge import Judge
+    from split_kinds import PLAIN
+    from split_values import new_error
 
 Value = Any  # whatever tests and the candidate exchange
 MOST_LOG = 2000
@@ -44,11 +44,6 @@ MOST_NESTED = 60
 MOST_MOMENTS = 64
 MOST_CALLBACKS = 500_000
 _STEPS = ("__next__", "send", "throw")
-LINKS = ("__wrapped__", "__func__", "__self__")
-"""What leads from one callable to another; nobody calls it under this name.
-
-Nor does anybody call an operation so that was found in a class: the library looks whether a class has it.
-"""
 _getpid = os.getpid
 
 
@@ -60,12 +55,7 @@ def _naive(moment: datetime.datetime) -> Value:
     return datetime.datetime.__reduce__(moment)[1][0]
 
 
-def _ends(op: str, error: Value) -> bool:
-    """Tell whether an error brings the result of a generator or a coroutine, which is an answer like others."""
-    return op in ("du", "meth") and isinstance(error, StopIteration)
-
-
-class Link(Values):
+class Link(Judge):
     """One connection.
 
     `calls` counts questions, `log` holds (module, name, packed arguments) of calls with plain data, `unsplit` counts
@@ -90,8 +80,6 @@ class Link(Values):
         self.pending: BaseException | None = None
         self.most = 0
         self.upto = 0
-        self.changed = False
-        """Whether the last answer changed what it was asked with."""
         self.library = stock.shapes()
         self.moments: set[bytes] = set()
         """The first moments that the code answered with in this test."""
@@ -180,12 +168,13 @@ class Link(Values):
             self.calls += 1
             if op == "call" and out.plain and len(self.log) < MOST_LOG:
                 self._note(args[0], packed[1:], named)
-            outer = self.level, self.changed  # of an answer whose reading asks this: a set wants to know hashes
+            # Of an answer whose reading asks this: a set wants to know hashes.
+            outer = self.level, self.changed, self.put, self.inside
             try:
                 kind, value, told = self._exchange(["q", self.calls, op, packed, named], out.held)
                 more = self._compare(op, args, kind, value)
             finally:
-                self.level, self.changed = outer
+                self.level, self.changed, self.put, self.inside = outer
         settled = self._settle(op, args, kind, value, told)
         return self._less(value, more) if more else settled
 
@@ -198,69 +187,6 @@ class Link(Values):
         if isinstance(value, stock.CONTAINERS) and is_own(value) and is_plain(held := data_of(value)):
             return held
         return proxy.sealed(self, why, called=callable(value))
-
-    def _tell(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> None:
-        """Raises: UnsplitError where a test would tell an object of the code something that it did not on the base."""
-        named = op in ("meth", "du", "set")
-        if op not in ("call", "isinstance", "issubclass", "encode", "decode") and not named:
-            return
-        if op in ("call", "meth", "du") and len(args) == 1 + named and not kwargs:
-            return  # nothing of the test's is in it
-        asked, name = args[0], str(args[1]) if named else ""
-        is_class = isinstance(asked, proxy.PxMeta)
-        number = proxy.number_of(asked) if op == "call" else None
-        key = self.kinds.told(op, name, number, is_class=is_class)
-        own = op == "du" and name in ("__eq__", "__ne__") and proxy.number_of(args[2]) is not None
-        (self.kinds.may if own else self._may)(key)  # of two objects of the code's, who asks judges what is said
-
-    def _may(self, key: str) -> None:
-        if not self.kinds.may(key):
-            raise self.refuse(f"{key.partition(' ')[2]}: an object of the code's is asked what the base never was")
-
-    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> str:
-        """Return in which way the answer is more than the base's was, if so. Keeps what a module calls things.
-
-        Raises: UnsplitError for what nobody could give in its place.
-        """
-        if self.changed and not self.kinds.may(f"{self.kinds.test} changes"):
-            raise self.refuse("a value of the test's comes back changed where the base's test got it back as it was")
-        if kind == "e" and not _ends(op, value):
-            if not self.kinds.lends(self.level):
-                raise self.refuse("an error with a module, or with what the tests lent, where the base's had none")
-            return ""
-        asked, number, what = args[0], None, ""
-        if op == "call":
-            number = proxy.number_of(asked)
-        elif len(args) > 1 and type(args[1]) is str:
-            what = f"{asked.__name__}.{args[1]}" if isinstance(asked, types.ModuleType) else args[1]
-        is_class = isinstance(asked, proxy.PxMeta)
-        if op in ("get", "own", "meth"):
-            self._got(op, str(args[1]), value, of_module=isinstance(asked, types.ModuleType))
-        keys = self.kinds.keys(op, what, number, is_class=is_class)
-        if not self.kinds.allows(keys, self.level):
-            why = f"{keys[0]}: an object of the code's where the base has plain data"
-            if self.level == FOREIGN or kind == "e":
-                raise self.refuse(why)
-            return why
-        if op == "get" and isinstance(asked, types.ModuleType) and (known := proxy.number_of(value)) is not None:
-            self.kinds.name(known, what, is_class=isinstance(value, proxy.PxMeta))
-        return ""
-
-    def _got(self, op: str, name: str, value: Value, *, of_module: bool) -> None:
-        """Note what can be called under a name; what was called is one that could be.
-
-        Raises: UnsplitError for something to call where the base's test had none: it would hear what is expected.
-        """
-        if op == "meth":
-            self.kinds.may(self.kinds.told("meth", name, None, is_class=False))
-            return
-        if not callable(value) or of_module or name in LINKS or (op == "own" and name in DUNDERS):
-            return
-        if (number := proxy.number_of(value)) is not None:
-            self.kinds.got[isinstance(value, proxy.PxMeta), number] = name
-        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)) or self.kinds.test == OUTSIDE:
-            return  # whoever collects tests looks at every attribute, and compares nothing
-        raise self.refuse(f"{name}: something to call where the base's test had none")
 
     def _exchange(self, question: list[Value], given: list[Value]) -> tuple[str, Value, list[Value]]:
         """Send a question and return its answer; keep what kind of silence or lie comes in its place."""
@@ -330,12 +256,13 @@ class Link(Values):
     def _read_answer(self, kind: str, given: list[Value], *parts: Value) -> tuple[str, Value, list[Value]]:
         classes, changes, told, packed = parts
         self._define(classes)
-        self.level, self.changed = PLAIN, bool(changes)
+        self.level, self.inside, self.changed = PLAIN, PLAIN, bool(changes)
         into = wire.Unpack(self, given)
         if len({at for at, _ in changes}) != len(changes):
             raise wire.WireError("an argument changed twice")
         for at, content in changes:
             wire.fill(into, wire.pick(given, at), content)
+        self.put, self.level = self.level, PLAIN
         value = into.value(packed)
         if kind == "e" and not isinstance(value, BaseException):
             raise wire.WireError("an error that is none")

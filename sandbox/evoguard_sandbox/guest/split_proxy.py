@@ -121,6 +121,12 @@ def number_of(value: Value) -> int | None:
     return handle_of(value).number if isinstance(type(value), PxMeta) else None
 
 
+def steps(value: Value) -> bool:
+    """Tell whether a value stands for an iterator of the other side."""
+    kind = type(value)
+    return isinstance(kind, PxMeta) and kind._split_steps
+
+
 class DeadMeta(type):
     """Makes the classes of `dead`."""
 
@@ -175,6 +181,7 @@ class PxMeta(type):
     _split_number: int
     _split_methods: frozenset[str]
     _split_asks: bool
+    _split_steps: bool
 
     def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Value]) -> Value:
         """Make a dead class: only `build` makes live ones."""
@@ -241,6 +248,7 @@ class _Px:
 
     _split_link: Link
     _split_asks = False
+    _split_steps = False
     _split_methods: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Value:

@@ -91,6 +91,8 @@ class Values:
         self.kinds = kinds.Kinds()
         self.level = kinds.PLAIN
         """The highest that was met since it was last reset."""
+        self.inside = kinds.PLAIN
+        """The highest that was met in the arguments of an error."""
         self.unpackers: dict[str, Callable[[wire.Unpack, list[Value]], Value]] = {
             "n": lambda _, p: self._met(stock.NAMED[p[1]], kinds.CALLED),
             "K": lambda _, p: self._met(self.classes[p[1]], kinds.CALLED),
@@ -263,7 +265,8 @@ class Values:
             raise wire.WireError("an error class that is none")
         owned = isinstance(kind, proxy.PxMeta)
         found = self._standing(number, kind) if owned else None
-        args, cause = into.values(packed_args), into.value(packed_cause)
+        args = self._inside(into, packed_args)
+        cause = into.value(packed_cause)
         if found is None:
             found = new_error(kind, args)
             if owned:
@@ -272,6 +275,14 @@ class Values:
             BaseException.__setattr__(found, "__cause__", cause)
         for note in wire.names(notes) if not owned else ():
             BaseException.add_note(found, note)
+        return found
+
+    def _inside(self, into: wire.Unpack, packed: list[Value]) -> list[Value]:
+        """Return the arguments of an error; what they are counts apart from the class of the error itself."""
+        outer, self.level = self.level, kinds.PLAIN
+        found = into.values(packed)
+        self.inside = max(self.inside, self.level)
+        self.level = max(outer, self.level)
         return found
 
 
