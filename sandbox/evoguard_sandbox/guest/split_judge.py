@@ -53,9 +53,9 @@ class Judge(Values):
         own = op == "du" and name in ("__eq__", "__ne__") and proxy.number_of(args[2]) is not None
         (self.kinds.may if own else self._may)(key)  # of two objects of the code's, who asks judges what is said
 
-    def _may(self, key: str) -> None:
+    def _may(self, key: str, why: str = "an object of the code's is asked what the base never was") -> None:
         if not self.kinds.may(key):
-            raise self.refuse(f"{key.partition(' ')[2]}: an object of the code's is asked what the base never was")
+            raise self.refuse(f"{key.partition(' ')[2]}: {why}")
 
     def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> str:
         """Return in which way the answer is more than the base's was, if so. Keeps what a module calls things.

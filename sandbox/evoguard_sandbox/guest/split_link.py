@@ -44,6 +44,7 @@ MOST_NESTED = 60
 MOST_MOMENTS = 64
 MOST_CALLBACKS = 500_000
 _STEPS = ("__next__", "send", "throw")
+LEARNS = "the code asks this of an object of the test's, and the base did not"
 _getpid = os.getpid
 
 
@@ -310,9 +311,9 @@ class Link(Judge):
 
     def _given(self, thing: Lent, op: str, name: str, operands: list[Value], named: dict[str, Value]) -> Value:
         """Return what is asked of something lent. Raises: UnsplitError where the base's run did not learn as much."""
-        self._may(thing.used(self.kinds.test))
+        self._may(thing.used(self.kinds.test), LEARNS)
         given = thing.attribute(name) if op == "get" else thing.operate(name, operands, named)
-        self._may(thing.shows(op, name, operands))
+        self._may(thing.shows(op, name, operands), LEARNS)
         return given
 
     def _raised(self, err: BaseException) -> Value:
