@@ -262,8 +262,9 @@ def functions(picked: Picked) -> frozenset[str]:
 
 
 def function_of(test_id: str) -> str:
-    """Return the name of a test id's function, without file, class and parameters."""
-    return test_id.partition("[")[0].rpartition("::")[2]
+    """Return the name of a test id's function, without file, class and parameters; a file's name may hold brackets."""
+    _, found, rest = test_id.partition(".py::" if ".py::" in test_id else "::")
+    return (rest if found else test_id).partition("[")[0].rpartition("::")[2]
 
 
 def failed(run: RunFacts) -> frozenset[str]:
