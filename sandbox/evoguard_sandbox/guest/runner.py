@@ -219,4 +219,5 @@ def main() -> None:
     leave(status)
 
 
-main()
+if __name__ == "__main__":  # a child that multiprocessing starts afresh reads this file, too
+    main()
