@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sys
@@ -17,6 +18,13 @@ else:
 WHY_CHARS, ID_CHARS = 300, 1000
 OWN_PATCHES = "_pytest.legacypath."
 """Where the functions are that pytest itself puts into its own classes, after the snapshot was taken."""
+
+
+def short(test_id: str) -> str:
+    """Return a test's id, bounded and still another one for another test: a digest of the whole ends a cut one."""
+    if len(test_id) <= ID_CHARS:
+        return test_id
+    return f"{test_id[: ID_CHARS - 20]}… #{hashlib.sha256(test_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def machinery(packages: tuple[str, ...] = ("_pytest", "pytest", "pluggy", "unittest")) -> dict[str, Any]:
@@ -118,7 +126,7 @@ class Reporter:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Leave out what the order names; shuffle files, and in each its functions and classes, whole."""
-        items[:] = [item for item in items if item.nodeid not in self.without]
+        items[:] = [item for item in items if short(item.nodeid) not in self.without]
         if self.seed is None:
             return
         draw = random.Random(self.seed)  # noqa: S311 (the host's own draw; nothing secret hangs on it)
@@ -136,7 +144,7 @@ class Reporter:
     def pytest_collection_finish(self, session: Any) -> None:  # noqa: ANN401 (pytest's own object)
         """Tell how many tests were found."""
         self.compare()
-        first = session.items[0].nodeid[:ID_CHARS] if session.items else ""
+        first = short(session.items[0].nodeid) if session.items else ""
         self.tell({"k": "found", "count": len(session.items), "next": first})
         if len(session.items) > self.most:
             session.shouldstop = "too many tests"
@@ -145,7 +153,7 @@ class Reporter:
     def pytest_collectreport(self, report: Any) -> None:  # noqa: ANN401
         """Tell which file could not be read."""
         if report.failed:
-            self.tell({"k": "uncollected", "id": report.nodeid[:ID_CHARS], "why": _why(report)})
+            self.tell({"k": "uncollected", "id": short(report.nodeid), "why": _why(report)})
 
     def pytest_internalerror(self, excrepr: Any) -> None:  # noqa: ANN401
         """Tell what made pytest itself stop; a SystemExit at import is one such thing."""
@@ -155,7 +163,7 @@ class Reporter:
 
     def pytest_runtest_protocol(self, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own object)
         """Remember which test comes after this one: the host names it if it does not end."""
-        self.next = nextitem.nodeid[:ID_CHARS] if nextitem is not None else ""
+        self.next = short(nextitem.nodeid) if nextitem is not None else ""
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Have what the test draws follow the host's seed; remember how often something could not be done apart.
@@ -200,8 +208,7 @@ class Reporter:
             if self.link is not None and self.link.unsplit != self.unsplit and test["o"] in ("passed", "xpassed"):
                 test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
             self.tell_kinds()
-            short = nodeid[:ID_CHARS]
-            told = {"k": "test", "id": short, "o": test["o"], "ms": int(test["ms"]), "why": test["why"]}
+            told = {"k": "test", "id": short(nodeid), "o": test["o"], "ms": int(test["ms"]), "why": test["why"]}
             self.tell({**told, "next": self.next})
 
 

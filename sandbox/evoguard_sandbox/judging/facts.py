@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evoguard_sandbox.rooms.box import Seen
-from evoguard_sandbox.shown import shown
+from evoguard_sandbox.shown import shown, shown_name
 from evoguard_sandbox.types import Behaviour, Outcome, TestResult, Usage
 
 OUTCOMES = frozenset({"passed", "failed", "error", "skipped", "xfailed", "xpassed"})
@@ -93,21 +93,21 @@ class _Reading:
         kind = report["k"]
         if kind == "test":
             test = TestResult(
-                shown(str(report["id"]), ID_CHARS), str(report["o"]), int(report["ms"]), shown(str(report["why"]))
+                shown_name(str(report["id"]), ID_CHARS), str(report["o"]), int(report["ms"]), shown(str(report["why"]))
             )
             if test.outcome not in OUTCOMES:
                 raise ValueError("an outcome that pytest does not have")
             if test.id in self.tests:
                 raise ValueError(f"two reports of one test, {test.id}")
             self.tests[test.id] = test
-            self.running = shown(str(report.get("next", "")), ID_CHARS)
+            self.running = shown_name(str(report.get("next", "")), ID_CHARS)
         elif kind in ("found", "calls"):
             setattr(self, kind, int(report["count"]))
-            self.running = shown(str(report.get("next", self.running)), ID_CHARS)
+            self.running = shown_name(str(report.get("next", self.running)), ID_CHARS)
         elif kind == "kinds" and len(self.kinds) < MOST_KINDS:
             self.kinds |= {str(key): int(level) for key, level in report["seen"].items()}
         elif kind == "uncollected":
-            self.uncollected.append((shown(str(report["id"])), shown(str(report["why"]))))
+            self.uncollected.append((shown_name(str(report["id"]), ID_CHARS), shown(str(report["why"]))))
         elif kind in ("patched", "broke"):
             said = shown(str(report["what" if kind == "patched" else "why"]))
             setattr(self, kind, getattr(self, kind) or said)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from evoguard_sandbox.shown import shown
+from evoguard_sandbox.shown import shown, shown_name
 from evoguard_sandbox.types import TestResult
 
 MOST_TESTS = 200_000
@@ -34,7 +34,8 @@ class Found:
         """Keep one test; its id is its parts, escaped, joined with `::`. Raises: TooManyError."""
         if len(self.tests) >= self.most:
             raise TooManyError(f"it holds more than {self.most} tests")
-        name = plain = shown("::".join(part[:PART_CHARS] for part in parts if part) or "(no name)", ID_CHARS)
+        whole = "::".join(shown_name(part, PART_CHARS) for part in parts if part)
+        name = plain = shown_name(whole or "(no name)", ID_CHARS)
         while name in self.tests:
             self._again[plain] += 1
             name = f"{plain} ({self._again[plain] + 1})"
