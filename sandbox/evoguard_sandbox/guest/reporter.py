@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import importlib
 import os
 import random
 import sys
@@ -18,6 +20,10 @@ else:
 WHY_CHARS, ID_CHARS = 300, 1000
 OWN_PATCHES = "_pytest.legacypath."
 """Where the functions are that pytest itself puts into its own classes, after the snapshot was taken."""
+SWITCHED_OFF = {"cacheprovider": "--lf", "stepwise": "--sw", "junitxml": "--junitxml", "faulthandler": ""}
+"""The parts of pytest that do not run here, each with one of its options, if it has any."""
+COVERAGE_FLAGS = ("--cov-reset", "--no-cov-on-fail", "--no-cov", "--cov-append", "--cov-branch")
+COVERAGE_VALUES = ("--cov-report", "--cov-config", "--cov-fail-under", "--cov-context", "--cov-precision")
 
 
 def short(test_id: str) -> str:
@@ -74,6 +80,25 @@ def keep_captured(config: Any) -> None:  # noqa: ANN401 (pytest's own object)
             one.__class__ = Kept
 
 
+def allow_options(parser: Any) -> None:  # noqa: ANN401 (pytest's own object)
+    """Make known what the parts of pytest that are switched off, and pytest-cov, let a project ask for.
+
+    Nothing is done with it: which tests run, and in which order, and what they say is the same without. What a plugin
+    that was loaded has registered itself is left to it.
+    """
+    taken = parser._opt2dest
+    for part, option in SWITCHED_OFF.items():
+        if option not in taken:
+            importlib.import_module(f"_pytest.{part}").pytest_addoption(parser)
+    if "--cov" not in taken:
+        group = parser.getgroup("cov")
+        group.addoption("--cov", action="append", nargs="?", const=True, dest="cov_source", default=[])
+        for flag in COVERAGE_FLAGS:
+            group.addoption(flag, action="store_true")
+        for option in COVERAGE_VALUES:
+            group.addoption(option, action="append", default=[])
+
+
 class Reporter:
     """Tell the host each test's outcome as soon as it is known."""
 
@@ -115,6 +140,13 @@ class Reporter:
         owner = self.before.get(name.rpartition(".")[0])
         hides = owner is not None and any(hasattr(base, attribute) for base in getattr(owner[0], "__mro__", ())[1:])
         return owner is not None and owner[1] is None and (hides or not name.startswith("unittest."))
+
+    def pytest_load_initial_conftests(self, early_config: Any, parser: Any, args: list[str]) -> None:  # noqa: ANN401
+        """Let the options and settings of what does not run here be given, before any file of the tree is read."""
+        allow_options(parser)
+        given = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
+        given.confcutdir = early_config.known_args_namespace.confcutdir
+        early_config.known_args_namespace = given
 
     def pytest_plugin_registered(self, plugin: Any) -> None:  # noqa: ANN401
         """Remember a plugin as it is before any file of the tree was read."""

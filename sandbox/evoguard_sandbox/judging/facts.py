@@ -42,6 +42,8 @@ class RunFacts:
     limits_mode: str = ""
     wall_ms: int = 0
     output: str = ""
+    errors: str = ""
+    """What it wrote to standard error, where pytest says why it does not even start."""
     usage: Usage = field(default_factory=Usage)
     isolation: str = ""
     """"gvisor" when that was proved, an `unsafe-` name, or nothing."""
@@ -150,6 +152,7 @@ def read(seen: Seen, token: str) -> RunFacts:
         limits_mode=seen.limits_mode,
         wall_ms=seen.wall_ms,
         output=shown_lines(bytes(seen.out[-4096:])),
+        errors=shown_lines(bytes(seen.err[-4096:])),
         usage=seen.usage,
         isolation=seen.isolation,
         reached=seen.reached,

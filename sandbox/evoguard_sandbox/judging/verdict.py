@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -23,6 +24,9 @@ from evoguard_sandbox.types import Assurance, Behaviour, Connect, Finding, Outco
 MOST_NAMED, MOST_WHY = 20, 200
 LEAST_MUTATED = 3
 """Of so many false tests one must fail on the base; fewer may all be such as a false value does not reach."""
+USAGE = 4
+"""The status that pytest ends with when it refuses its options or its configuration."""
+ERROR_LINE = re.compile(r"(\S+: error|ERROR|INTERNALERROR>.*Error|E +\S*Error): ")
 FALSE_ON_BASE = "the false tests on the base"
 CANARIES = {"test_canary.py::test_good": "passed", "test_canary.py::test_bad": "failed"}
 TAMPER = frozenset(
@@ -72,8 +76,10 @@ def base_green(e: Evidence) -> Iterable[Finding]:
     steady = [t for t in base.tests if t.id not in e.base.unstable]
     names = [t.id for t in steady if t.outcome not in GOOD | QUIET] + [path for path, _ in base.uncollected]
     if names or base.ended_early or not any(t.outcome in GOOD for t in steady):
-        told = ", ".join(names[:3]) or (base.output.splitlines() or ["it said nothing"])[-1]
+        told = ", ".join(names[:3]) or _last_words(base)
         why = "fails its own tests, so they prove nothing" if names else "has no test that passes: add some first"
+        if base.end_status == USAGE and not names:
+            why = "has tests that do not start, for pytest refuses an option or a setting"
         yield Finding("tests.base_not_green", f"the base {why}: {told}", term=(names or [""])[0])
     elif e.base.untrusted:
         some = ", ".join(sorted(e.base.untrusted)[:3])
@@ -89,6 +95,13 @@ def base_green(e: Evidence) -> Iterable[Finding]:
             f"{len(e.base.unstable)} of the base's tests do not come out the same each time: {some}",
             term=min(e.base.unstable),
         )
+
+
+def _last_words(run: RunFacts) -> str:
+    """Return the last line in which pytest tells of an error, or else the last of all; each is bounded."""
+    errors, output = ([line for line in text.splitlines() if line.strip()] for text in (run.errors, run.output))
+    told = [line for line in [*output, *errors] if ERROR_LINE.match(line)]
+    return (told or output or errors or ["it said nothing"])[-1]
 
 
 def base_judges(e: Evidence) -> Iterable[Finding]:

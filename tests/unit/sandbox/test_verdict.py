@@ -63,6 +63,16 @@ def test_a_base_that_is_not_green_proves_nothing(base):
     assert "tests.base_not_green" in codes(base, base)
 
 
+def test_a_base_whose_tests_do_not_start_is_told_in_pytests_own_words():
+    usage = "ERROR: usage: pytest [options]\npytest: error: unrecognized arguments: -n\n  rootdir: /room/tree\n"
+    refused = replace(a_run(end_status=4, exit_status=4), errors=usage, output="\nno tests ran in 0.01s")
+    (finding,) = (f for f in judge(evidence(refused, refused)) if f.code == "tests.base_not_green")
+    assert finding.msg.endswith("refuses an option or a setting: pytest: error: unrecognized arguments: -n")
+    empty = a_run(end_status=5, exit_status=5, output="no tests ran in 0.01s")
+    (finding,) = (f for f in judge(evidence(empty, empty)) if f.code == "tests.base_not_green")
+    assert finding.msg == "the base has no test that passes: add some first: no tests ran in 0.01s"
+
+
 def test_new_tests_can_only_add_failures():
     assert codes(GREEN, new=a_run("passed")) == []
     assert codes(GREEN, new=a_run("failed")) == ["tests.failed"]
