@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from evoguard_sandbox.reviewing.lint_time import DEEP, Times, TooDeepError
 from evoguard_sandbox.reviewing.lint_words import (
+    A_TEST,
     ENVIRONMENT,
     IMPORTERS,
+    IN_TESTS,
     INSIDE,
     MADE_CODE,
     MODULES,
     NAMES,
+    OPENS,
+    OPENS_FULL,
     PATCHES,
     PLACES,
     TIME_BOMB,
@@ -26,6 +30,7 @@ COMPARES = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"
 ALL_OF = frozenset({"items", "keys", "values", "copy"})
 MOST_NODES = 150_000
 """About 15,000 lines; a longer file is told as one that could not be read, for its time is the guard's."""
+PATH_CHARS = 300
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -178,8 +183,16 @@ class _Walk:
         elif _named(node.func, "setattr", "delattr") and given and given[0]:
             yield PATCHES, given[0], f"sets or deletes a part of {given[0]}"
         owner = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in ALL_OF else None
+        if self._opens(node.func, full):
+            yield from _of_tests(text for arg in (*node.args, *(k.value for k in node.keywords)) for text in texts(arg))
         if "os.environ" in given or (owner is not None and self.full(owner) == "os.environ"):
             yield ENVIRONMENT, "os.environ", "reads all of os.environ"
+
+    def _opens(self, node: ast.expr, full: str) -> bool:
+        """Tell whether something that is called takes a path."""
+        name = node.attr if isinstance(node, ast.Attribute) else ""
+        known = full.rpartition(".")[2] if full.startswith(("pathlib.", "glob.")) else name
+        return full in OPENS_FULL or _named(node, "open") or (known in OPENS and known != "open")
 
     def _by_name(self, node: ast.Call) -> Looks:
         made, full = text_of(node.args[1]), self.full(node)
@@ -200,8 +213,10 @@ class _Walk:
         if id(node) in self.docs:
             return
         text = text_of(node)
-        if text.startswith(PLACES) or any(word in text for word in WORDS):
+        if text.startswith(PLACES) or any(word in text for word in WORDS) or A_TEST.search(text[-PATH_CHARS:]):
             yield ENVIRONMENT, text[:40], f"names {text[:40]!r}"
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield from _of_tests([text_of(node.left), text_of(node.right)])
 
     def compares(self, node: ast.Compare) -> Looks:
         """Tell of a comparison of the present with a fixed date or time."""
@@ -240,6 +255,25 @@ def text_of(node: ast.AST, depth: int = 0) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(text_of(p, depth + 1) for p in node.values if isinstance(p, ast.Constant))
     return ""
+
+
+def texts(node: ast.expr) -> Iterator[str]:
+    """Yield the texts that a path is put together from; none of what is only given to a call in it."""
+    left = [node]
+    while left:
+        one = left.pop()
+        if isinstance(one, ast.BinOp):
+            left += [one.left, one.right]
+        elif isinstance(one, ast.JoinedStr):
+            left += [part for part in one.values if isinstance(part, ast.Constant)]
+        elif isinstance(one, ast.Constant) and isinstance(one.value, str):
+            yield one.value
+
+
+def _of_tests(paths: Iterable[str]) -> Looks:
+    for path in paths:
+        if len(path) <= PATH_CHARS and IN_TESTS.search(path) and not A_TEST.search(path):
+            yield ENVIRONMENT, path[:40], f"opens or looks for {path[:40]!r}"
 
 
 def _named(node: ast.expr, *names: str) -> bool:
