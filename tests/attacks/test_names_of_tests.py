@@ -37,3 +37,12 @@ def test_tests_whose_names_are_alike_for_long_are_told_apart(room):
     seen = judged(room, EQUALS_ALL, "tests/test_x.py", LONG)
     assert seen.verdict == "tamper"
     assert "tests.mutant_passed" in {f.code for f in seen.findings}
+
+
+@pytest.mark.parametrize("path", ["test_[n].py", "tests/test_[n].py", "tests/a[b]/test_n.py"])
+def test_new_tests_run_whatever_their_file_is_called(room, path):
+    base = tree({"src/shop/__init__.py": "", "src/shop/calc.py": RIGHT, "tests/test_x.py": TESTS, "test_z.py": TESTS})
+    for value, verdict in ((2, "pass"), (3, "fail")):
+        fresh = tree({path: TESTS.replace("test_two", "test_new").replace("Box(2)", f"Box({value})")})
+        seen = asyncio.run(run(Suite(base, {**base, **fresh}), limits=LIMITS, room=room))
+        assert (seen.verdict, [test.id for test in seen.new_tests]) == (verdict, [f"{path}::test_new"])

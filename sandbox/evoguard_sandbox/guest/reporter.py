@@ -108,6 +108,7 @@ class Reporter:
         self.seed: int | None = order["seed"]
         self.draws: int = order["draws"]
         self.without: set[str] = {*order["without"]}
+        self.only: set[str] = {*order["only"]}
         self.before = before
         self.plugged = Plugged(order["plugins"], machinery)
         self.open: dict[str, dict[str, Any]] = {}
@@ -155,6 +156,10 @@ class Reporter:
     def pytest_configure(self, config: Any) -> None:  # noqa: ANN401
         """Spare the guest's kernel what makes no difference."""
         keep_captured(config)
+
+    def pytest_ignore_collect(self, collection_path: Any) -> bool | None:  # noqa: ANN401 (a pathlib.Path)
+        """Leave out the files that are not asked for, where pytest itself cannot be told so."""
+        return True if self.only and str(collection_path) not in self.only and collection_path.is_file() else None
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Leave out what the order names; shuffle files, and in each its functions and classes, whole."""

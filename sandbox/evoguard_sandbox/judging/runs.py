@@ -181,6 +181,7 @@ class Runs:
             "questions": ask.questions,
             "kinds": None if ask.kinds is None else dict(ask.kinds),
             "without": list(ask.without),
+            "only": [f"{spec.TREE}/{path}" for path in ask.targets] if any("[" in path for path in ask.targets) else [],
             "plugins": list(self.suite.plugins),
         }
         return Order(json.dumps(told), rows, contents, wall_s=self._patience(ask))
@@ -198,4 +199,12 @@ class Runs:
         plugins = [part for name in self.suite.plugins for part in ("-p", name)]
         where = ["-c", config, f"--rootdir={spec.TREE}", f"--confcutdir={spec.TREE}"]
         aside = [f"--ignore={spec.TREE}/{path}" for path in ask.ignored]
-        return [*HARVEST, *plugins, *where, *appended, *aside, *(f"{spec.TREE}/{path}" for path in ask.targets)]
+        targets = dict.fromkeys(f"{spec.TREE}/{_named(path)}" for path in ask.targets)
+        return [*HARVEST, *plugins, *where, *appended, *aside, *targets]
+
+
+def _named(path: str) -> str:
+    """Return a path that pytest takes: a bracket begins parameters there, so it gets a folder; `only` says the rest."""
+    while "[" in path:
+        path = path.rpartition("/")[0]
+    return path
