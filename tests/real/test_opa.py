@@ -97,7 +97,7 @@ def test_every_source_is_formatted() -> None:
 
 
 def test_opas_own_run_of_the_rule_tests_passes_and_leaves_none_out() -> None:
-    done = opa("test", "--format", "json", *REGO, "data.json")
+    done = opa("test", "--timeout", "60s", "--format", "json", *REGO, "data.json")
     results = json.loads(done.stdout)
     assert [one["name"] for one in results if one.get("fail") or one.get("error")] == []
     ran = {f"{one['package'].removeprefix('data.').replace('.', '/')}/{one['name']}" for one in results}
@@ -105,7 +105,7 @@ def test_opas_own_run_of_the_rule_tests_passes_and_leaves_none_out() -> None:
 
 
 def test_every_line_of_the_rules_is_covered_by_a_test() -> None:
-    report = json.loads(opa("test", "--coverage", *REGO, "data.json").stdout)
+    report = json.loads(opa("test", "--timeout", "60s", "--coverage", *REGO, "data.json").stdout)
     rules = {path: about for path, about in report["files"].items() if not path.endswith("_test.rego")}
     assert {path: about["not_covered"] for path, about in rules.items() if about.get("not_covered")} == {}
 
