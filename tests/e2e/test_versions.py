@@ -49,8 +49,9 @@ async def test_a_bad_model_is_taken_back_to_the_known_good_model_by_its_callers(
         await _until_off(cache)
         after = await write_to(range(600), Writer(versions), cache, counting)
     assert after == {"house-writer-1": 600}
-    # On a busy machine the SDK polls late; known-good is served then, which is no other fault.
-    assert set(versions.fallbacks) <= {"versions.silent"}
+    # Known-good is served while the SDK polls late on a busy machine, and where the kill falls between two looks at the
+    # flag; anything else would be a fault of the version that was rolled out.
+    assert set(versions.fallbacks) <= {"versions.silent", "versions.turned_off"}
     pins = store.pins(FLAG)
     assert pins.candidate is None
     assert pins.known_good == opened.known_good
