@@ -46,7 +46,7 @@ async def test_every_rule_finds_what_its_tests_mark_and_nothing_else(room):
 
 
 def pieces() -> dict[str, str]:
-    """Each top statement of Python's marked file as a file of its own, with the imports of all."""
+    """Each top statement of Python's marked file as a file of its own, with the imports that it uses."""
     text = TESTS["python/test.py"]
     body = ast.parse(text).body
     imports = [ast.unparse(part) for part in body if isinstance(part, ast.Import | ast.ImportFrom)]

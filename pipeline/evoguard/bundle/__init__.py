@@ -96,9 +96,10 @@ def load(folder: Path | None = None) -> Bundle:
         if digest_of(parts[name]) != doc[key]:
             raise _broken(f"{name} is not the file that the manifest names")
     manifest = _manifest(doc)
-    if why := exceptions.wrong(_data(parts[DATA]), manifest.codes):
+    data = _data(parts[DATA])
+    if why := exceptions.wrong(data, manifest.codes):
         raise _broken(f"{DATA}: {why[0]}")
-    if bad := risk.wrong(_data(parts[DATA])) or calendar.wrong(_data(parts[DATA])):
+    if bad := risk.wrong(data) or calendar.wrong(data):
         raise _broken(f"{DATA}: {bad}")
     return Bundle(manifest, parts[WASM], parts[TESTS], parts[DATA], parts[SCAN], _named(doc))
 

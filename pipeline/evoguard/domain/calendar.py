@@ -13,6 +13,8 @@ from evoguard.domain.canonical import Json
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 KEYS = {"closed", "freezes", "low_risk", "people"}
 HOURS, SPAN = {"days", "from", "to", "reason"}, {"from", "to", "reason"}
+EPOCH = date(1970, 1, 1)
+"""Rules count days from here on."""
 MOST_ROWS, MOST_RISK, MOST_PEOPLE, HOURS_OF_DAY = 100, 1000, 20, 24
 
 
@@ -49,18 +51,19 @@ def _hours_wrong(row: Json) -> str:
 def _span_wrong(row: Json) -> str:
     if not isinstance(row, Mapping) or set(row) != SPAN or not _said(row["reason"]):
         return f"it has {', '.join(sorted(SPAN))}, and a reason"
-    first, last = _day(row["from"]), _day(row["to"])
-    if first is None or last is None or first > last:
+    first, last = day(row["from"]), day(row["to"])
+    if first is None or last is None or not EPOCH <= first <= last:
         return "from and to are days, such as 2026-12-31, up to 2099, and from comes first"
     return ""
 
 
-def _day(text: Json) -> date | None:
+def day(text: Json) -> date | None:
+    """Return the day that a text names as YYYY-MM-DD, up to 2099, or None for anything else."""
     try:
         found = date.fromisoformat(text) if isinstance(text, str) and len(text) == len("2026-12-31") else None
     except ValueError:
         return None
-    return found if found is not None and 1970 <= found.year <= 2099 else None
+    return found if found is not None and found.year <= 2099 else None
 
 
 def _said(text: Json) -> bool:

@@ -7,8 +7,9 @@ its day. Neither may name a rule of the constitution.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
+from evoguard.domain import calendar
 from evoguard.domain.canonical import Json
 
 EXEMPTION = frozenset({"id", "code", "scope", "reason", "owner", "approved_by", "until"})
@@ -45,7 +46,7 @@ def listed(data: Mapping[str, Json], now_s: int) -> tuple[list[Json], list[Json]
 
 
 def _standing(day: Json, now_s: int, most_days: int | None = None) -> str:
-    end = _day(day)
+    end = calendar.day(day)
     if end is None:
         return "not whole: it names no day"
     left = (datetime(end.year, end.month, end.day, tzinfo=UTC).timestamp() - now_s) / 86_400
@@ -67,25 +68,19 @@ def _exemption(row: Json, known: set[str]) -> str:
         return f"scope has the texts {', '.join(sorted(SCOPE))}"
     if not scope["repo"] and not scope["component"]:
         return "scope names a repository or a component"
-    return _code(row["code"], known) or ("" if _day(row["until"]) else "until is a day, such as 2026-12-31")
+    return _code(row["code"], known) or ("" if calendar.day(row["until"]) else "until is a day, such as 2026-12-31")
 
 
 def _shadow(row: Json, known: set[str]) -> str:
     if not isinstance(row, dict) or set(row) != SHADOW:
         return f"it has the keys {', '.join(sorted(SHADOW))}"
-    return _code(row["code"], known) or ("" if _day(row["effective_on"]) else "effective_on is a day: 2026-12-31")
+    return _code(row["code"], known) or (
+        "" if calendar.day(row["effective_on"]) else "effective_on is a day: 2026-12-31"
+    )
 
 
 def _code(code: Json, known: set[str]) -> str:
     return "" if code in known else f"{str(code)[:60]!r} is no rule that may be excepted"
-
-
-def _day(text: Json) -> date | None:
-    try:
-        found = date.fromisoformat(text) if isinstance(text, str) and len(text) == len("2026-12-31") else None
-    except ValueError:
-        return None
-    return found if found is not None and found.year <= 2099 else None
 
 
 def _is_list(value: Json) -> bool:
@@ -106,7 +101,7 @@ def _whole(data: Mapping[str, Json], *path: str) -> int:
 
 def days_left(day: Json, now_s: int) -> int:
     """Return the whole days until a day begins (UTC) at a moment in unix seconds; 0 when it has begun or is none."""
-    end = _day(day)
+    end = calendar.day(day)
     return max(0, int((datetime(end.year, end.month, end.day, tzinfo=UTC).timestamp() - now_s) // 86_400)) if end else 0
 
 

@@ -7,6 +7,7 @@ descriptor of the first argument, answers go to that of the second. Nothing in r
 from __future__ import annotations
 
 import codecs
+import contextlib
 import copy
 import importlib
 import json
@@ -16,7 +17,7 @@ import pickle
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Server:
             while True:
                 frame = self.pipe.get()
                 if frame[0] == "q":
-                    self.answer(frame)
+                    self.answer(frame, nested=True)
                     self.now = now
                     continue
                 value = wire.Unpack(self.hold).value(frame[1])
@@ -148,8 +149,8 @@ class Server:
                     raise value
                 return value
 
-    def answer(self, frame: list[Value]) -> None:
-        """Answer one question."""
+    def answer(self, frame: list[Value], *, nested: bool = False) -> None:
+        """Answer one question; one within another thread's or our own call back keeps the line to itself."""
         _, number, op, args, kwargs, drops = frame
         self.now = number
         for at, count in zip(drops[::2], drops[1::2], strict=True):
@@ -160,12 +161,8 @@ class Server:
         try:
             given, named = into.values(args), dict(into.pairs(kwargs))
             before = [_shot(container) for container in into.held]
-            self.lock.release()
-            try:
+            with contextlib.nullcontext() if nested else self._listening():
                 value = DO[op](*given, **named)
-            finally:
-                self.lock.acquire()
-                self.now = number
         except wire.WireError:
             raise
         except BaseException as err:  # noqa: BLE001 (whatever the code raises is the answer)
@@ -179,6 +176,15 @@ class Server:
                 "e", number, BaseException(f"no answer: {type(err).__name__}"), wire.Unpack(self.hold), []
             )
         self.pipe.put(answer)
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Let other threads ask for as long as the block runs."""
+        self.lock.release()
+        try:
+            yield
+        finally:
+            self.lock.acquire()
 
     def _packed(self, kind: str, number: int, value: Value, into: wire.Unpack, before: list[Value]) -> list[Value]:
         out = wire.Pack(self.hold, into.held)

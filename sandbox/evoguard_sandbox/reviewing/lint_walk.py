@@ -192,7 +192,7 @@ class _Walk:
         """Tell whether something that is called takes a path."""
         name = node.attr if isinstance(node, ast.Attribute) else ""
         known = full.rpartition(".")[2] if full.startswith(("pathlib.", "glob.")) else name
-        return full in OPENS_FULL or _named(node, "open") or (known in OPENS and known != "open")
+        return full in OPENS_FULL or _named(node, "open") or known in OPENS
 
     def _by_name(self, node: ast.Call) -> Looks:
         made, full = text_of(node.args[1]), self.full(node)

@@ -62,8 +62,8 @@ A_TEST = re.compile(r"(^|[\\/])(conftest(\.py)?|(test_[^\\/\s]*|test[*?\[][^\\/\
 """A text that names a file of tests, wherever it stands."""
 IN_TESTS = re.compile(r"(^|[\\/])(tests?\*?|conftest[^\\/]*|test[_*?\[][^\\/]*|[^\\/]+_test\.py)([\\/]|$)")
 """A path at or below a folder of tests, or at a file that is called like one: asked only of what is used as a path."""
-OPENS = frozenset({"open", "joinpath", "glob", "rglob", "iglob", "with_name", "Path", "PurePath"})
-"""What takes a path, by its last name; `open` is the built-in one."""
+OPENS = frozenset({"joinpath", "glob", "rglob", "iglob", "with_name", "Path", "PurePath"})
+"""What takes a path, by its last name."""
 OPENS_FULL = frozenset(
     {
         *("os.path.join", "os.listdir", "os.scandir", "os.walk", "os.open", "os.path.exists", "os.path.isfile"),

@@ -13,7 +13,7 @@ from evoguard.domain.canonical import Json
 
 WORD = re.compile(r"\w+")
 MOST_CHARS = 64
-"""A longer word fits every pattern: patterns are asked of short texts only, so that none can take for ever."""
+"""A file with a longer word is asked everything: patterns are tried on short texts only, and none takes for ever."""
 
 
 def narrowed(rules: Iterable[Mapping[str, Json]], files: Mapping[str, bytes]) -> list[Json]:
@@ -44,18 +44,17 @@ def needs_of(rule: Mapping[str, Json]) -> tuple[str, ...]:
     return tuple(str(pattern) for pattern in needs) if isinstance(needs, list) else ()
 
 
-def _words(data: bytes) -> frozenset[str] | None:
-    """Return the words of a file, or None when it may hold any."""
+def _words(data: bytes) -> str | None:
+    """Return the words of a file, each once and on a line of its own, or None when it may hold any."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
         return None
     if "\\u" in text or "\\x" in text:
         return None
-    return frozenset(WORD.findall(text))
+    words = frozenset(WORD.findall(text))
+    return None if any(len(word) > MOST_CHARS for word in words) else "\n".join(words)
 
 
-def _has(words: frozenset[str] | None, needs: tuple[str, ...]) -> bool:
-    if words is None:
-        return True
-    return all(any(len(word) > MOST_CHARS or re.fullmatch(pattern, word) for word in words) for pattern in needs)
+def _has(words: str | None, needs: tuple[str, ...]) -> bool:
+    return words is None or all(re.search(f"(?m)^(?:{pattern})$", words) for pattern in needs)
