@@ -40,6 +40,14 @@ for fd in range(64):
     try: os.write(fd, b'[0, "value", "1"]\\n')
     except OSError: pass
 """
+SLEEPERS = """
+import os, time
+try:
+    while 1:
+        if os.fork() == 0: time.sleep(60)
+except OSError: pass
+"""
+"""Every answer is the base's; that the limit of processes was reached is all there is to see."""
 
 
 def tool(name: str) -> Path:
@@ -101,6 +109,7 @@ async def test_code_that_did_not_change_is_not_run(room: Room):
         CODE + "\nwhile 1: pass\n",
         CODE + "\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n",
         CODE + "\nimport os\ntry:\n    while 1: os.fork()\nexcept OSError: pass\n",
+        CODE + SLEEPERS,
         CODE + "\nimport os\nos._exit(0)\n",
         CODE.replace("    return a * b\n", "    while 1: pass\n"),
         CODE.replace("    return a * b\n", "    import os; os._exit(0)\n"),
@@ -109,8 +118,8 @@ async def test_code_that_did_not_change_is_not_run(room: Room):
         CODE.replace("    return a * b\n", "    raise SystemExit(0)\n"),
         "def (:\n",
     ],
-    ids=["forges at import", "hangs at import", "kills", "forks", "ends at import", "hangs", "ends", "forges", "memory",
-         "exits", "no Python"],
+    ids=["forges at import", "hangs at import", "kills", "forks", "sleepers", "ends at import", "hangs", "ends",
+         "forges", "memory", "exits", "no Python"],
 )  # fmt: skip
 async def test_code_that_will_not_be_compared_is_told(room: Room, candidate: str):
     found = await compared(room, candidate)

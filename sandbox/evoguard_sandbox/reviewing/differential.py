@@ -45,10 +45,11 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one run answered, or why there is no answer."""
+    """What one run answered, or why there is no answer; `met` is what the room saw beside it (limits, the network)."""
 
     results: tuple[Result, ...] = ()
     why: str = ""
+    met: frozenset[str] = frozenset()
 
 
 async def compare(  # noqa: PLR0913  (a room, and what is compared in it)
@@ -97,7 +98,7 @@ async def _answers(
         report = await execute(Job(argv, files, layer_dirs), limits=limits, room=room, pool=pool)
     except SandboxError as err:
         return Answers(why=f"no sandbox: {shown(err.message)}")
-    return read(report, len(calls))
+    return replace(read(report, len(calls)), met=frozenset(finding.msg for finding in report.findings))
 
 
 def _files(tree: Tree) -> Files:
@@ -147,7 +148,7 @@ def differences(
     ]
     if not rows:
         return (_not_compared("the base gives no call the same answer twice"),)
-    found: list[Finding] = []
+    found = [_not_compared(f"on the candidate alone: {met}") for met in sorted(seen.met - first.met - second.met)]
     unrun = sum(now[0] == "unrun" for _, _, now in rows)
     if unrun:
         found.append(_not_compared(f"the candidate's run was over before {unrun} of {len(rows)} calls were made"))

@@ -178,6 +178,15 @@ def test_calls_that_were_not_made_are_told():
     assert (told.code, "1 of 2 calls" in told.msg) == (NOT_COMPARED, True)
 
 
+def test_what_the_room_saw_on_the_candidate_alone_is_told_with_equal_answers():
+    one = (("value", "1"),)
+    base, again = Answers(one, met=frozenset({"tmp"})), Answers(one)
+    seen = Answers(one, met=frozenset({"tmp", "the command reached the limit of processes and threads, 128"}))
+    (told,) = differences([F], base, again, seen, {})
+    assert (told.code, "on the candidate alone: the command reached" in told.msg) == (NOT_COMPARED, True)
+    assert differences([F], base, again, base, {}) == ()
+
+
 def test_findings_are_bounded_and_harmless_to_show():
     known = [Call("pkg", f"f{n}", ("\x1b[31m" * 200,)) for n in range(50)]
     found = differences(known, answered(*["1"] * 50), answered(*["1"] * 50), answered(*["\x1b" * 400] * 50), {})
