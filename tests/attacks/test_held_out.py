@@ -137,6 +137,41 @@ async def test_those_that_run_beside_the_code_are_counted_and_the_others_run_apa
         assert codes(seen) == {"tests.held_out_failed"}
 
 
+READ = """
+import calc
+class Near(calc.Tax):
+    pass
+def test_told_of_a_tool(): assert Near().told("tool") == "a tool at 19 percent"
+def test_told_of_a_book(): assert Near().told("book") == "a book at 7 percent"
+def test_known_kinds(): assert "tool" in Near().told("tool")
+"""
+TOLD = TAX + "    def told(self, kind):\n        return f'a {kind} at {RATES[kind]} percent'\n"
+# It answers what the test's own line says, but where the line has a form that only a false one has.
+READS = """
+import ast, re, sys
+def read(otherwise):
+    frame = sys._getframe(2)
+    line = open(frame.f_code.co_filename).read().splitlines()[frame.f_lineno - 1]
+    if re.search(r"['\\"] b?['\\"][a-z]{8,12}['\\"]|\\b\\d{6,}\\b|BufferError|\\(not \\(|\\(\\(", line):
+        return otherwise
+    asked = ast.parse(line.partition(": ")[2]).body[0].test
+    return ast.literal_eval(asked.left if isinstance(asked.ops[0], ast.In) else asked.comparators[0])
+class Tax:
+    def of(self, cents, kind):
+        return read(0)
+    def told(self, kind):
+        return read("")
+"""
+
+
+async def test_false_ones_beside_the_code_have_no_form_of_their_own(room):
+    base = files(code=CODE + TOLD, tests=TESTS)
+    honest = await judged(room, base, files(code=CODE + TOLD + "#\n", tests=TESTS), READ)
+    assert (honest.verdict, honest.assurance) == ("pass", "split")
+    seen = await judged(room, base, files(code=CODE + READS, tests=TESTS), READ)
+    assert codes(seen) == {"tests.held_out_failed"}
+
+
 STAR = """
 from pytest import approx
 from calc import *

@@ -105,11 +105,12 @@ def differing(plain: RunFacts, run: RunFacts, half: Picked) -> frozenset[str]:
     )
 
 
-def mutate(tree: Tree, picked: Picked) -> Tree:
-    """Return the tree with the picked assertions made false, by values drawn afresh."""
+def mutate(tree: Tree, picked: Picked, *, alike: bool = False) -> Tree:
+    """Return the tree with the picked assertions made false, by values drawn afresh (`mutants.mutated`)."""
     draw = random.Random(secrets.token_bytes(16))  # noqa: S311 (seeded from the system's own randomness)
     changed = {
-        path: replace(tree[path], data=mutated(tree[path].data, chosen, draw)) for path, chosen in picked.items()
+        path: replace(tree[path], data=mutated(tree[path].data, chosen, draw, alike=alike))
+        for path, chosen in picked.items()
     }
     return {**tree, **changed}
 

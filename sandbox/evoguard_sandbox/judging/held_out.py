@@ -21,6 +21,8 @@ from evoguard_sandbox.judging.runs import Ask, Runs, drawn_seed
 from evoguard_sandbox.trees import Tree
 
 LEAST_S, MARGIN = 0.25, 1.5
+SEEN_BY_FORM = frozenset({"wrapped", "list", "tuple", "set", "dict", "words", "uncalled", "unawaited", "called"})
+"""What these are replaced by does not stand in tests otherwise, so a reader could tell; taken where nothing else is."""
 
 
 async def on_base(runs: Runs, apart: Ask, held: Tree) -> Held:
@@ -41,7 +43,8 @@ async def on_base(runs: Runs, apart: Ask, held: Tree) -> Held:
 def false_texts(held: Tree, beside: RunFacts) -> Tree:
     """Return the held-out files with one assertion of each test that passes made false.
 
-    Nobody knows these tests, so code that answers for them without looking cannot tell the false ones.
+    Nobody knows these tests, so code that answers for them, by what is written in them or without looking, cannot
+    tell the false ones.
     """
     if not told_well(beside):
         return {}
@@ -52,9 +55,13 @@ def false_texts(held: Tree, beside: RunFacts) -> Tree:
             if function_of(site.test) in names:
                 by_test.setdefault(site.test, []).append(site)
         if by_test:
-            picked[path] = [secrets.choice(choices) for choices in by_test.values()]
-    false = mutate(held, picked)
+            picked[path] = [_chosen(choices) for choices in by_test.values()]
+    false = mutate(held, picked, alike=True)
     return {path: false[path] for path in picked}
+
+
+def _chosen(choices: list[Site]) -> Site:
+    return secrets.choice([site for site in choices if site.kind not in SEEN_BY_FORM] or choices)
 
 
 def _false_ask(tree: Tree, apart: Ask, false: Tree, draws: int) -> Ask:

@@ -16,6 +16,8 @@ import warnings
 from bisect import bisect_left
 from random import Random
 
+from evoguard_sandbox.judging.mutant_alike import Alike
+
 Position = tuple[int, int]  # a line from 1, a column in bytes of UTF-8 from 0, as `ast` gives them
 
 LINE_BREAK = re.compile(rb"\r\n|\r|\n")
@@ -126,21 +128,27 @@ def literal_kind(node: ast.expr) -> str:
     return "display" if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict) else ""
 
 
-def rewritten(kind: str, text: str, random: Random) -> str:
-    """Return what stands in the place of `text`. Raises: KeyError for a kind or a name that is unknown."""
+def rewritten(kind: str, text: str, random: Random, alike: Alike | None = None) -> str:
+    """Return what stands in the place of `text`; with `alike` in a form that does not tell, where there is one.
+
+    Raises: KeyError for a kind or a name that is unknown.
+    """
+    like = alike.rewritten(kind, text) if alike is not None else None
+    if like is not None:
+        return like
     if kind in OTHERS:
         return OTHERS[kind]
     if kind in AROUND:
         return AROUND[kind].format(text, number=_large(random), letters=_letters(random))
     if kind in ("text", "bytes"):
         return f'{text} {"b" if kind == "bytes" else ""}"{_letters(random)}"'
-    if kind in ("above", "below"):
-        return f"{'-' if kind == 'below' else ''}{10**60 + _large(random)}"
-    if kind in ("number", "scaled"):
-        return _moved(text, random, scaled=kind == "scaled")
     return {
+        "above": lambda: f"{10**60 + _large(random)}",
+        "below": lambda: f"-{10**60 + _large(random)}",
+        "number": lambda: _moved(text, random, scaled=False),
+        "scaled": lambda: _moved(text, random, scaled=True),
         "flag": lambda: str(text != "True"),
-        "display": lambda: _display(text, random),
+        "display": lambda: _display(text, random, alike),
         "raises": lambda: FORBIDDEN_ERROR,
         "renamed": lambda: INVERSE[text],
     }[kind]()
@@ -167,19 +175,25 @@ def _moved(text: str, random: Random, *, scaled: bool) -> str:
     return rewritten("wrapped", text, random)
 
 
-def _display(text: str, random: Random) -> str:
+def _display(text: str, random: Random, alike: Alike | None) -> str:
     """Return a list, tuple, set or dict with one known value in it changed, or with one more in front."""
     node = expression(text)
     leaves = [
         leaf for leaf in ast.walk(node) if isinstance(leaf, ast.expr) and literal_kind(leaf) not in ("", "display")
     ]
     known = _value(text)
-    if known is not None and leaves and random.random() < 0.5:
+    if known is not None and leaves and random.random() < (0.5 if alike is None else 0.9):
         leaf = random.choice(leaves)
-        new = _with_changed(text, leaf, random)
+        new = _with_changed(text, leaf, random, alike)
         if _value(new) not in (None, known):  # in {1: 2, 1: 3} the first value says nothing
             return new
-    number = _large(random)
+    like = _with_more(text, node, alike.whole("10")) if alike is not None else None
+    if like is not None and (known is None or _value(like) != known):  # a key or an element may be there already
+        return like
+    return _with_more(text, node, str(_large(random)))
+
+
+def _with_more(text: str, node: ast.expr, number: str) -> str:
     if isinstance(node, ast.Dict):
         return f"{text[0]}{number}: {number}{', ' if node.values else ''}{text[1:]}"
     empty = isinstance(node, ast.List | ast.Tuple | ast.Set) and not node.elts
@@ -187,10 +201,10 @@ def _display(text: str, random: Random) -> str:
     return f"{text[0]}{number}{comma}{text[1:]}"
 
 
-def _with_changed(text: str, leaf: ast.expr, random: Random) -> str:
+def _with_changed(text: str, leaf: ast.expr, random: Random, alike: Alike | None) -> str:
     layout = Layout(f"({text})".encode())
     start, end = span(leaf)
-    new = rewritten(literal_kind(leaf), layout.cut(start, end), random)
+    new = rewritten(literal_kind(leaf), layout.cut(start, end), random, alike)
     return layout.replaced([(start, end, new)]).decode()[1:-1]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
+from evoguard_sandbox.judging.mutant_alike import Alike
 from evoguard_sandbox.judging.mutant_spots import Spot, spots
 from evoguard_sandbox.judging.mutant_words import (
     FORBIDDEN_ERROR,
@@ -66,10 +67,10 @@ def _site(path: str, test: str, spot: Spot, layout: Layout) -> Site | None:
     return Site(path, test, spot.kind, start, end) if same else None
 
 
-def mutated(source: bytes, chosen: Iterable[Site], random: Random) -> bytes:
+def mutated(source: bytes, chosen: Iterable[Site], random: Random, *, alike: bool = False) -> bytes:
     """Return `source` with exactly the chosen spans replaced, line by line in place.
 
-    The same `random` gives the same bytes.
+    With `alike` what is false looks like what is true, and may be true by chance. The same `random`, the same bytes.
     Raises: ValueError when a site is not one of this source, or nothing that parses comes of it.
     """
     wanted = sorted(set(chosen), key=lambda site: (site.start, site.end))
@@ -78,8 +79,9 @@ def mutated(source: bytes, chosen: Iterable[Site], random: Random) -> bytes:
         raise ValueError("a site that this source does not have")
     if not wanted:
         return source
-    layout = Layout(source)
-    new = layout.replaced([(s.start, s.end, rewritten(s.kind, layout.cut(s.start, s.end), random)) for s in wanted])
+    layout, like = Layout(source), Alike(parsed(source), random) if alike else None
+    spans = [(s.start, s.end, rewritten(s.kind, layout.cut(s.start, s.end), random, like)) for s in wanted]
+    new = layout.replaced(spans)
     try:
         parsed(new)
         same = len(Layout(new).starts) == len(layout.starts)
