@@ -4,11 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from evoguard.adapters import tool_cache
 from evoguard_sandbox import Room
 from house import House
+
+hypothesis.settings.register_profile("evoguard", deadline=None)  # how long an example takes says nothing of the code
+hypothesis.settings.load_profile("evoguard")
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from evoguard.adapters.opa_wasm import OpaWasmPolicies
+from evoguard.bundle import load
 from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
 from evoguard.domain.clients import Roll
@@ -126,9 +128,10 @@ class FakeImpact:
     unknown: Mapping[str, str] = field(default_factory=dict)
     seen: Past = field(default_factory=lambda: Past(0, False, 1))
     asked: list[frozenset[str]] = field(default_factory=list)
+    owners: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     async def reach(self, repo: str, base: CommitId, head: CommitId, *, diff: Diff, rules: ComponentFile) -> Reach:
-        return Reach({}, self.dependants, (), (), (), {}, self.unknown)
+        return Reach({}, self.dependants, (), (), (), {}, self.unknown, self.owners)
 
     async def past(
         self, repo: str, base: CommitId, paths: Iterable[str], *, now_s: int, authors: Mapping[str, str]
@@ -155,9 +158,14 @@ class FakeScanner:
 
 
 @cache
-def _rules() -> OpaWasmPolicies:
-    """Return the shipped rules, compiled once a test run; a decision takes about a millisecond."""
-    return OpaWasmPolicies()
+def _rules(owners: str = "") -> OpaWasmPolicies:
+    """Return the shipped rules, compiled once a test run, with other owners in their data if a test names some."""
+    loaded = load()
+    if owners:
+        data = json.loads(loaded.data)
+        data["approval"]["owners"] = json.loads(owners)
+        loaded = replace(loaded, data=json.dumps(data).encode())
+    return OpaWasmPolicies(loaded=loaded)
 
 
 @dataclass
@@ -170,19 +178,24 @@ class FakePolicies:
     """Codes of rules that are taken out: the second lock on a door whose first one a test removes."""
     quorum: int = 1
     bundle: str = ""
+    owners: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """`data.approval.owners`."""
     constitution: tuple[Finding, ...] | None = None
     """What the shipped constitution denies while these rules are in force; None: they are the shipped ones."""
 
     @property
     def digest(self) -> Digest:
-        return digest_of({"bundle": self.bundle}) if self.bundle else _rules().digest
+        return digest_of({"bundle": self.bundle}) if self.bundle else self._asked().digest
 
     @property
     def data(self) -> Mapping[str, Json]:
-        return _rules().data
+        return self._asked().data
+
+    def _asked(self) -> OpaWasmPolicies:
+        return _rules(json.dumps(self.owners) if self.owners else "")
 
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
-        found = await _rules().decide(stage, question)
+        found = await self._asked().decide(stage, question)
         kept = (finding for finding in found.deny if finding.code not in self.without)
         deny = (*kept, *(self.deny if stage == "review" else self.deny_admit))
         return replace(found, allow=not deny, deny=deny, quorum=max(found.quorum, self.quorum))

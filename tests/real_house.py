@@ -53,6 +53,7 @@ class RealHouse:
         house.serve_flags()
         house.person("alice")
         house.person("bob")
+        house.person("carol")  # adds the agents: whoever does so approves none of their changes
         return house
 
     def serve_flags(self) -> None:
@@ -66,16 +67,17 @@ class RealHouse:
         raise AssertionError("the flag server did not start")
 
     def person(self, name: str) -> None:
-        """Register a person; the first one sponsors everybody else."""
+        """Register a person: the first alone, the second by the first, any other by both."""
         public = keys.generate(self.folder / f"{name}.key")
         self.pens[name] = KeyPen(self.folder / f"{name}.key")
-        register(self.opened, "person", name, public, by="alice" if name != "alice" else "", pen=self.pens["alice"])
+        for by in {"alice": ("",), "bob": ("alice",)}.get(name, ("alice", "bob")):
+            register(self.opened, "person", name, public, by=by, pen=self.pens[by or name])
 
     def agent(self, name: str) -> None:
-        """Register an agent, sponsored by alice."""
+        """Register an agent, sponsored by carol."""
         public = keys.generate(self.folder / f"{name}.key")
         self.pens[name] = KeyPen(self.folder / f"{name}.key")
-        register(self.opened, "agent", name, public, by="alice", pen=self.pens["alice"])
+        register(self.opened, "agent", name, public, by="carol", pen=self.pens["carol"])
 
     async def propose(self, name: str, base: str = "main") -> str:
         """Write one of the demo's proposals and submit it."""

@@ -31,6 +31,8 @@ RATE = int(os.environ.get("EVOGUARD_DEMO_RATE", "140"))
 MOST_S = 480
 """About twice what it takes on two quiet processors, in seconds."""
 PACE = "[pace]\nlease_s = 20\ndwell_s = 2\ndisaster_exposures = 300\n"
+WAITS = 5
+"""The exit status of a command that waits for a second person."""
 EXPECTED = {
     "p1": "known-good", "p2": "reverted", "p3a": "refused", "p3b": "refused", "p4a": "refused", "p4b": "refused",
     "p5": "reverted", "p6": "killed",
@@ -62,13 +64,15 @@ class Demo:
             settings.write(f"flags_port = {parts.flags_port}\n{PACE}")
         keys = parts.folder / "keys"
         keys.mkdir(mode=0o700)
-        for name in ("alice", "bob", *sorted({p.agent for p in PROPOSALS.values()})):
+        for name in ("alice", "bob", "carol", *sorted({p.agent for p in PROPOSALS.values()})):
             await parts.evoguard("key", "new", str(keys / name))
         await parts.evoguard("person", "add", "alice", "--key", str(keys / "alice.pub"))
-        sponsor = ("--as", "alice", "--sign-with", str(keys / "alice"))
-        await parts.evoguard("person", "add", "bob", "--key", str(keys / "bob.pub"), *sponsor)
-        for agent in sorted({p.agent for p in PROPOSALS.values()}):
-            await parts.evoguard("agent", "add", agent, "--key", str(keys / f"{agent}.pub"), *sponsor)
+        alice, bob, carol = (("--as", who, "--sign-with", str(keys / who)) for who in ("alice", "bob", "carol"))
+        await parts.evoguard("person", "add", "bob", "--key", str(keys / "bob.pub"), *alice)
+        await parts.evoguard("person", "add", "carol", "--key", str(keys / "carol.pub"), *alice, ok=(WAITS,))
+        await parts.evoguard("person", "add", "carol", "--key", str(keys / "carol.pub"), *bob)
+        for agent in sorted({p.agent for p in PROPOSALS.values()}):  # who adds an agent approves none of its changes
+            await parts.evoguard("agent", "add", agent, "--key", str(keys / f"{agent}.pub"), *carol)
         self.opened = open_state(Settings.load(parts.state))
         return make_history(parts.origin)
 

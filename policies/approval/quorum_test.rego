@@ -81,3 +81,25 @@ test_a_reject_is_not_asked_about_at_review if {
 test_a_quorum_that_is_no_number_asks_for_nothing_more if {
 	given.reviewed({"component": {"quorum": "nine"}}).quorum == 1
 }
+
+test_who_put_their_name_to_the_agent_does_not_count if {
+	given.denies(given.admitted({"author": {"sponsors": ["ada"]}}), code)
+}
+
+test_who_put_their_name_to_it_in_other_case if {
+	given.denies(given.admitted({"author": {"sponsors": ["Linus", "ADA"]}}), code)
+}
+
+test_another_than_who_put_their_name_to_it if {
+	two := given.with_approvals([{}, {"by": "grace"}])
+	given.allows(given.admitted(object.union({"author": {"sponsors": ["ada"]}}, two)))
+}
+
+test_they_count_where_data_says_so if {
+	given.allows(given.admitted({"author": {"sponsors": ["ada"]}})) with data.approval.sponsors_count as true
+}
+
+test_their_reject_stands if {
+	votes := given.with_approvals([{"by": "grace"}, {"verdict": "reject"}])
+	given.denies(given.admitted(object.union({"author": {"sponsors": ["ada"]}}, votes)), code)
+}

@@ -117,7 +117,8 @@ review := {
 		"tests": 1,
 		"components": ["scoring"],
 	},
-	"author": {"id": "coder", "kind": "agent", "held": false},
+	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["linus"]},
+	"owners": [],
 	"component": {
 		"name": "scoring",
 		"flag": "lending-scoring",

@@ -40,6 +40,8 @@ kinds := {
 	"author.id": "code",
 	"author.kind": "actor",
 	"author.held": "flag",
+	"author.sponsors": "codes",
+	"owners": "list",
 	"component.name": "text",
 	"component.flag": "text",
 	"component.kpis": "codes",
@@ -148,6 +150,7 @@ item_kinds := {
 	"blobs": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"capabilities": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"regression.findings": {"code": "code", "component": "text", "case": "text", "msg": "text"},
+	"owners": {"path": "text", "names": "codes"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
@@ -220,8 +223,15 @@ data_complete if {
 		whole(step.most)
 	}
 	every list in [data.evidence.regression_escalates, data.supply.licences, data.supply.licensed, data.supply.tolerated] { readable("codes", list) }
+	approval_complete
 	named(data.modes.executable)
 	data.evidence.assurance in words.assurance
+}
+
+approval_complete if {
+	is_boolean(data.approval.sponsors_count)
+	is_object(data.approval.owners)
+	every people in data.approval.owners { readable("codes", people) }
 }
 
 readable("one", 1)

@@ -5,6 +5,7 @@ import data.evoguard_test.given
 # A question with one item in every list, so that a field of an item can be lost.
 full := object.union(given.admit, {
 	"secrets": [given.secret],
+	"owners": [{"path": "lending/scoring.py", "names": ["@ada"]}],
 	"quarantine": [given.set_aside],
 	"dependencies": [given.dependency],
 	"faults": [given.fault],
@@ -117,6 +118,22 @@ test_needs_author_id if needed("author.id")
 test_needs_author_kind if needed("author.kind")
 
 test_needs_author_held if needed("author.held")
+
+test_needs_author_sponsors if needed("author.sponsors")
+
+test_needs_owners if needed("owners")
+
+test_needs_owners_item_path if needed_in("owners", "path")
+
+test_needs_owners_item_names if needed_in("owners", "names")
+
+test_data_without_approval if {
+	without_data(given.judged_at_review(given.review)) with data.approval as {}
+	without_data(given.judged_at_review(given.review)) with data.approval.sponsors_count as "no"
+	without_data(given.judged_at_review(given.review)) with data.approval.owners as []
+	without_data(given.judged_at_review(given.review)) with data.approval.owners as {"@ada": "ada"}
+	without_data(given.judged_at_review(given.review)) with data.approval.owners as {"@ada": [1]}
+}
 
 test_needs_component_name if needed("component.name")
 

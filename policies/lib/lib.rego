@@ -85,7 +85,9 @@ guarded contains path if {
 }
 
 # METADATA
-# description: Distinct people whose unexpired approval names this exact digest; never the author, never an agent.
+# description: |
+#   Distinct people whose unexpired approval names this exact digest; never the author, never an agent. Who put their
+#   name to an agent is the human behind its changes: another one approves them, unless data says that they may.
 people contains person if {
 	some vote in input.approvals
 	vote.kind == "person"
@@ -96,6 +98,12 @@ people contains person if {
 	person := fold(vote.by)
 	person != fold(input.author.id)
 	not person in agents
+	not person in behind
+}
+
+behind contains fold(sponsor) if {
+	not data.approval.sponsors_count == true
+	some sponsor in input.author.sponsors
 }
 
 agents contains fold(vote.by) if {

@@ -53,7 +53,8 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
             "floor": 80, "risk": 80, "features": [dict(FEATURE)], "known": True, "unknown": [], "dependants": 2,
             "tests": 1, "components": ["scoring"],
         },
-        "author": {"id": "coder", "kind": "agent", "held": False},
+        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["linus"]},
+        "owners": [],
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },
@@ -103,6 +104,7 @@ def codes(decision: Decision) -> set[str]:
 
 
 FOUND: dict[str, Any] = {
+    "owners": [{"path": "a.py", "names": ["@ada"]}],
     "secrets": [{"rule": "aws-key", "path": "a.py", "line": 7}],
     "hits": [{"rule": "python.eval", "severity": "info", "path": "a.py", "line": 7, "msg": "data is run as code"}],
     "dependencies": [{

@@ -113,7 +113,7 @@ def _bases() -> Iterator[dict[str, Any]]:
     yield _base("review")
     yield _base("admit")
     yield _base("admit") | {
-        "author": {"id": "eve", "kind": "person", "held": False},
+        "author": {"id": "eve", "kind": "person", "held": False, "sponsors": []},
         "files": [{**_FILE, "path": "policies/a.rego"}],
         "approvals": [dict(_VOTE), {**_VOTE, "by": "bob"}],
     }
@@ -132,7 +132,7 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "floor": 80, "risk": 80, "features": [dict(_FEATURE)], "known": True, "unknown": [], "dependants": 2,
             "tests": 1, "components": ["scoring"],
         },
-        "author": {"id": "coder", "kind": "agent", "held": False},
+        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["linus"]}, "owners": [],
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },

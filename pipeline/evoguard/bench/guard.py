@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from evoguard import desk
 from evoguard.adapters import keys
 from evoguard.bench import Figure
+from evoguard.domain.change import ActorKind
 from evoguard.domain.clients import Roll
 from evoguard.domain.evidence import Evidence, TestResult
 from evoguard.ports import Ports
@@ -174,11 +175,13 @@ def _installation(folder: Path) -> tuple[Opened, dict[str, KeyPen]]:
     settings = Settings.load(folder / "state", {**os.environ, "EVOGUARD_STATE": ""})
     init(settings)
     opened, pens = open_state(settings), {}
-    for name in ("alice", "bob", "coder"):
+    # whoever adds an agent approves none of its changes
+    for name, sponsors in (("alice", ("",)), ("bob", ("alice",)), ("carol", ("alice", "bob")), ("coder", ("carol",))):
         public = keys.generate(folder / f"{name}.key")
         pens[name] = KeyPen(folder / f"{name}.key")
-        register(opened, "agent" if name == "coder" else "person", name, public, by="" if name == "alice" else "alice",
-                 pen=pens["alice"])  # fmt: skip
+        for by in sponsors:
+            kind: ActorKind = "agent" if name == "coder" else "person"
+            register(opened, kind, name, public, by=by, pen=pens[by or name])
     return opened, pens
 
 

@@ -83,6 +83,7 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
         ("decision", doc["decision"]),
         ("policy bundle", doc["bundle"]),
         ("quorum", f"{len(rows_of(doc['approved_by']))} of {doc['quorum']}" + _named(doc["approved_by"])),
+        *lines_of("not counted", [f"{name}, who added {doc['author']}" for name in rows_of(doc["set_apart"])]),
         ("digest", doc["digest"]),
     ]  # fmt: skip
     if doc.get("first_release"):

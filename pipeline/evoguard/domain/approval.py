@@ -10,6 +10,8 @@ from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.change import ActorKind, Author
 
 Vote = Literal["approve", "reject"]
+MORE_VOTES = frozenset({"approval.quorum", "approval.owner"})
+"""What further approvals can mend: a change that lacks nothing else goes on waiting for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,13 @@ class Approval:
         }
 
 
-def people_for(approvals: Iterable[Approval], *, digest: Digest, author: Author, now: int) -> frozenset[str]:
-    """Return the distinct people whose unexpired approval names this exact digest; never the author, never an agent."""
+def people_for(
+    approvals: Iterable[Approval], *, digest: Digest, author: Author, now: int, apart: Collection[str] = ()
+) -> frozenset[str]:
+    """Return the distinct people whose unexpired approval names this exact digest.
+
+    Never the author, never an agent, and none of those set apart: the people behind the agent.
+    """
     return frozenset(
         a.by
         for a in approvals
@@ -45,6 +52,7 @@ def people_for(approvals: Iterable[Approval], *, digest: Digest, author: Author,
         and a.kind == "person"
         and a.digest == digest
         and a.by != author.id
+        and a.by not in apart
         and a.expires > now
     )
 

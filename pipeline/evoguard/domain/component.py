@@ -12,6 +12,7 @@ from evoguard.domain.canonical import Json
 from evoguard.domain.cases import Declared
 from evoguard.domain.kpi import ValueKpi
 from evoguard.domain.latch import DRILL_FLAG
+from evoguard.domain.owners import people_of
 from evoguard.domain.quarantine import Quarantine, quarantines
 from evoguard.domain.repository_rules import NamedRules, named_rules
 from evoguard.domain.version import VersionFiles, declared
@@ -102,6 +103,8 @@ class ComponentFile:
     split_percent: int = 0
     """From this share of tests apart from the code on, a verdict counts as `split` here; 0: as the sandbox says."""
     quarantine: tuple[Quarantine, ...] = ()
+    owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name in CODEOWNERS → the registered people behind it."""
     rules: NamedRules | None = None
     """Rules of the repository's own, asked beside those in force; they can only refuse."""
 
@@ -170,12 +173,13 @@ def parse(raw: bytes | None) -> ComponentFile:
 def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
     if not isinstance(policy, dict):
         raise _bad("`policy` must be a table")
-    _only(policy, {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine", "rules"},
-          "[policy]")  # fmt: skip
+    known = {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine", "owners", "rules"}
+    _only(policy, known, "[policy]")
     if policy.get("assurance", "") not in ("", *ASSURANCES):
         raise _bad(f"policy.assurance is one of {', '.join(ASSURANCES)}")
     try:
         quarantine = quarantines(policy.get("quarantine", []))
+        owners = people_of(policy.get("owners", {}))
         rules = named_rules(policy.get("rules"))
     except ValueError as err:
         raise _bad(str(err)) from err
@@ -188,6 +192,7 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
         assurance=str(policy.get("assurance", "")),
         split_percent=_number(policy.get("split_percent", 0), "policy.split_percent", 0, 100),
         quarantine=quarantine,
+        owners=owners,
         rules=rules,
     )
 

@@ -16,7 +16,8 @@ KNOWN = frozenset(
     {
         "change.submitted", "change.refused", "change.superseded", "change.withdrawn", "change.mapped",
         "candidate.scanned", "candidate.inspected", "candidate.replayed", "candidate.checked", "change.judged",
-        "approval.requested", "approval.recorded", "approval.ignored", "approval.voided", "policy.activated",
+        "approval.requested", "approval.recorded", "approval.ignored", "approval.incomplete", "approval.voided",
+        "policy.activated",
         "change.approved", "change.rejected", "change.admitted", "change.attested", "release.published",
         "rollout.queued", "rollout.opened", "rollout.widened", "rollout.completed", "rollout.aborted",
         "release.reverted", "revert.conflicted", "author.held", "change.killed", "change.known_good", "change.reverted",

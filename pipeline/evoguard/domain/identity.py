@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from evoguard.domain.canonical import Digest, Json, canonical, digest_of
 from evoguard.domain.change import ActorKind
-from evoguard.domain.events import Event
+from evoguard.domain.events import Event, StoredEvent
 from evoguard.errors import AuthError, InputError
 
 COMMAND_TYPE = "application/vnd.evoguard.command+json"
@@ -17,6 +17,8 @@ PURPOSES = frozenset(
 )
 VOUCHED = "approval.recorded"
 """On the stream `registry` this event is a vouch: a person's approval of one name with one key."""
+NOBODY = "evoguard"
+"""The actor of an event that no person wrote."""
 VOUCH_LIFE_S = 7 * 24 * 3_600
 VOUCH_MARGIN_S = 60
 """A vouch that ends this soon is not counted: it must still hold at the event's own time, by which auditors count."""
@@ -121,6 +123,18 @@ def vouch_in(event: Event) -> Vouch | None:
         return None
     name, pem, by, envelope = (str(event.body.get(key, "")) for key in ("name", "public_pem", "by", "envelope"))
     return Vouch(Identity(name, "person", pem), by, envelope)
+
+
+def sponsors_of(registry: Iterable[StoredEvent], agent: str) -> tuple[str, ...]:
+    """Return who put their name to an agent, as the registry's stream says: the people behind what it proposes."""
+    for item in registry:
+        body = item.event.body
+        if item.event.type == "agent.added" and body.get("name") == agent:
+            vouches = body.get("vouches")
+            said = [v.get("by") for v in vouches if isinstance(v, Mapping)] if isinstance(vouches, list | tuple) else []
+            names = {item.event.actor, *(str(by) for by in said)}
+            return tuple(sorted(names - {agent, NOBODY}))
+    return ()
 
 
 def is_name(text: str) -> bool:

@@ -39,6 +39,8 @@ class Reach:
     owners: Mapping[str, tuple[str, ...]]
     """Touched path → who owns it, as the file of owners at the base says."""
     unknown: Mapping[str, str]
+    owner_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each set of owners once, with a path that is theirs: these are asked."""
 
     def as_json(self) -> dict[str, Json]:
         """Return the reach as plain JSON: at most 200 of each kind, and how many there are."""

@@ -85,6 +85,11 @@ async def authors_vote(hall: Hall) -> Seen:
     return await hall.carried(await hall.submit(author="alice"), "alice")
 
 
+async def sponsor_votes(hall: Hall) -> Seen:
+    """Who put their name to the agent is the only one to approve what it proposes."""
+    return await hall.carried(await hall.submit(), "carol")
+
+
 async def vote_on_another_digest(hall: Hall) -> Seen:
     """Votes that were given to an earlier digest are filed for this one."""
     change = await hall.submit()
@@ -210,11 +215,12 @@ GATES = (
     Gate("approve.count", Cut(f"{APPROVE}:approve", "len(people) >= max(1, state['quorum'])", "True"),
          rules.one_vote_of_two, "waits", ("approval.quorum",)),
     Gate("approve.route", (Cut(f"{ROUTES}:after_approve", "state.get('approved') is True", "True"),
-         Cut(f"{APPROVE}:approve", "interrupt({'waiting': 'approval', 'wake_at': 0})", "None")), nobody_approved,
+         Cut(f"{APPROVE}:_waiting", "interrupt({'waiting': 'approval', 'wake_at': 0})", "None")), nobody_approved,
          "waits", ("approval.quorum",)),
     Gate("approve.person", Cut(VOTES, "a.kind == 'person'", "True"), agents_vote, "waits"),
     Gate("approve.author", Cut(VOTES, "a.by != author.id", "True"), authors_vote, "waits",
          ("approval.quorum", "approval.self")),
+    Gate("approve.apart", Cut(VOTES, "a.by not in apart", "True"), sponsor_votes, "waits", ("approval.quorum",)),
     Gate("approve.digest", Cut(VOTES, "a.digest == digest", "True"), vote_on_another_digest, "waits",
          ("approve.subject", "approval.quorum")),
     Gate("approve.subject", Cut(f"{APPROVE}:_must_be_about", "command.subject not in digests"), vote_on_another_digest,

@@ -75,7 +75,7 @@ class Hall:
 
     def _register(self) -> None:
         opened = open_state(self.settings)
-        sponsors = {"bob": ("alice",), "carol": ("alice", "bob"), "coder": ("alice",), "robot": ("alice",)}
+        sponsors = {"bob": ("alice",), "carol": ("alice", "bob"), "coder": ("carol",), "robot": ("carol",)}
         for name in (*PEOPLE, "coder", "robot", "mallory"):
             public = keys.generate(self.folder / f"{name}.key")
             if name == "alice":

@@ -39,6 +39,8 @@ def _brings(**changes: Json) -> Doc:
 
 
 ALTERED: Mapping[str, tuple[str, Doc]] = {
+    "approval.owner": ("A path is changed whose owner nobody asks.",
+                       {"owners": [{"path": "scoring.py", "names": ["@dora"]}]}),
     "change.agent_settings": ("An agent rewrites what agents are told, and nobody is told.", _touches("CLAUDE.md")),
     "change.blob": ("A file that nobody can read is added, and nobody is told.", {"blobs": [NOTE]}),
     "change.build_file": ("A file that builds and packs is changed, and nobody is told.", _touches("Dockerfile")),

@@ -160,5 +160,7 @@ GATES = (
          "replace(decision, allow=False, deny=(*decision.deny, *more))", "decision"), endless,
          "repository.no_verdict"),
     Gate("repository.quorum", Cut("evoguard.flow.sign:sign", "decision.quorum > state['quorum']"), more_people_later,
-         "approval.quorum"),
+         "approval.quorum", ("repository.people",)),
+    Gate("repository.people", Cut("evoguard.flow.approve:_lacking", "len(people) < decision.quorum", "False"),
+         more_people_later, "waits", ("repository.quorum",)),
 )  # fmt: skip

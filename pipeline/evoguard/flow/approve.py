@@ -7,11 +7,14 @@ from collections.abc import Collection
 
 from langgraph.types import interrupt
 
-from evoguard.domain.approval import Approval, Vote, people_for, rejected_by
+from evoguard.domain.approval import MORE_VOTES, Approval, Vote, people_for, rejected_by
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.events import Event, StoredEvent
+from evoguard.domain.headline import headline
 from evoguard.domain.identity import Command
+from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import AuthError, InputError
+from evoguard.flow.question import apart, ask
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
@@ -41,14 +44,51 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     if bundle != state["bundle"]:
         events.append(_voided(state["bundle"], bundle))
         return StepResult(UNREVIEWED, tuple(events))
-    people = people_for(votes, digest=digest, author=author, now=now)
+    behind = await apart(author, ports)
+    people = people_for(votes, digest=digest, author=author, now=now, apart=behind)
     if len(people) >= max(1, state["quorum"]):
+        return await _counted(state, ports, people, votes, events)
+    return _waiting(events)
+
+
+async def _counted(
+    state: FlowState, ports: Ports, people: Collection[str], votes: tuple[Approval, ...], events: list[Event]
+) -> StepResult:
+    """Let a change go on that enough people approved, unless the policies say whose approval is still missing."""
+    digest = state["approval"]
+    lacking, quorum = await _lacking(state, ports, people, votes)
+    if not lacking:
         counted = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
         events.append(Event("change.approved", {"by": sorted(people), "digest": digest, "approvals": counted}))
         return StepResult({"approved": True, "approvals": counted}, tuple(events))
+    if events:
+        told = findings_json(lacking[:50])
+        events.append(Event("approval.incomplete", {"deny": told}, reason=headline([f.as_json() for f in lacking])))
+    if quorum > state["quorum"]:
+        others = sorted(await apart(proposal_of(state).author, ports))
+        events.append(Event("approval.requested", {"digest": digest, "quorum": quorum, "apart": others}))
+        return StepResult({"approved": False, "quorum": quorum}, tuple(events))
+    return _waiting(events)
+
+
+def _waiting(events: list[Event]) -> StepResult:
     if not events:
         interrupt({"waiting": "approval", "wake_at": 0})
     return StepResult({"approved": False}, tuple(events))
+
+
+async def _lacking(
+    state: FlowState, ports: Ports, people: Collection[str], votes: tuple[Approval, ...]
+) -> tuple[tuple[Finding, ...], int]:
+    """Return what the policies miss that further votes can bring, and how many people they ask for now.
+
+    Nothing where they would admit the change, and nothing where they refuse it for another reason: `sign` says so.
+    """
+    decision, _ = await ask("admit", state, ports, approvals=votes)
+    if not {finding.code for finding in decision.deny} <= MORE_VOTES:
+        return (), decision.quorum
+    few = Finding("approval.quorum", f"{len(people)} of {decision.quorum} people approved this digest")
+    return decision.deny or ((few,) if len(people) < decision.quorum else ()), decision.quorum
 
 
 def _asked(state: FlowState, stored: tuple[StoredEvent, ...]) -> frozenset[Digest]:

@@ -75,6 +75,8 @@ def _facts(diff: Diff, component: Component, rules: ComponentFile, *, measured: 
         "tighten": rules.tighten(),
         "quarantine": [entry.as_json() for entry in rules.quarantine],
         "cases": [one.as_json() for one in rules.cases()],
+        "owners": [{"path": path, "names": list(names)} for path, names in reach.owner_groups],
+        "people": {name: list(people) for name, people in rules.owners.items()},
         "reach": reach.as_json(), "risk": risk.as_json(),
         **({"rules": rules.rules.as_json()} if rules.rules else {}),
     }  # fmt: skip

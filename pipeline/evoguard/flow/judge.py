@@ -7,7 +7,7 @@ from evoguard.domain.change import approval_digest
 from evoguard.domain.events import Event
 from evoguard.domain.headline import headline
 from evoguard.domain.verdict import findings_json
-from evoguard.flow.question import ask
+from evoguard.flow.question import apart, ask
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
@@ -36,7 +36,8 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         facts |= await refusal("judge", decision.deny, ports)
         return StepResult(facts, (judged,))
     asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
-    requested = Event("approval.requested", {"digest": asked, "quorum": quorum})
+    others = sorted(await apart(proposal_of(state).author, ports))
+    requested = Event("approval.requested", {"digest": asked, "quorum": quorum, "apart": others})
     return StepResult({**facts, "approval": asked}, (judged, requested))
 
 

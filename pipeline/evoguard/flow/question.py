@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
-from evoguard.domain.change import CommitId
+from evoguard.domain.change import Author, CommitId
 from evoguard.domain.evidence import review_codes
+from evoguard.domain.identity import sponsors_of
+from evoguard.domain.owners import asked
 from evoguard.domain.regression import NONE
 from evoguard.domain.regression import NOT_RUN as NOT_REPLAYED
 from evoguard.domain.repository_rules import RepositoryVerdict, named_rules
@@ -99,10 +101,8 @@ async def _question(
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "impact": _impact(impact, ports.policies.data),
-        "author": {
-            "id": proposal.author.id, "kind": proposal.author.kind,
-            "held": bool(await ports.queries.held(proposal.author.id)),
-        },
+        "author": await _author(proposal.author, ports),
+        "owners": _owners(impact, ports.policies.data),
         "component": {
             "name": component["name"], "flag": component["flag"], "quorum": component["quorum"],
             "stages": component["stages"], "kpis": _names(kpis, values),
@@ -129,6 +129,47 @@ async def _regression(state: FlowState, impact: Mapping[str, Json], ports: Ports
         "digest": digest, "declared": listed,
         **{name: doc[name] for name in ("status", "asked", "answered", "omitted", "findings")},
     }  # fmt: skip
+
+
+async def _author(author: Author, ports: Ports) -> Json:
+    return {
+        "id": author.id, "kind": author.kind, "held": bool(await ports.queries.held(author.id)),
+        "sponsors": [*await _sponsors(author, ports)],
+    }  # fmt: skip
+
+
+async def _sponsors(author: Author, ports: Ports) -> tuple[str, ...]:
+    return sponsors_of(await ports.queries.events("registry"), author.id)
+
+
+async def apart(author: Author, ports: Ports) -> frozenset[str]:
+    """Return whose approval does not count: the people behind an agent, unless the rules' data says that it does."""
+    said = ports.policies.data.get("approval")
+    if isinstance(said, Mapping) and said.get("sponsors_count") is True:
+        return frozenset()
+    return frozenset(await _sponsors(author, ports))
+
+
+def _owners(impact: Mapping[str, Json], data: Mapping[str, Json]) -> Json:
+    """Return each set of owners of what is touched; a team as its people, where the base says and the bundle does not.
+
+    Older facts name the owners of each path; of facts from before owners were looked for, nobody is the owner.
+    """
+    each = _table(_table(impact.get("reach")).get("owners"))
+    if "reach" not in impact:
+        return [{"path": "", "names": ["(not measured)"]}]
+    older: Json = [{"path": path, "names": names} for path, names in each.items()]
+    above = _table(_table(data.get("approval")).get("owners"))
+    people = {name: listed for name, listed in _table(impact.get("people")).items() if name not in above}
+    return [asked(_table(row), people) for row in _rows(impact.get("owners", older))]
+
+
+def _table(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(value: Json) -> Sequence[Json]:
+    return value if isinstance(value, list) else []
 
 
 def _with_defaults(tighten: Json) -> Json:

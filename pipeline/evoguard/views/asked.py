@@ -94,15 +94,16 @@ async def _escalated(reader: Reader, decision: str) -> Json:
     return [one for n, one in enumerate(found) if one not in found[:n]]
 
 
-def _listed(value: Json) -> Sequence[Json]:
+def _listed(value: Json | None) -> Sequence[Json]:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def _quorum(stored: Sequence[StoredEvent], digest: Digest, author: Author, now_s: int) -> Doc:
     votes = [_vote(item.event.body) for item in stored if item.event.type == "approval.recorded"]
-    people: list[Json] = [*sorted(people_for(votes, digest=digest, author=author, now=now_s))]
-    needed = next((i.event.body.get("quorum") for i in reversed(stored) if i.event.type == "approval.requested"), 1)
-    return {"quorum": needed, "approved_by": people}
+    asked = next((i.event.body for i in reversed(stored) if i.event.type == "approval.requested"), {"quorum": 1})
+    behind: list[Json] = [str(name) for name in _listed(asked.get("apart"))]
+    people = people_for(votes, digest=digest, author=author, now=now_s, apart=[str(name) for name in behind])
+    return {"quorum": asked.get("quorum"), "approved_by": [*sorted(people)], "set_apart": behind}
 
 
 def _vote(body: Mapping[str, Json]) -> Approval:

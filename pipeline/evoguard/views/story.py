@@ -22,6 +22,7 @@ STEP: Mapping[str, str] = {
     "approval.requested": "approve",
     "approval.recorded": "approve",
     "approval.ignored": "approve",
+    "approval.incomplete": "approve",
     "change.approved": "approve",
     "change.rejected": "approve",
     "change.admitted": "sign",

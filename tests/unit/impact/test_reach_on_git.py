@@ -13,6 +13,7 @@ from evoguard.adapters.git.sources import GitSources
 from evoguard.adapters.syntax import SyntaxReader
 from evoguard.domain.component import parse
 from evoguard.domain.reach import Reach
+from evoguard.impact.owners import MOST_PATHS, UNREAD
 from given_git import Source, a_fetched_change
 
 SHOP: dict[str, str] = {
@@ -101,6 +102,27 @@ async def test_owners_are_those_of_the_base(tmp_path: Path) -> None:
     assert reach.owners == {
         "CODEOWNERS": ("@all",), "a/b.md": ("@docs",), "shop/price.py": ("@shop",), "x.go": ("@all",),
     }  # fmt: skip
+    assert reach.owner_groups == (("CODEOWNERS", ("@all",)), ("a/b.md", ("@docs",)), ("shop/price.py", ("@shop",)))
+
+
+@pytest.mark.parametrize(
+    "owners",
+    ["".join(f"/f{n} @a\n" for n in range(1_001)), "# " + "x" * (2 << 20) + "\n* @a\n"],
+    ids=["rules", "bytes"],
+)
+async def test_owners_that_are_too_many_to_read_are_nobodys_rather_than_none(tmp_path: Path, owners: str) -> None:
+    reach = await reach_of(tmp_path, {"shop/price.py": "x = 1\n"}, {**SHOP, "CODEOWNERS": owners})
+    assert reach.owner_groups == (("shop/price.py", (UNREAD,)),)
+
+
+async def test_without_a_file_of_owners_nobody_is_asked(tmp_path: Path) -> None:
+    assert (await reach_of(tmp_path, {"shop/price.py": "x = 1\n"}, SHOP)).owner_groups == ()
+
+
+async def test_what_lies_behind_many_paths_is_not_taken_for_unowned(tmp_path: Path) -> None:
+    many = {f"docs/{n:03}.txt": "x\n" for n in range(MOST_PATHS)}
+    reach = await reach_of(tmp_path, {**many, "z.py": "x = 1\n"}, {**SHOP, "CODEOWNERS": "z.py @shop\n"})
+    assert reach.owner_groups == (("z.py", (UNREAD,)),)
 
 
 @pytest.mark.parametrize(

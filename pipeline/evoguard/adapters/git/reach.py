@@ -97,16 +97,16 @@ class GitImpact:
             unknown, python = {WHOLE_TREE: "it has too much Python to be read"}, {}
         facts = await self._read(git, python)
         owned = next((files[place] for place in owners.PLACES if place in files), None)
-        raw = None
+        owner = owners.Owners(whole=owned is None)
         if owned is not None and owned[1] <= MOST_BYTES:
-            raw = (await asyncio.to_thread(read_blobs, git.git_dir, (owned[0],)))[owned[0]]
+            owner = owners.parse((await asyncio.to_thread(read_blobs, git.git_dir, (owned[0],)))[owned[0]])
         imports = await asyncio.to_thread(Imports, facts)
         tests = sorted(path for path in python if is_test(path))
         if len(links) > MOST_LINKS:
             unknown, links = {**unknown, WHOLE_TREE: "it has too many symlinks to be followed"}, {}
         blobs = await asyncio.to_thread(read_blobs, git.git_dir, links.values()) if links else {}
         aliases = _aliases({path: blobs[oid] for path, oid in links.items()})
-        return Base(files, facts, imports, packages(files), tests, aliases, owners.parse(raw), unknown)
+        return Base(files, facts, imports, packages(files), tests, aliases, owner, unknown)
 
     async def _read(self, git: Git, files: Listed) -> dict[str, Facts]:
         """Return what each file says; only versions that were never read are read."""
@@ -149,6 +149,7 @@ def _reach(
         components=tuple(c.name for c in hit),
         flags=tuple(c.flag for c in hit if c.flag),
         owners=known.owners.of(touched[:MOST_LISTED]),
+        owner_groups=known.owners.groups(touched),
         unknown={**possible_users(changed, layers), **_behind_links(changed.union(far), known.links), **unknown},
     )
 
