@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
-from evoguard.adapters.opa_wasm import OpaWasmPolicies
-from evoguard.bundle import load
-from evoguard.domain.canonical import Digest, Json, digest_of
+from evoguard.domain.canonical import Digest, digest_of
 from evoguard.domain.change import CommitId, Diff, FileChange
 from evoguard.domain.clients import Roll
 from evoguard.domain.component import ComponentFile
@@ -23,7 +19,7 @@ from evoguard.domain.latch import Latch, LatchBoard
 from evoguard.domain.reach import Dependant, Reach
 from evoguard.domain.rollout import Plan
 from evoguard.domain.scan import Hit, Scan, Standing
-from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
+from evoguard.domain.verdict import Finding
 from evoguard.domain.way_back import CONFLICT, WayBack
 from evoguard.errors import EvoguardError, FencedError, InputError, IntegrityError, UnavailableError
 from evoguard.ports.forge import Blob, Publication, ReleaseRefs
@@ -155,57 +151,6 @@ class FakeScanner:
         self.seen.append(changed)
         read = len(changed) - len(self.unread)
         return Scan(self.status, "fake 1", digest_of(b"rules"), len(changed), read, self.new, 0, self.unread)
-
-
-@cache
-def _rules(owners: str = "") -> OpaWasmPolicies:
-    """Return the shipped rules, compiled once a test run, with other owners in their data if a test names some."""
-    loaded = load()
-    if owners:
-        data = json.loads(loaded.data)
-        data["approval"]["owners"] = json.loads(owners)
-        loaded = replace(loaded, data=json.dumps(data).encode())
-    return OpaWasmPolicies(loaded=loaded)
-
-
-@dataclass
-class FakePolicies:
-    """The shipped rules, and what a test changes about them; unchanged they pass the suite of the port."""
-
-    deny: tuple[Finding, ...] = ()
-    deny_admit: tuple[Finding, ...] = ()
-    without: frozenset[str] = frozenset()
-    """Codes of rules that are taken out: the second lock on a door whose first one a test removes."""
-    quorum: int = 1
-    bundle: str = ""
-    owners: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """`data.approval.owners`."""
-    constitution: tuple[Finding, ...] | None = None
-    """What the shipped constitution denies while these rules are in force; None: they are the shipped ones."""
-
-    @property
-    def digest(self) -> Digest:
-        return digest_of({"bundle": self.bundle}) if self.bundle else self._asked().digest
-
-    @property
-    def data(self) -> Mapping[str, Json]:
-        return self._asked().data
-
-    def _asked(self) -> OpaWasmPolicies:
-        return _rules(json.dumps(self.owners) if self.owners else "")
-
-    async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
-        found = await self._asked().decide(stage, question)
-        kept = (finding for finding in found.deny if finding.code not in self.without)
-        deny = (*kept, *(self.deny if stage == "review" else self.deny_admit))
-        return replace(found, allow=not deny, deny=deny, quorum=max(found.quorum, self.quorum))
-
-    async def floor(self, stage: PolicyStage, question: Mapping[str, Json]) -> Floor | None:
-        if self.constitution is None:
-            return None
-        found = await _rules().decide(stage, question)
-        held = replace(found, allow=not self.constitution, deny=self.constitution)
-        return Floor(_rules().digest, held, frozenset(finding.code for finding in self.constitution))
 
 
 class FakeLatches:

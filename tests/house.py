@@ -30,6 +30,7 @@ from evoguard.errors import InputError
 from evoguard.flow.graph import build
 from evoguard.flow.runs import Advance, advance
 from evoguard.ports import Pace, Ports
+from fake_policies import FakePolicies
 from fakes import (
     FakeArtifacts,
     FakeClients,
@@ -40,7 +41,6 @@ from fakes import (
     FakeKillPath,
     FakeKpis,
     FakeLatches,
-    FakePolicies,
     FakeSandbox,
     FakeScanner,
     FakeSources,

@@ -12,7 +12,8 @@ from evoguard.domain.events import Event
 from evoguard.domain.verdict import Finding
 from evoguard.errors import UnavailableError
 from evoguard.flow.question import apart
-from fakes import FakePolicies, FakeSources
+from fake_policies import FakePolicies
+from fakes import FakeSources
 from house import COMPONENT, House
 
 SCORING = "lending/scoring.py"
