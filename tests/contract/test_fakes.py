@@ -13,7 +13,8 @@ from evoguard.domain.kpi import KpiBatch
 from evoguard.domain.verdict import Finding
 from evoguard.errors import IntegrityError
 from evoguard.ports.forge import Publication
-from fakes import FakeArtifacts, FakeClock, FakeFlags, FakeForge, FakeKpis, FakePolicies
+from fake_policies import FakePolicies
+from fakes import FakeArtifacts, FakeClock, FakeFlags, FakeForge, FakeKpis
 
 
 class TestFakeForge(ForgeSuite):
