@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from evoguard.domain.canonical import digest_of
+from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.change import ActorKind, Author, ChangeId, Proposal, change_id, is_change_id
 from evoguard.domain.identity import Command, Identity, is_name
 from evoguard.errors import AuthError, HaltedError, InputError
@@ -114,6 +115,9 @@ async def vote(  # noqa: PLR0913  (what is signed, named)
         raise AuthError(f"{person} is an agent; only people approve", code="approval.agent")
     if person == row.author:
         raise AuthError(f"{person} is the author; nobody approves their own change", code="approval.self")
+    if verdict == "approve" and person in _names(await _asked(parts, change), "apart"):
+        raise AuthError(f"{person} put their name to {row.author}; another person approves its changes",
+                        code="approval.apart", fix="ask somebody else: `evoguard person list`")  # fmt: skip
     if verdict not in ("approve", "reject"):
         raise InputError("a vote is approve or reject", code="approval.verdict")
     now = parts.clock.now_ms() // 1000
@@ -147,12 +151,17 @@ async def withdraw(parts: Parts, *, change: str, author: str, envelope: str) -> 
 async def asked_digest(parts: Parts, change: str) -> str:
     """Return the digest that people are asked to approve now."""
     await waiting(parts, change)
-    asked = [
-        e.event.body["digest"]
-        for e in await parts.queries.events(f"change/{change}")
-        if e.event.type == "approval.requested"
-    ]
-    return str(asked[-1])
+    return str((await _asked(parts, change))["digest"])
+
+
+async def _asked(parts: Parts, change: str) -> Mapping[str, Json]:
+    events = await parts.queries.events(f"change/{change}")
+    return [e.event.body for e in events if e.event.type == "approval.requested"][-1]
+
+
+def _names(body: Mapping[str, Json], key: str) -> frozenset[str]:
+    listed = body.get(key)
+    return frozenset(str(name) for name in listed) if isinstance(listed, list | tuple) else frozenset()
 
 
 async def waiting(parts: Parts, change: str) -> ChangeRow:

@@ -86,8 +86,8 @@ async def authors_vote(hall: Hall) -> Seen:
 
 
 async def sponsor_votes(hall: Hall) -> Seen:
-    """Who put their name to the agent is the only one to approve what it proposes."""
-    return await hall.carried(await hall.submit(), "carol")
+    """Who put their name to the agent is one of the two whom its first release needs."""
+    return await hall.carried(await hall.submit(), "carol", "alice")
 
 
 async def vote_on_another_digest(hall: Hall) -> Seen:
@@ -165,6 +165,11 @@ async def desk_author(hall: Hall) -> Seen:
     return await _at_the_desk(hall, await hall.submit(author="alice"), "alice")
 
 
+async def desk_sponsor(hall: Hall) -> Seen:
+    """Who put their name to the agent files a vote for its change at the front desk."""
+    return await _at_the_desk(hall, await hall.submit(), "carol")
+
+
 async def withdrawn_by_another(hall: Hall) -> Seen:
     """Coder's change is ended by what coder signed for another purpose."""
     change = await hall.submit()
@@ -213,14 +218,14 @@ GATES = (
          Cut("evoguard.flow.judge:judge", "not decision.allow")), rules.not_scanned, "evidence.not_scanned",
          ("sign.allow",)),
     Gate("approve.count", Cut(f"{APPROVE}:approve", "len(people) >= max(1, state['quorum'])", "True"),
-         rules.one_vote_of_two, "waits", ("approval.quorum",)),
+         rules.one_vote_of_two, "waits", ("approval.quorum", "repository.people")),
     Gate("approve.route", (Cut(f"{ROUTES}:after_approve", "state.get('approved') is True", "True"),
          Cut(f"{APPROVE}:_waiting", "interrupt({'waiting': 'approval', 'wake_at': 0})", "None")), nobody_approved,
          "waits", ("approval.quorum",)),
     Gate("approve.person", Cut(VOTES, "a.kind == 'person'", "True"), agents_vote, "waits"),
     Gate("approve.author", Cut(VOTES, "a.by != author.id", "True"), authors_vote, "waits",
          ("approval.quorum", "approval.self")),
-    Gate("approve.apart", Cut(VOTES, "a.by not in apart", "True"), sponsor_votes, "waits", ("approval.quorum",)),
+    Gate("approve.apart", Cut(VOTES, "a.by not in apart", "True"), sponsor_votes, "waits"),
     Gate("approve.digest", Cut(VOTES, "a.digest == digest", "True"), vote_on_another_digest, "waits",
          ("approve.subject", "approval.quorum")),
     Gate("approve.subject", Cut(f"{APPROVE}:_must_be_about", "command.subject not in digests"), vote_on_another_digest,
@@ -244,5 +249,7 @@ GATES = (
     Gate("approve.withdraw", Cut(f"{APPROVE}:_withdrawn", "command.purpose == 'withdraw'", "True"),
          withdrawn_by_another, "approval.ignored: a withdraw"),
     Gate("desk.agent", Cut("evoguard.desk:vote", "identity.kind != 'person'"), desk_agent, "approval.agent"),
+    Gate("desk.apart", Cut("evoguard.desk:vote", "person in _names(await _asked(parts, change), 'apart')"),
+         desk_sponsor, "approval.apart"),
     Gate("desk.author", Cut("evoguard.desk:vote", "person == row.author"), desk_author, "approval.self"),
 )  # fmt: skip

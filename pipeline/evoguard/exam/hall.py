@@ -212,6 +212,10 @@ class Hall:
             if event.type == "change.refused" and isinstance(found, list):
                 codes = sorted({str(f["code"]) for f in found if isinstance(f, Mapping)})
                 return Seen(False, ", ".join(codes) or f"refused at {event.body['step']}")
+            lacking = event.body.get("deny")
+            if event.type == "approval.incomplete" and isinstance(lacking, list):
+                codes = sorted({str(f["code"]) for f in lacking if isinstance(f, Mapping)})
+                return Seen(False, f"waits after {types[-1]}: {', '.join(codes)}")
             if event.type in ("approval.ignored", "change.killed"):
                 return Seen(False, f"{event.type}: {event.reason}")
         return Seen(False, f"waits after {types[-1] if types else 'nothing'}")
