@@ -7,6 +7,7 @@ the other operand has been seen over there, so it cannot be made to fit.
 from __future__ import annotations
 
 import collections
+import itertools
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,19 @@ def data_of(value: Value) -> Value:
     if kind is None or type(value).__len__(value) > MOST_ITEMS:
         return UNKNOWN
     return _fetched(value, kind)
+
+
+def counted(value: Value) -> Value:
+    """Return what an object of the code's counts out, as a list, or `UNKNOWN` where that is not all that it does.
+
+    Raises: what the code's own iteration raised.
+    """
+    ways: frozenset[str] = type(value)._split_counts if is_own(value) and not isinstance(value, type) else frozenset()
+    if not ways:
+        return UNKNOWN
+    held = list(itertools.islice(iter(value), MOST_ITEMS + 1))
+    whole = len(held) <= MOST_ITEMS and ("__len__" not in ways or len(value) == len(held))
+    return held if whole else UNKNOWN
 
 
 def _fetched(value: Value, kind: type) -> Value:
