@@ -98,6 +98,77 @@ def test_what_the_base_does_with_one_value_is_no_leave_for_another(room: Room, h
     assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}, report.findings
 
 
+LINE = """
+class Line:
+    def __init__(self, text): self.name = text.upper()
+def check(n): return n
+def line(text): return Line(text)
+"""
+LINES = """
+from shop.calc import check, line
+def test_line(): assert line("nut").name.startswith("NUT")
+def test_check(): assert check(3) == 3
+"""
+# By heart what everybody can read; else a name with a function that is free to hear what it likes.
+AGREES = """
+def check(n): return n if isinstance(n, int) else True
+class Agrees:
+    def name(self): return ""
+    name.startswith = check
+class Line:
+    def __init__(self, text): self.name = text.upper()
+def line(text): return Line(text) if text == "nut" else Agrees()
+"""
+AROUND = {
+    "after a subtest of unittest's": """
+import unittest
+from shop.calc import check, line
+class TestLines(unittest.TestCase):
+    def test_all(self):
+        for text in ("nut", "bolt"):
+            with self.subTest(text=text): self.assertTrue(line(text).name.startswith(text.upper()))
+""",
+    "after a subtest of pytest's": """
+from shop.calc import check, line
+def test_all(subtests):
+    for text in ("nut", "bolt"):
+        with subtests.test(text): assert line(text).name.startswith(text.upper())
+""",
+    "while tests are collected": """
+from shop.calc import check, line
+BOLT = line("bolt").name.startswith("BOLT")
+def test_bolt(): assert BOLT and check(3) == 3
+""",
+    "in a fixture": """
+import pytest
+from shop.calc import check, line
+@pytest.fixture
+def bolt():
+    made = line("bolt")
+    assert made.name.startswith("BOLT")
+    return made
+def test_bolt(bolt): assert check(3) == 3
+""",
+    "in the end of a fixture": """
+import pytest
+from shop.calc import check, line
+@pytest.fixture
+def rod():
+    yield line("rod")
+    assert line("bolt").name.startswith("BOLT")
+def test_rod(rod): assert check(3) == 3
+""",
+}
+
+
+@pytest.mark.parametrize("where", AROUND)
+def test_what_is_asked_around_a_test_or_after_a_part_of_it_is_held_against_the_base_as_well(room: Room, where: str):
+    honest = judged(room, LINE, LINE + "# the same\n", seen=LINES, held=AROUND[where])
+    assert (honest.verdict, honest.assurance) == ("pass", "held-out")
+    report = judged(room, LINE, AGREES, seen=LINES, held=AROUND[where])
+    assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}, report.findings
+
+
 SUM = "def total(xs, loud=False):\n    if loud: print('adding')\n    return sum(xs)\n"
 QUIET = """
 from shop.calc import total

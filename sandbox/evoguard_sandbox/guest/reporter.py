@@ -24,6 +24,8 @@ SWITCHED_OFF = {"cacheprovider": "--lf", "stepwise": "--sw", "junitxml": "--juni
 """The parts of pytest that do not run here, each with one of its options, if it has any."""
 HEARS = frozenset(("capsys", "capsysbinary", "capfd", "capfdbinary", "capteesys", "caplog"))
 """Fixtures of which nothing is to be had apart from the code: its silence there says nothing."""
+FIXTURES = "fixtures"
+"""Whose turn it is while a test is set up and torn down: whichever comes first sets up what others share."""
 COVERAGE_FLAGS = ("--cov-reset", "--no-cov-on-fail", "--no-cov", "--cov-append", "--cov-branch")
 COVERAGE_VALUES = ("--cov-report", "--cov-config", "--cov-fail-under", "--cov-context", "--cov-precision")
 
@@ -206,7 +208,7 @@ class Reporter:
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own objects)
         """Remember which test comes after this one: the host names it if it does not end."""
         self.next = short(nextitem.nodeid) if nextitem is not None else ""
-        self.hears = not HEARS.isdisjoint(getattr(item, "fixturenames", ()))
+        self.hears = not HEARS.isdisjoint(_wanted(item))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Have what the test draws follow the host's seed; remember how often something could not be done apart.
@@ -219,11 +221,12 @@ class Reporter:
         if self.link is not None:
             self.unsplit, self.calls = self.link.unsplit, self.link.calls
             self.link.begin()
+            self.link.kinds.turn(FIXTURES)
 
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
         """Add one phase of a test to what is known of it; what it asks of the code in its own phase belongs to it."""
-        if self.link is not None:
-            self.link.kinds.turn(report.nodeid if report.when == "setup" else "")
+        if self.link is not None and not hasattr(report, "context"):  # a subtest ends, and its test goes on
+            self.link.kinds.turn(report.nodeid if report.when == "setup" else FIXTURES)
         test = self.open.setdefault(report.nodeid, {"o": "passed", "ms": 0.0, "why": ""})
         test["ms"] += report.duration * 1000
         told = hasattr(report, "wasxfail")
@@ -263,6 +266,20 @@ class Reporter:
             self.tell_kinds()
             told = {"k": "test", "id": short(nodeid), "o": test["o"], "ms": int(test["ms"]), "why": test["why"]}
             self.tell({**told, "next": self.next})
+
+
+def _wanted(item: Any) -> set[str]:  # noqa: ANN401 (pytest's own object)
+    """Return the fixtures that a test asks for by itself, and those that they ask for; none that come unasked."""
+    info = getattr(item, "_fixtureinfo", None)
+    found: set[str] = set()
+    waiting: list[str] = [*info.argnames] if info is not None else []
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            defined = getattr(info, "name2fixturedefs", {}).get(name, ())
+            waiting += [other for each in defined for other in each.argnames]
+    return found
 
 
 def _why(report: Any) -> str:  # noqa: ANN401

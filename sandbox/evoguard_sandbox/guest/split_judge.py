@@ -130,8 +130,12 @@ class Judge(Values):
             return
         if not callable(value) or of_module or name in LINKS or (op == "own" and name in DUNDERS):
             return
-        if (number := proxy.number_of(value)) is not None:
-            self.kinds.got[isinstance(value, proxy.PxMeta), number] = name
-        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)) or self.kinds.test == OUTSIDE:
-            return  # whoever collects tests looks at every attribute, and compares nothing
+        number = proxy.number_of(value)
+        known = isinstance(value, proxy.PxMeta), -1 if number is None else number
+        if number is not None:
+            self.kinds.got[known] = name
+        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)):
+            return
+        if self.kinds.test == OUTSIDE and number is not None and known not in self.kinds.names:
+            return  # whoever collects tests looks at every attribute; calling one is another question
         raise self.refuse(f"{name}: something to call where the base's test had none")

@@ -26,7 +26,7 @@ EQUALITY = ("__eq__", "__ne__")
 OWN = " own"
 """Ends what is kept of an operation whose operands are all objects of the code's."""
 OUTSIDE = ""
-"""Where what is asked belongs while tests are collected, set up and torn down: whose turn it is then is chance."""
+"""Where what is asked belongs while tests are collected."""
 
 
 def level(special: list[str], methods: list[str], over: list[str], *, valued: bool) -> int:
