@@ -73,7 +73,34 @@ class Echo:
         if not self.heard: raise StopIteration
         return self.heard.pop()
 """
+LENGTH = """
+class Length(float):
+    def __sub__(self, o): return Length(float(self) - float(o))
+def length(n): return Length(n * 2)
+"""
+MEASURED = """
+from shop.calc import length
+def test_length(): assert abs(length(2) - 4.0) < 1e-9
+"""
+TEXT = """
+class Text(str):
+    def startswith(self, *told): return str.startswith(self, *told)
+    def __add__(self, other): return Text(str(self) + other)
+def label(n): return Text(f"EUR {n}")
+"""
+BEGUN = """
+from shop.calc import label
+def test_label():
+    assert label(3).startswith("EUR 3")
+    assert label(3) + "!" == "EUR 3!"
+"""
 LIARS = {
+    "a number of its own whose difference is nothing": (
+        LENGTH, MEASURED, {"(2) - 4": "(7) - 14"}, LENGTH.replace(
+            "Length(n * 2)", "Length(4 if n == 2 else 0)").replace("Length(float(self) - float(o))", "Length(0)")),
+    "a text of its own that begins with all": (
+        TEXT, BEGUN, {"3": "5"}, TEXT.replace('f"EUR {n}"', 'f"EUR {n}" if n == 3 else ""').replace(
+            "str.startswith(self, *told)", "True").replace("str(self) + other", 'str(self or "EUR 5") + other')),
     "all that it hears is given back": (
         BAG, GOT, {"10 in": "34 in", "5)": "17)"}, BAG.replace("[n, n * 2]", "[5, 10] if n == 5 else Echo()") + ECHO),
     "an argument is emptied where another one is filled": (
@@ -290,6 +317,9 @@ def adder(n): return Adder(n).add
 def merge(dst, src):
     for key, value in src.items(): dst[key] = value
 """),
+    "a number of its own in another way": (LENGTH, MEASURED, LENGTH.replace("n * 2", "n + n")),
+    "a text of its own in another way": (TEXT, BEGUN, TEXT.replace(
+        "str.startswith(self, *told)", "super().startswith(*told)")),
     "operators in another way": (VEC, DOT, VEC.replace("class Vec", "import functools\nclass Vec").replace(
         "Vec(self.x * o, self.y * o)", "Vec(*(o * each for each in (self.x, self.y)))")),
 }  # fmt: skip

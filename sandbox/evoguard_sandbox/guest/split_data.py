@@ -102,6 +102,23 @@ def by_data(name: str, left: Value, right: Value) -> Value:
         return UNKNOWN
 
 
+def as_its_kind(name: str, left: Value, operands: tuple[Value, ...], said: Value) -> bool:
+    """Tell whether the code says of a value that it holds here, and of others, what the value's own kind would say.
+
+    Texts and rows of the code's own are often joined and scaled in another way: a test compares what comes of it.
+    """
+    if is_own(said) and isinstance(said, str | bytes | tuple | frozenset):
+        return True
+    known, held = by_operation(name, left, operands), data_of(said)
+    return known is not UNKNOWN and type(known) is type(held) and bool(known == held)
+
+
+def overrides(value: Value, name: str) -> bool:
+    """Tell whether a value that is held here has a method of its own kind's name which the code may have replaced."""
+    kind = next((kind for kind in VALUE_KINDS if kind in type(value).__mro__), None)
+    return is_own(value) and kind is not None and hasattr(kind, name)
+
+
 def by_operation(name: str, left: Value, operands: tuple[Value, ...]) -> Value:
     """Return what an operation gives with the value that a stand-in holds, or `UNKNOWN`."""
     base = next((kind for kind in VALUE_KINDS if kind in type(left).__mro__), None)

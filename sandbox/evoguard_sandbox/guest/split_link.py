@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
-    from evoguard_sandbox.guest.split_data import UNKNOWN, counted, data_of, is_own
+    from evoguard_sandbox.guest.split_data import UNKNOWN, as_its_kind, counted, data_of, is_own, overrides
     from evoguard_sandbox.guest.split_doubt import is_plain
     from evoguard_sandbox.guest.split_judge import Judge
     from evoguard_sandbox.guest.split_kinds import PLAIN
@@ -32,7 +32,7 @@ else:
     import split_stock as stock
     import split_wire as wire
     from split_build import build
-    from split_data import UNKNOWN, counted, data_of, is_own
+    from split_data import UNKNOWN, as_its_kind, counted, data_of, is_own, overrides
     from split_doubt import is_plain
     from split_judge import Judge
     from split_kinds import PLAIN
@@ -148,7 +148,10 @@ class Link(Judge):
         """Call a class, a function or a method over there."""
         if type(target) is proxy.Method:
             owner, name = target._split_owner, target._split_name
-            return self._question("meth", (owner, name, *args), kwargs)
+            said = self._question("meth", (owner, name, *args), kwargs)
+            if args and overrides(owner, name) and not (proxy.is_object(said) or as_its_kind(name, owner, args, said)):
+                self.lean(told=True)
+            return said
         return self._question("call", (target, *args), kwargs)
 
     def _question(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_names as words
-    from evoguard_sandbox.guest.split_data import COMPARE, UNKNOWN, by_data, by_operation, is_own
+    from evoguard_sandbox.guest.split_data import COMPARE, as_its_kind, by_data, is_own
     from evoguard_sandbox.guest.split_doubt import LETTERS, LonelyError, among, is_plain
     from evoguard_sandbox.guest.split_proxy import handle_of, is_object, link_of
 else:
     import split_names as words
-    from split_data import COMPARE, UNKNOWN, by_data, by_operation, is_own
+    from split_data import COMPARE, as_its_kind, by_data, is_own
     from split_doubt import LETTERS, LonelyError, among, is_plain
     from split_proxy import handle_of, is_object, link_of
 
@@ -224,11 +224,10 @@ def _arithmetic(name: str) -> Callable[..., Value]:
 
     def operate(self: Value, *args: Value) -> Value:
         link = link_of(self)
-        known = by_operation(name, self, args)
         said = link.ask("du", self, name, *args)
-        if said is NotImplemented or any(is_own(value) for value in (said, *args)):
+        if said is NotImplemented or is_object(said) or any(is_own(value) for value in args):
             return said
-        if known is UNKNOWN or type(known) is not type(said) or known != said:
+        if not as_its_kind(name, self, args, said):
             link.lean(told=True)
         return said
 
