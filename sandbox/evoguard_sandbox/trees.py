@@ -170,16 +170,21 @@ def compiled(path: str) -> bool:
 
 def _resolved(tree: Tree, path: str) -> Entry:
     """Follow a trusted link to its file: the link would otherwise lead into the candidate's copy."""
+    return tree[followed(tree, path)]
+
+
+def followed(tree: Tree, path: str) -> str:
+    """Return the file that a link leads to; `path` itself when it is no link, or leads to no file of the tree."""
     seen = path
     for _ in range(8):
         entry = tree[seen]
         if entry.kind != "link":
-            return entry
+            return seen
         target = entry.data.decode("utf-8", "replace")
         seen = posixpath.normpath(posixpath.join(posixpath.dirname(seen), target))
         if seen not in tree:
             break
-    return tree[path]
+    return path
 
 
 def wire(tree: Mapping[str, Entry], trusted: frozenset[str]) -> tuple[list[Row], list[bytes]]:

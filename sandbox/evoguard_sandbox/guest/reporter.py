@@ -22,6 +22,10 @@ OWN_PATCHES = "_pytest.legacypath."
 """Where the functions are that pytest itself puts into its own classes, after the snapshot was taken."""
 SWITCHED_OFF = {"cacheprovider": "--lf", "stepwise": "--sw", "junitxml": "--junitxml", "faulthandler": ""}
 """The parts of pytest that do not run here, each with one of its options, if it has any."""
+HEARS = frozenset(("capsys", "capsysbinary", "capfd", "capfdbinary", "capteesys", "caplog"))
+"""Fixtures of which nothing is to be had apart from the code: its silence there says nothing."""
+FIXTURES = "fixtures"
+"""Whose turn it is while a test is set up and torn down: whichever comes first sets up what others share."""
 COVERAGE_FLAGS = ("--cov-reset", "--no-cov-on-fail", "--no-cov", "--cov-append", "--cov-branch")
 COVERAGE_VALUES = ("--cov-report", "--cov-config", "--cov-fail-under", "--cov-context", "--cov-precision")
 
@@ -114,7 +118,8 @@ class Reporter:
         self.open: dict[str, dict[str, Any]] = {}
         self.link: Any = None
         """The way to the code's process, in a split run."""
-        self.unsplit = 0
+        self.unsplit = self.calls = self.decided = 0
+        self.hears = False
         self.next = ""
 
     def compare(self) -> None:
@@ -181,6 +186,8 @@ class Reporter:
     def pytest_collection_finish(self, session: Any) -> None:  # noqa: ANN401 (pytest's own object)
         """Tell how many tests were found."""
         self.compare()
+        # What was compared while a file was read may be what any of its tests looks at.
+        self.decided = self.link.decided if self.link is not None else 0
         first = short(session.items[0].nodeid) if session.items else ""
         self.tell({"k": "found", "count": len(session.items), "next": first})
         if len(session.items) > self.most:
@@ -198,9 +205,10 @@ class Reporter:
         lines = str(excrepr).strip().splitlines() or [""]
         self.tell({"k": "broke", "why": str(crash.message if crash else lines[-1])[:WHY_CHARS]})
 
-    def pytest_runtest_protocol(self, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own object)
+    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own objects)
         """Remember which test comes after this one: the host names it if it does not end."""
         self.next = short(nextitem.nodeid) if nextitem is not None else ""
+        self.hears = not HEARS.isdisjoint(_wanted(item))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Have what the test draws follow the host's seed; remember how often something could not be done apart.
@@ -211,13 +219,14 @@ class Reporter:
         if (hypothesis := sys.modules.get("hypothesis.core")) is not None:
             hypothesis.global_force_seed = self.draws  # type: ignore[attr-defined]  # as its own --hypothesis-seed does
         if self.link is not None:
-            self.unsplit = self.link.unsplit
+            self.unsplit, self.calls = self.link.unsplit, self.link.calls
             self.link.begin()
+            self.link.kinds.turn(FIXTURES)
 
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401
         """Add one phase of a test to what is known of it; what it asks of the code in its own phase belongs to it."""
-        if self.link is not None:
-            self.link.kinds.turn(report.nodeid if report.when == "setup" else "")
+        if self.link is not None and not hasattr(report, "context"):  # a subtest ends, and its test goes on
+            self.link.kinds.turn(report.nodeid if report.when == "setup" else FIXTURES)
         test = self.open.setdefault(report.nodeid, {"o": "passed", "ms": 0.0, "why": ""})
         test["ms"] += report.duration * 1000
         told = hasattr(report, "wasxfail")
@@ -229,6 +238,16 @@ class Reporter:
             test["why"] = _why(report)
         elif told and test["o"] == "passed" and report.when == "call":
             test["o"] = "xpassed"
+
+    def _beside(self) -> str:
+        """Return why a test that passed did not run apart from the code, or nothing if it did."""
+        if self.link.unsplit != self.unsplit:
+            return "a part of it could not run apart from the code"
+        if self.decided:
+            return "the code's own comparison decided something while the tests were collected"
+        if self.hears and self.link.calls != self.calls:
+            return "it listens to what is printed or logged, and the code does so elsewhere"
+        return ""
 
     def tell_kinds(self) -> None:
         """Tell what kinds of answers the code gave since the last time, in reports of a bounded size."""
@@ -242,11 +261,25 @@ class Reporter:
         if test is not None:
             if self.link is not None:
                 self.link.end()
-            if self.link is not None and self.link.unsplit != self.unsplit and test["o"] in ("passed", "xpassed"):
-                test["o"], test["why"] = "failed", "a part of it could not run apart from the code"
+            if self.link is not None and test["o"] in ("passed", "xpassed") and (why := self._beside()):
+                test["o"], test["why"] = "failed", why
             self.tell_kinds()
             told = {"k": "test", "id": short(nodeid), "o": test["o"], "ms": int(test["ms"]), "why": test["why"]}
             self.tell({**told, "next": self.next})
+
+
+def _wanted(item: Any) -> set[str]:  # noqa: ANN401 (pytest's own object)
+    """Return the fixtures that a test asks for by itself, and those that they ask for; none that come unasked."""
+    info = getattr(item, "_fixtureinfo", None)
+    found: set[str] = set()
+    waiting: list[str] = [*info.argnames] if info is not None else []
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            defined = getattr(info, "name2fixturedefs", {}).get(name, ())
+            waiting += [other for each in defined for other in each.argnames]
+    return found
 
 
 def _why(report: Any) -> str:  # noqa: ANN401

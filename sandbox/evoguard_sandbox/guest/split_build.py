@@ -146,6 +146,8 @@ def build(link: Link, known: dict[int, Value], record: Value) -> None:
         "_split_number": number,
         "_split_asks": False,
         "_split_steps": "__next__" in special,
+        "_split_valued": kind is not None,
+        "_split_counts": kinds.counts(special, over) if kind is None else frozenset(),
     }
     if any(issubclass(base, datetime.tzinfo) for base in parents):
         space |= {n: _of_zone(n) for n in words.OF_ZONES if n in over}

@@ -7,6 +7,7 @@ the other operand has been seen over there, so it cannot be made to fit.
 from __future__ import annotations
 
 import collections
+import itertools
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,19 @@ def data_of(value: Value) -> Value:
     return _fetched(value, kind)
 
 
+def counted(value: Value) -> Value:
+    """Return what an object of the code's counts out, as a list, or `UNKNOWN` where that is not all that it does.
+
+    Raises: what the code's own iteration raised.
+    """
+    ways: frozenset[str] = type(value)._split_counts if is_own(value) and not isinstance(value, type) else frozenset()
+    if not ways:
+        return UNKNOWN
+    held = list(itertools.islice(iter(value), MOST_ITEMS + 1))
+    whole = len(held) <= MOST_ITEMS and ("__len__" not in ways or len(value) == len(held))
+    return held if whole else UNKNOWN
+
+
 def _fetched(value: Value, kind: type) -> Value:
     """Return what a container holds, in one of ours."""
     link = link_of(value)
@@ -86,6 +100,23 @@ def by_data(name: str, left: Value, right: Value) -> Value:
         return COMPARE[name](held, other)
     except Exception:  # noqa: BLE001 (an error of the candidate, or two kinds that have no order: no data)
         return UNKNOWN
+
+
+def as_its_kind(name: str, left: Value, operands: tuple[Value, ...], said: Value) -> bool:
+    """Tell whether the code says of a value that it holds here, and of others, what the value's own kind would say.
+
+    Texts and rows of the code's own are often joined and scaled in another way: a test compares what comes of it.
+    """
+    if is_own(said) and isinstance(said, str | bytes | tuple | frozenset):
+        return True
+    known, held = by_operation(name, left, operands), data_of(said)
+    return known is not UNKNOWN and type(known) is type(held) and bool(known == held)
+
+
+def overrides(value: Value, name: str) -> bool:
+    """Tell whether a value that is held here has a method of its own kind's name which the code may have replaced."""
+    kind = next((kind for kind in VALUE_KINDS if kind in type(value).__mro__), None)
+    return is_own(value) and kind is not None and hasattr(kind, name)
 
 
 def by_operation(name: str, left: Value, operands: tuple[Value, ...]) -> Value:

@@ -39,6 +39,7 @@ VALUES: tuple[tuple[type, Callable[[Value], Value]], ...] = (
 )
 VALUE_KINDS = [kind for kind, _ in VALUES]
 _STEPS: tuple[Value, ...] = ([], (), {}, set(), {}.values(), {}.items(), "a", range(1), b"")
+BOUND = (types.MethodType, types.BuiltinMethodType, type((1).__add__))
 STEPPED = frozenset(type(iter(each)) for each in _STEPS)
 ABSTRACT: dict[int, str] = {
     id(getattr(module, name)): f"{module.__name__}.{name}"
@@ -99,7 +100,8 @@ def record(hold: Hold, kind: type, number: int) -> list[Value]:
         for name, value in part.__dict__.items():
             names.setdefault(name, value)
     offered = words.DUNDERS if _is_stock(kind) else (*words.DUNDERS, *words.DESCRIPTOR)
-    special = [name for name in offered if names.get(name) is not None]
+    less = words.COMPARING if kind in BOUND else ()  # a bound method may take a function's place
+    special = [name for name in offered if names.get(name) is not None and name not in less]
     plain = [name for name in names if type(name) is str and not name.startswith("__")]
     methods = [name for name in plain if type(names[name]) is types.FunctionType]
     inherited = {name for part in line if part is not object and _inheritable(part) for name in dir(part)}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_proxy as proxy
-    from evoguard_sandbox.guest.split_kinds import FOREIGN, OUTSIDE, PLAIN
+    from evoguard_sandbox.guest.split_kinds import EQUALITY, FOREIGN, KEY_CHARS, OUTSIDE, OWN, PLAIN
     from evoguard_sandbox.guest.split_names import DUNDERS
     from evoguard_sandbox.guest.split_values import Values
 else:
     import split_proxy as proxy
-    from split_kinds import FOREIGN, OUTSIDE, PLAIN
+    from split_kinds import EQUALITY, FOREIGN, KEY_CHARS, OUTSIDE, OWN, PLAIN
     from split_names import DUNDERS
     from split_values import Values
 
@@ -35,8 +35,8 @@ def _ends(op: str, error: Value) -> bool:
 class Judge(Values):
     """Values, and what of them may cross."""
 
-    changed = False
-    """Whether the last answer changed what it was asked with; `put` is the level of what it put there."""
+    changed: tuple[int, ...] = ()
+    """Which containers of its question the last answer changed; `put` is the level of what it put there."""
     put = PLAIN
 
     def _tell(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> None:
@@ -49,21 +49,27 @@ class Judge(Values):
         asked, name = args[0], str(args[1]) if named else ""
         is_class = isinstance(asked, proxy.PxMeta)
         number = proxy.number_of(asked) if op == "call" else None
-        key = self.kinds.told(op, name, number, is_class=is_class)
-        own = op == "du" and name in ("__eq__", "__ne__") and proxy.number_of(args[2]) is not None
-        (self.kinds.may if own else self._may)(key)  # of two objects of the code's, who asks judges what is said
+        own = op == "du" and all(map(proxy.is_object, args[2:]))
+        key = self.kinds.told(op, name, number, is_class=is_class, own=own)
+        same = (
+            op == "du"
+            and name in EQUALITY
+            and (proxy.number_of(args[2]) is not None or self.kinds.by_identity(args[2], own=False))
+        )
+        (self.kinds.may if same else self._may)(key)  # there who asks judges what is said
 
     def _may(self, key: str, why: str = "an object of the code's is asked what the base never was") -> None:
         if not self.kinds.may(key):
             raise self.refuse(f"{key.partition(' ')[2]}: {why}")
 
-    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value) -> str:
+    def _compare(self, op: str, args: tuple[Value, ...], kind: str, value: Value, places: list[str]) -> str:
         """Return in which way the answer is more than the base's was, if so. Keeps what a module calls things.
 
+        `places` are the arguments that come back changed.
         Raises: UnsplitError for what nobody could give in its place.
         """
-        if self.changed:
-            self._changes()
+        if places:
+            self._changes(self._keys(op, args, is_class=isinstance(args[0], proxy.PxMeta))[1], places)
         if kind == "e" and not _ends(op, value):
             self._raises()
             return ""
@@ -89,14 +95,20 @@ class Judge(Values):
             number = proxy.number_of(asked)
         elif len(args) > 1 and type(args[1]) is str:
             what = f"{asked.__name__}.{args[1]}" if isinstance(asked, types.ModuleType) else args[1]
+        if op == "du" and len(args) > 2 and all(map(proxy.is_object, args[2:])):
+            what += OWN  # `2 * v` may be an object where `v * w` is a number
         keys = self.kinds.keys(op, what, number, is_class=is_class)
         if op in ("du", "meth") and (came := self.kinds.came.get(proxy.number_of(asked))):
             keys.append(f"{keys[0]} of {came}")
         return what, keys
 
-    def _changes(self) -> None:
-        """Raises: UnsplitError where the code puts more into a value of the test's than it did on the base."""
-        if not self.kinds.may(f"{self.kinds.test} changes"):
+    def _changes(self, keys: list[str], places: list[str]) -> None:
+        """Raises: UnsplitError where the code puts more into a value of the test's than it did on the base.
+
+        Each argument of each use counts by itself: who fills one may not empty another that it is compared with.
+        """
+        asked = [f"{self.kinds.test} changes {place} of {key}"[:KEY_CHARS] for key in keys for place in places]
+        if not all([self.kinds.may(key) for key in asked]):
             raise self.refuse("a value of the test's comes back changed where the base's test got it back as it was")
         if not self.kinds.allows([f"{self.kinds.test} puts"], self.put):
             raise self.refuse("an object of the code's is put into a test's value where the base puts plain data")
@@ -118,8 +130,12 @@ class Judge(Values):
             return
         if not callable(value) or of_module or name in LINKS or (op == "own" and name in DUNDERS):
             return
-        if (number := proxy.number_of(value)) is not None:
-            self.kinds.got[isinstance(value, proxy.PxMeta), number] = name
-        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)) or self.kinds.test == OUTSIDE:
-            return  # whoever collects tests looks at every attribute, and compares nothing
+        number = proxy.number_of(value)
+        known = isinstance(value, proxy.PxMeta), -1 if number is None else number
+        if number is not None:
+            self.kinds.got[known] = name
+        if self.kinds.may(self.kinds.told("meth", name, None, is_class=False)):
+            return
+        if self.kinds.test == OUTSIDE and number is not None and known not in self.kinds.names:
+            return  # whoever collects tests looks at every attribute; calling one is another question
         raise self.refuse(f"{name}: something to call where the base's test had none")

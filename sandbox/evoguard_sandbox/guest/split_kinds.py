@@ -22,8 +22,11 @@ _HARMLESS = _ITERATES.union(("__repr__", "__str__", "__format__", "__hash__", "_
 _OF_ITERATORS = frozenset(("send", "throw", "close"))
 _TELLS_NOTHING = frozenset(("__format__", "__get__", "__exit__", "__next__"))
 """Operations whose operands are not a test's: they come from the interpreter, or from how a text is laid out."""
+EQUALITY = ("__eq__", "__ne__")
+OWN = " own"
+"""Ends what is kept of an operation whose operands are all objects of the code's."""
 OUTSIDE = ""
-"""Where what is asked belongs while tests are collected, set up and torn down: whose turn it is then is chance."""
+"""Where what is asked belongs while tests are collected."""
 
 
 def level(special: list[str], methods: list[str], over: list[str], *, valued: bool) -> int:
@@ -32,9 +35,17 @@ def level(special: list[str], methods: list[str], over: list[str], *, valued: bo
     if valued:
         return DECIDES if extra or over else PLAIN
     if "__call__" in extra:
-        return CALLED if extra == {"__call__"} else DECIDES
-    iterates = not extra and "__next__" in special and _OF_ITERATORS.issuperset(methods)
+        # A context manager made of a generator can be called, too, and a class may take its place.
+        return CALLED if extra == {"__call__"} and "__enter__" not in special else DECIDES
+    public = (name for name in methods if not name.startswith("_"))  # nobody but the code calls the others
+    iterates = not extra and "__next__" in special and _OF_ITERATORS.issuperset(public)
     return PLAIN if iterates else DECIDES
+
+
+def counts(special: list[str], over: list[str]) -> frozenset[str]:
+    """Return by which names a class does no more than count out what it has, as a list does; none if it does more."""
+    found = {*special, *over} - _HARMLESS.difference(_ITERATES)
+    return frozenset(found if "__iter__" in found and found <= {"__iter__", "__len__", "__reversed__"} else ())
 
 
 class Kinds:
@@ -56,24 +67,37 @@ class Kinds:
         """Begin what belongs to a test, or to none of them."""
         self.test = hashlib.blake2b(test.encode(), digest_size=6).hexdigest() if test else OUTSIDE
 
-    def told(self, op: str, name: str, number: int | None, *, is_class: bool) -> str:
+    def told(self, op: str, name: str, number: int | None, *, is_class: bool, own: bool = False) -> str:
         """Return what a question with a test's values in it is called; "" for one that every test may ask.
 
         A function by the name that a module has for it is what tests are about. A method and whatever else can be
-        called under its name are one: which of them it is, is the code's business.
+        called under its name are one: which of them it is, is the code's business. An operation on objects of the
+        code's alone (`own`) tells it no value, and is another question than the same with one.
         """
         if op == "call":
             if number is not None and (is_class, number) in self.names:
                 return ""
             name = self.got.get((is_class, number), "()") if number is not None else "()"
         elif op == "du":
-            return "" if name in _TELLS_NOTHING else f"{self.test} du {name}"[:KEY_CHARS]
+            return "" if name in _TELLS_NOTHING else f"{self.test} du {name}{OWN * own}"[:KEY_CHARS]
         return f"{self.test} {'use' if op in ('call', 'meth') else op} {name}"[:KEY_CHARS]
 
-    def by_identity(self, *names: str) -> bool:
-        """Tell whether this test compares objects of the code's as the base's did, which asked none for an answer."""
-        keys = [self.told("du", name, None, is_class=False) for name in names]
-        return self.known is not None and not any(key in self.known for key in keys)
+    def by_identity(self, other: object, *, own: bool) -> bool:
+        """Tell whether this test compares objects of the code's as the base's did, which asked none for an answer.
+
+        `own`: with each other; else with values, and of such a kind as `other` is.
+        """
+        keys = [self.told("du", name, None, is_class=False, own=own) for name in EQUALITY]
+        known = self.known
+        asked = known is None or any(key in known for key in keys)
+        return not asked and (own or self._unlike(other) in (known or ()))
+
+    def compared(self, other: object) -> None:
+        """Note that a test compared an object of the code's with a value, and that the code was not asked."""
+        self.may(self._unlike(other))
+
+    def _unlike(self, other: object) -> str:
+        return f"{self.test} unlike {type(other).__name__}"[:KEY_CHARS]
 
     def may(self, key: str) -> bool:
         """Note such a question; tell whether the base's run of the same test asked it."""

@@ -6,6 +6,7 @@ then on every question raises TamperError. What cannot cross raises UnsplitError
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import os
 import threading
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_stock as stock
     from evoguard_sandbox.guest import split_wire as wire
     from evoguard_sandbox.guest.split_build import build
-    from evoguard_sandbox.guest.split_data import data_of, is_own
+    from evoguard_sandbox.guest.split_data import UNKNOWN, as_its_kind, counted, data_of, is_own, overrides
     from evoguard_sandbox.guest.split_doubt import is_plain
     from evoguard_sandbox.guest.split_judge import Judge
     from evoguard_sandbox.guest.split_kinds import PLAIN
@@ -31,7 +32,7 @@ else:
     import split_stock as stock
     import split_wire as wire
     from split_build import build
-    from split_data import data_of, is_own
+    from split_data import UNKNOWN, as_its_kind, counted, data_of, is_own, overrides
     from split_doubt import is_plain
     from split_judge import Judge
     from split_kinds import PLAIN
@@ -62,6 +63,7 @@ class Link(Judge):
     `calls` counts questions, `log` holds (module, name, packed arguments) of calls with plain data, `unsplit` counts
     what could not cross; a test in which it grew did not run split, whatever its outcome. `leaned` counts what
     the code's own comparison decided, also between two objects of its own; a test in which it grew is no proof.
+    `decided` counts those of them in which it was told what is expected.
     `most` bounds the questions and callbacks of one test, where it is not 0.
     """
 
@@ -72,7 +74,7 @@ class Link(Judge):
         self.tamper = ""
         self.gone = ""
         self.unsplit = 0
-        self.leaned = 0
+        self.leaned = self.decided = 0
         self.log: list[tuple[str, str, list[Value]]] = []
         self.callbacks = 0
         self.nested = 0
@@ -108,6 +110,7 @@ class Link(Judge):
         `told`: it was told what the test expects. Then the test proves nothing, as if it could not run split.
         """
         self.leaned += 1
+        self.decided += told
         self.unsplit += told
 
     def let_go(self, number: int, count: int) -> None:
@@ -145,7 +148,10 @@ class Link(Judge):
         """Call a class, a function or a method over there."""
         if type(target) is proxy.Method:
             owner, name = target._split_owner, target._split_name
-            return self._question("meth", (owner, name, *args), kwargs)
+            said = self._question("meth", (owner, name, *args), kwargs)
+            if args and overrides(owner, name) and not (proxy.is_object(said) or as_its_kind(name, owner, args, said)):
+                self.lean(told=True)
+            return said
         return self._question("call", (target, *args), kwargs)
 
     def _question(self, op: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
@@ -160,10 +166,7 @@ class Link(Judge):
             self._tell(op, args, kwargs)
             out = wire.Pack(self)
             try:
-                packed = out.values(args[:1])
-                out.plain = True  # so far only what is called was packed
-                packed += out.values(args[1:])
-                named = out.pairs(kwargs.items())
+                packed, named, ends = self._packed(out, args, kwargs)
             except wire.DepthError as err:
                 raise self.refuse(str(err)) from None
             self.calls += 1
@@ -173,11 +176,27 @@ class Link(Judge):
             outer = self.level, self.changed, self.put, self.inside
             try:
                 kind, value, told = self._exchange(["q", self.calls, op, packed, named], out.held)
-                more = self._compare(op, args, kind, value)
+                places = {(*map(str, range(len(args))), *kwargs)[bisect.bisect(ends, at)] for at in self.changed}
+                more = self._compare(op, args, kind, value, sorted(places))
             finally:
                 self.level, self.changed, self.put, self.inside = outer
         settled = self._settle(op, args, kind, value, told)
         return self._less(value, more) if more else settled
+
+    def _packed(
+        self, out: wire.Pack, args: tuple[Value, ...], kwargs: dict[str, Value]
+    ) -> tuple[list[Value], list[Value], list[int]]:
+        """Pack a question; return also how many containers there were after each of its arguments."""
+        packed, named, ends = [], [], []
+        for at, value in enumerate(args):
+            if at == 1:
+                out.plain = True  # so far only what is called was packed
+            packed.append(out.value(value))
+            ends.append(len(out.held))
+        for name, value in kwargs.items():
+            named += [name, out.value(value)]
+            ends.append(len(out.held))
+        return packed, named, ends
 
     def _less(self, value: Value, why: str) -> Value:
         """Return what a test gets in place of an answer that is more than the base's was.
@@ -187,6 +206,8 @@ class Link(Judge):
         """
         if isinstance(value, stock.CONTAINERS) and is_own(value) and is_plain(held := data_of(value)):
             return held
+        if (listed := counted(value)) is not UNKNOWN and is_plain(listed):
+            return listed
         return proxy.sealed(self, why, called=callable(value))
 
     def _exchange(self, question: list[Value], given: list[Value]) -> tuple[str, Value, list[Value]]:
@@ -257,12 +278,13 @@ class Link(Judge):
     def _read_answer(self, kind: str, given: list[Value], *parts: Value) -> tuple[str, Value, list[Value]]:
         classes, changes, told, packed = parts
         self._define(classes)
-        self.level, self.inside, self.changed = PLAIN, PLAIN, bool(changes)
+        self.level, self.inside, self.changed = PLAIN, PLAIN, ()
         into = wire.Unpack(self, given)
         if len({at for at, _ in changes}) != len(changes):
             raise wire.WireError("an argument changed twice")
         for at, content in changes:
             wire.fill(into, wire.pick(given, at), content)
+        self.changed = tuple(at for at, _ in changes)
         self.put, self.level = self.level, PLAIN
         value = into.value(packed)
         if kind == "e" and not isinstance(value, BaseException):

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evoguard_sandbox.guest import split_names as words
-    from evoguard_sandbox.guest.split_data import COMPARE, UNKNOWN, by_data, by_operation, is_own
-    from evoguard_sandbox.guest.split_doubt import LETTERS, LonelyError, among
-    from evoguard_sandbox.guest.split_proxy import handle_of, link_of
+    from evoguard_sandbox.guest.split_data import COMPARE, as_its_kind, by_data, is_own
+    from evoguard_sandbox.guest.split_doubt import LETTERS, LonelyError, among, is_plain
+    from evoguard_sandbox.guest.split_proxy import handle_of, is_object, link_of
 else:
     import split_names as words
-    from split_data import COMPARE, UNKNOWN, by_data, by_operation, is_own
-    from split_doubt import LETTERS, LonelyError, among
-    from split_proxy import handle_of, link_of
+    from split_data import COMPARE, as_its_kind, by_data, is_own
+    from split_doubt import LETTERS, LonelyError, among, is_plain
+    from split_proxy import handle_of, is_object, link_of
 
 Value = Any  # an operand is anything
 Question = tuple[str, Value]
@@ -87,6 +87,8 @@ def _equality(self: Value, other: Value) -> Value:
         return True
     if is_own(other):
         return _between_own(self, "__eq__", other)
+    if link.kinds.by_identity(other, own=False):
+        return _other_than(self, "__eq__", other)
     said, *others = _ask_all(self, [("__eq__", value) for value in _values(self, "__eq__", other)])
     if _believed(said) is True:
         _doubt(link, [answer is True for answer in others])
@@ -102,11 +104,26 @@ def _doubt(link: Value, others: list[bool]) -> None:
         raise link.refuse("an equality that says yes to a value which only looks like the right one")
 
 
+def _other_than(self: Value, name: str, other: Value) -> Value:
+    """Compare with a value where the base's objects were compared by identity: now as then it must be another."""
+    if not is_plain(other):
+        return NotImplemented  # an object of the tests' says itself what it is like
+    try:
+        values = among(other)
+    except LonelyError:
+        values = [other]
+    wanted = (NotImplemented, name == "__ne__")
+    if not all(any(said is no for no in wanted) for said in _ask_all(self, [(name, value) for value in values])):
+        why = "an object is compared otherwise than on the base, where the code was not asked"
+        raise link_of(self).refuse(f"{name}: {why}")
+    return NotImplemented
+
+
 def _between_own(self: Value, name: str, other: Value) -> Value:
     """Compare two objects of the code: no neighbours are to be had, so a yes proves little."""
     link = link_of(self)
     said = link.ask("du", self, name, other)
-    if name in EQUALITY and link.kinds.by_identity(*EQUALITY):
+    if name in EQUALITY and link.kinds.by_identity(other, own=is_object(other)):
         if said is not NotImplemented and said is not ((self is other) is (name == "__eq__")):
             raise link.refuse(f"{name}: objects are compared otherwise than on the base, where the code was not asked")
         return said
@@ -156,6 +173,8 @@ def _unequal(self: Value, other: Value) -> Value:
         return False
     if is_own(other):
         return _between_own(self, "__ne__", other)
+    if link.kinds.by_identity(other, own=False):
+        return _other_than(self, "__ne__", other)
     values = _values(self, "__eq__", other)
     said = _ask_all(self, [(each, value) for each in ("__ne__", "__eq__") for value in values])
     differs, same = said[: len(values)], said[len(values) :]
@@ -205,11 +224,10 @@ def _arithmetic(name: str) -> Callable[..., Value]:
 
     def operate(self: Value, *args: Value) -> Value:
         link = link_of(self)
-        known = by_operation(name, self, args)
         said = link.ask("du", self, name, *args)
-        if said is NotImplemented or any(is_own(value) for value in (said, *args)):
+        if said is NotImplemented or is_object(said) or any(is_own(value) for value in args):
             return said
-        if known is UNKNOWN or type(known) is not type(said) or known != said:
+        if not as_its_kind(name, self, args, said):
             link.lean(told=True)
         return said
 

@@ -121,6 +121,12 @@ def number_of(value: Value) -> int | None:
     return handle_of(value).number if isinstance(type(value), PxMeta) else None
 
 
+def is_object(value: Value) -> bool:
+    """Tell whether a value is a stand-in that holds no value here, so that whoever gets it is told none."""
+    kind = type(value)
+    return isinstance(value, PxMeta) or (isinstance(kind, PxMeta) and not kind._split_valued)
+
+
 def steps(value: Value) -> bool:
     """Tell whether a value stands for an iterator of the other side."""
     kind = type(value)
@@ -182,6 +188,7 @@ class PxMeta(type):
     _split_methods: frozenset[str]
     _split_asks: bool
     _split_steps: bool
+    _split_valued: bool
 
     def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Value]) -> Value:
         """Make a dead class: only `build` makes live ones."""
@@ -248,7 +255,8 @@ class _Px:
 
     _split_link: Link
     _split_asks = False
-    _split_steps = False
+    _split_steps = _split_valued = False
+    _split_counts: frozenset[str] = frozenset()
     _split_methods: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Value:
@@ -274,6 +282,14 @@ class _Px:
 
     def __dir__(self) -> Value:
         return handle_of(self).link.ask("dir", self)
+
+    def __eq__(self, other: object) -> Value:
+        # Of a class that has none of its own: so it was on the base, and the code was told nothing.
+        if not isinstance(type(other), PxMeta):
+            handle_of(self).link.kinds.compared(other)
+        return NotImplemented
+
+    __hash__ = object.__hash__
 
     def __copy__(self) -> Value:
         return handle_of(self).link.ask("copy", self)

@@ -11,12 +11,12 @@ from iniconfig import IniConfig, ParseError
 
 from evoguard_sandbox.judging import shadows
 from evoguard_sandbox.shown import shown
-from evoguard_sandbox.trees import Tree, compiled, folders
+from evoguard_sandbox.trees import Tree, compiled, folders, followed
 from evoguard_sandbox.types import Finding
 
 PYTEST_FILES = frozenset({"conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini"})
 START_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
-SECTIONED = frozenset({"setup.cfg", "pyproject.toml"})
+SECTIONED = frozenset({"setup.cfg", "pyproject.toml", "tox.ini"})
 INI = frozenset({"setup.cfg", "tox.ini", "pytest.ini", ".pytest.ini"})
 CONFIG_ORDER = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 METADATA = (".dist-info", ".egg-info")
@@ -94,7 +94,10 @@ def findings(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> tup
 def _walk(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterator[Finding]:
     for path in sorted(base.keys() | candidate.keys()):
         old, new = base.get(path), candidate.get(path)
-        if old == new or not (trusted(path) or is_config(path)):
+        if not (trusted(path) or is_config(path)):
+            continue
+        if old == new:
+            yield from _behind(path, base, candidate, trusted)
             continue
         verb = "adds" if old is None else "deletes" if new is None else "changes"
         if is_config(path):
@@ -111,6 +114,15 @@ def _walk(base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterat
         elif old is not None:
             text = f"the candidate {verb} the existing test file {shown(path)}; the base's copy was used to judge it"
             yield Finding("tests.base_test_changed", text, shown(path), verb)
+
+
+def _behind(path: str, base: Tree, candidate: Tree, trusted: Callable[[str], bool]) -> Iterator[Finding]:
+    """Yield a finding where a test file is a link to code that the candidate changes: the base's copy stands there."""
+    behind = followed(base, path)
+    if behind == path or trusted(behind) or is_config(behind) or base[behind] == candidate.get(behind):
+        return
+    text = f"the test file {shown(path)} is a link to {shown(behind)}, which the candidate changes"
+    yield Finding("tests.base_test_changed", f"{text}; the base's copy was used to judge it", shown(path), "changes")
 
 
 def _power(path: str) -> str:
