@@ -215,7 +215,7 @@ class Hall:
             lacking = event.body.get("deny")
             if event.type == "approval.incomplete" and isinstance(lacking, list):
                 codes = sorted({str(f["code"]) for f in lacking if isinstance(f, Mapping)})
-                return Seen(False, f"waits after {types[-1]}: {', '.join(codes)}")
+                return Seen(False, f"{', '.join(codes)}: waits after {types[-1]}")
             if event.type in ("approval.ignored", "change.killed"):
                 return Seen(False, f"{event.type}: {event.reason}")
         return Seen(False, f"waits after {types[-1] if types else 'nothing'}")

@@ -162,5 +162,5 @@ GATES = (
     Gate("repository.quorum", Cut("evoguard.flow.sign:sign", "decision.quorum > state['quorum']"), more_people_later,
          "approval.quorum", ("repository.people",)),
     Gate("repository.people", Cut("evoguard.flow.approve:_lacking", "len(people) < decision.quorum", "False"),
-         more_people_later, "waits", ("repository.quorum",)),
+         more_people_later, "approval.quorum", ("repository.quorum",)),
 )  # fmt: skip

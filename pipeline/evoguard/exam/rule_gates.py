@@ -168,7 +168,7 @@ async def _unmarked(hall: Hall, change: str, code: str) -> Seen:
 
 RULES: Mapping[str, tuple[Attack, tuple[str, ...]]] = {
     "approval.guard_paths": (guard_path, ()),
-    "approval.quorum": (one_vote_of_two, ("approve.count",)),
+    "approval.quorum": (one_vote_of_two, ("approve.count", "repository.people")),
     "approval.self": (own_vote, ()),
     "author.held": (held_meanwhile, ()),
     "change.lock_changed": (lock_changed, ()),
