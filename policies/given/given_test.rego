@@ -117,7 +117,7 @@ review := {
 		"tests": 1,
 		"components": ["scoring"],
 	},
-	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["linus"]},
+	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["dora"]},
 	"owners": [],
 	"component": {
 		"name": "scoring",

@@ -132,7 +132,7 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "floor": 80, "risk": 80, "features": [dict(_FEATURE)], "known": True, "unknown": [], "dependants": 2,
             "tests": 1, "components": ["scoring"],
         },
-        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["linus"]}, "owners": [],
+        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]}, "owners": [],
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },
