@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from evoguard.domain.approval import newest_request, set_apart
 from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.change import ActorKind, Author, ChangeId, Proposal, change_id, is_change_id
 from evoguard.domain.identity import Command, Identity, is_name
@@ -115,7 +116,7 @@ async def vote(  # noqa: PLR0913  (what is signed, named)
         raise AuthError(f"{person} is an agent; only people approve", code="approval.agent")
     if person == row.author:
         raise AuthError(f"{person} is the author; nobody approves their own change", code="approval.self")
-    if verdict == "approve" and person in _names(await _asked(parts, change), "apart"):
+    if verdict == "approve" and person in set_apart(await _asked(parts, change)):
         raise AuthError(f"{person} put their name to {row.author}; another person approves its changes",
                         code="approval.apart", fix="ask somebody else: `evoguard person list`")  # fmt: skip
     if verdict not in ("approve", "reject"):
@@ -155,13 +156,7 @@ async def asked_digest(parts: Parts, change: str) -> str:
 
 
 async def _asked(parts: Parts, change: str) -> Mapping[str, Json]:
-    events = await parts.queries.events(f"change/{change}")
-    return [e.event.body for e in events if e.event.type == "approval.requested"][-1]
-
-
-def _names(body: Mapping[str, Json], key: str) -> frozenset[str]:
-    listed = body.get(key)
-    return frozenset(str(name) for name in listed) if isinstance(listed, list | tuple) else frozenset()
+    return newest_request(await parts.queries.events(f"change/{change}"))
 
 
 async def waiting(parts: Parts, change: str) -> ChangeRow:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from attacks.shop import judged
+from attacks.shop import judged, judged_unseen
 from evoguard_sandbox import Room
 
 pytestmark = pytest.mark.needs_gvisor
@@ -153,10 +153,7 @@ if hold:
 @pytest.mark.parametrize("how", LIARS)
 def test_no_object_of_the_codes_passes_for_what_the_base_gives(room: Room, how: str):
     right, seen, held, wrong = LIARS[how]
-    hidden = seen
-    for old, new in held.items():
-        hidden = hidden.replace(old, new)
-    report = judged(room, right, wrong, seen=seen, held=hidden)
+    report = judged_unseen(room, right, wrong, seen=seen, others=held)
     assert report.verdict in ("fail", "tamper"), (report.verdict, report.findings)
 
 

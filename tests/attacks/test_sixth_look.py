@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from attacks.shop import LIMITS, judged, tree
+from attacks.shop import ECHO, LIMITS, judged, judged_unseen, tree
 from evoguard_sandbox import Room, Suite, run
 
 pytestmark = pytest.mark.needs_gvisor
@@ -56,23 +56,6 @@ def test_bag(): assert [item.n for item in get("bag", 1)] == [1]
 def test_other(): assert get("bag", 1) != None
 def test_list(): assert 10 in get("list", 5)
 """
-ECHO = """
-class Ear:
-    __hash__ = None
-    def __init__(self, heard): self.heard = heard
-    def __eq__(self, other):
-        self.heard.append(other)
-        return False
-class Echo:
-    def __init__(self): self.heard, self.begun = [], False
-    def __iter__(self): return self
-    def __next__(self):
-        if not self.begun:
-            self.begun = True
-            return Ear(self.heard)
-        if not self.heard: raise StopIteration
-        return self.heard.pop()
-"""
 LENGTH = """
 class Length(float):
     def __sub__(self, o): return Length(float(self) - float(o))
@@ -118,10 +101,7 @@ def merge(dst, src):
 @pytest.mark.parametrize("how", LIARS)
 def test_what_the_base_does_with_one_value_is_no_leave_for_another(room: Room, how: str):
     right, seen, held, wrong = LIARS[how]
-    hidden = seen
-    for old, new in held.items():
-        hidden = hidden.replace(old, new)
-    report = judged(room, right, wrong, seen=seen, held=hidden)
+    report = judged_unseen(room, right, wrong, seen=seen, others=held)
     assert {finding.code for finding in report.findings} == {"tests.held_out_failed"}, report.findings
 
 

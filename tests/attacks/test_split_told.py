@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from attacks.shop import judged
+from attacks.shop import ECHO, judged
 from evoguard_sandbox import Room
 
 pytestmark = pytest.mark.needs_gvisor
@@ -71,22 +71,7 @@ items = right_items
 # What it lies with, and the held-out tests that it would pass.
 LIARS = {
     "hears, and gives it back": (
-        """
-class Ear:
-    __hash__ = None
-    def __init__(self, heard): self.heard = heard
-    def __eq__(self, other): self.heard.append(other); return False
-class Echo:
-    def __init__(self): self.heard, self.begun = [], False
-    def __iter__(self): return self
-    def __next__(self):
-        if not self.begun:
-            self.begun = True
-            return Ear(self.heard)
-        if not self.heard: raise StopIteration
-        return self.heard.pop()
-def lie(_): return Echo()
-""",
+        ECHO + "def lie(_): return Echo()\n",
         "def test_a(): assert 17 in divisors(34)\ndef test_b(): assert any(d == 41 for d in divisors(82))\n",
     ),
     "methods that say yes": (

@@ -100,9 +100,8 @@ async def users(real: RealHouse, change: str, url: str) -> None:
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
         late = asyncio.get_running_loop().time() + AT_MOST_S
         for number in itertools.count():
-            if number % 100 == 0 and await real.status(change) != "rolling out":
-                break
-            if asyncio.get_running_loop().time() > late:
+            over = number % 100 == 0 and await real.status(change) != "rolling out"
+            if over or asyncio.get_running_loop().time() > late:
                 break
             await gate.acquire()
             group.create_task(one(http, number))

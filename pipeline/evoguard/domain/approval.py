@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from evoguard.domain.canonical import Digest, Json
 from evoguard.domain.change import ActorKind, Author
+from evoguard.domain.events import Event, StoredEvent
 
 Vote = Literal["approve", "reject"]
 MORE_VOTES = frozenset({"approval.quorum", "approval.owner"})
@@ -36,6 +37,22 @@ class Approval:
             "at": self.at,
             "expires": self.expires,
         }
+
+
+def request(digest: str, quorum: int, apart: Iterable[str]) -> Event:
+    """Return the event that asks people for a digest, and says whose approval will not count."""
+    return Event("approval.requested", {"digest": digest, "quorum": quorum, "apart": sorted(apart)})
+
+
+def newest_request(stored: Sequence[StoredEvent]) -> Mapping[str, Json]:
+    """Return what people of a change's stream were asked last; empty when they never were."""
+    return next((item.event.body for item in reversed(stored) if item.event.type == "approval.requested"), {})
+
+
+def set_apart(asked: Mapping[str, Json]) -> frozenset[str]:
+    """Return whose approval a request does not count; one from before it was said counts everybody's."""
+    names = asked.get("apart")
+    return frozenset(str(name) for name in names) if isinstance(names, list | tuple) else frozenset()
 
 
 def people_for(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from langgraph.types import interrupt
 
-from evoguard.domain.approval import MORE_VOTES, Approval, Vote, people_for, rejected_by
+from evoguard.domain.approval import MORE_VOTES, Approval, Vote, people_for, rejected_by, request
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.events import Event, StoredEvent
 from evoguard.domain.headline import headline
@@ -47,15 +47,19 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     behind = await apart(author, ports)
     people = people_for(votes, digest=digest, author=author, now=now, apart=behind)
     if len(people) >= max(1, state["quorum"]):
-        return await _counted(state, ports, people, votes, events)
+        return await _counted(state, ports, (people, behind), votes, events)
     return _waiting(events)
 
 
 async def _counted(
-    state: FlowState, ports: Ports, people: Collection[str], votes: tuple[Approval, ...], events: list[Event]
-) -> StepResult:
-    """Let a change go on that enough people approved, unless the policies say whose approval is still missing."""
-    digest = state["approval"]
+    state: FlowState, ports: Ports, sides: tuple[Collection[str], Collection[str]], votes: tuple[Approval, ...],
+    events: list[Event],
+) -> StepResult:  # fmt: skip
+    """Let a change go on that enough people approved, unless the policies say whose approval is still missing.
+
+    `sides`: the people who count, and those who are set apart.
+    """
+    (people, behind), digest = sides, state["approval"]
     lacking, quorum = await _lacking(state, ports, people, votes)
     if not lacking:
         counted = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
@@ -65,8 +69,7 @@ async def _counted(
         told = findings_json(lacking[:50])
         events.append(Event("approval.incomplete", {"deny": told}, reason=headline([f.as_json() for f in lacking])))
     if quorum > state["quorum"]:
-        others = sorted(await apart(proposal_of(state).author, ports))
-        events.append(Event("approval.requested", {"digest": digest, "quorum": quorum, "apart": others}))
+        events.append(request(digest, quorum, behind))
         return StepResult({"approved": False, "quorum": quorum}, tuple(events))
     return _waiting(events)
 

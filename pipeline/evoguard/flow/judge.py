@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evoguard.domain.approval import request
 from evoguard.domain.canonical import Digest, as_digest
 from evoguard.domain.change import approval_digest
 from evoguard.domain.events import Event
@@ -36,8 +37,7 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         facts |= await refusal("judge", decision.deny, ports)
         return StepResult(facts, (judged,))
     asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
-    others = sorted(await apart(proposal_of(state).author, ports))
-    requested = Event("approval.requested", {"digest": asked, "quorum": quorum, "apart": others})
+    requested = request(asked, quorum, await apart(proposal_of(state).author, ports))
     return StepResult({**facts, "approval": asked}, (judged, requested))
 
 

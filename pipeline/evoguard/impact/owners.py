@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evoguard.domain import globs
@@ -25,12 +25,17 @@ class Owners:
         """Return path → owners; a path that no line matches is left out."""
         return {path: names for path in paths if (names := self._of(path))}
 
-    def groups(self, paths: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return each set of owners once, with the first of the paths that is theirs."""
+    def groups(
+        self, paths: Sequence[str], owned: Mapping[str, tuple[str, ...]]
+    ) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return each set of owners once, with the first of the paths that is theirs.
+
+        `owned` are the owners of the first `MOST_PATHS` paths; behind them nobody looked.
+        """
         if paths and not self.whole:
             return ((paths[0], (UNREAD,)),)
         found: dict[tuple[str, ...], str] = {}
-        for path, names in self.of(paths[:MOST_PATHS]).items():
+        for path, names in owned.items():
             found.setdefault(names, path)
         rest = tuple((path, (UNREAD,)) for path in paths[MOST_PATHS : MOST_PATHS + 1] if self.rules)
         return (*((path, names) for names, path in found.items()), *rest)

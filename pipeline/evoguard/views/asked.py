@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evoguard.domain.approval import Approval, people_for
+from evoguard.domain.approval import Approval, newest_request, people_for, set_apart
 from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, approval_digest
 from evoguard.domain.events import StoredEvent
@@ -94,16 +94,16 @@ async def _escalated(reader: Reader, decision: str) -> Json:
     return [one for n, one in enumerate(found) if one not in found[:n]]
 
 
-def _listed(value: Json | None) -> Sequence[Json]:
+def _listed(value: Json) -> Sequence[Json]:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def _quorum(stored: Sequence[StoredEvent], digest: Digest, author: Author, now_s: int) -> Doc:
     votes = [_vote(item.event.body) for item in stored if item.event.type == "approval.recorded"]
-    asked = next((i.event.body for i in reversed(stored) if i.event.type == "approval.requested"), {"quorum": 1})
-    behind: list[Json] = [str(name) for name in _listed(asked.get("apart"))]
-    people = people_for(votes, digest=digest, author=author, now=now_s, apart=[str(name) for name in behind])
-    return {"quorum": asked.get("quorum"), "approved_by": [*sorted(people)], "set_apart": behind}
+    asked = newest_request(stored)
+    behind = set_apart(asked)
+    people = people_for(votes, digest=digest, author=author, now=now_s, apart=behind)
+    return {"quorum": asked.get("quorum", 1), "approved_by": [*sorted(people)], "set_apart": [*sorted(behind)]}
 
 
 def _vote(body: Mapping[str, Json]) -> Approval:

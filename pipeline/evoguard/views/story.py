@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from evoguard.domain.approval import newest_request
 from evoguard.domain.canonical import Json, as_digest
 from evoguard.domain.events import StoredEvent
 from evoguard.errors import EvoguardError
@@ -142,8 +143,8 @@ def _repositorys(doc: Mapping[str, Json]) -> Doc:
 
 
 def _approval(stored: Sequence[StoredEvent]) -> Doc:
-    asked = next((i.event.body for i in reversed(stored) if i.event.type == "approval.requested"), None)
-    if asked is None:
+    asked = newest_request(stored)
+    if not asked:
         return {}
     votes: list[Json] = [
         {

@@ -208,7 +208,7 @@ class Reporter:
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> None:  # noqa: ANN401 (pytest's own objects)
         """Remember which test comes after this one: the host names it if it does not end."""
         self.next = short(nextitem.nodeid) if nextitem is not None else ""
-        self.hears = not HEARS.isdisjoint(_wanted(item))
+        self.hears = self.link is not None and not HEARS.isdisjoint(_wanted(item))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Have what the test draws follow the host's seed; remember how often something could not be done apart.

@@ -136,4 +136,5 @@ class Alike:
 
     def error(self, text: str) -> str | None:
         """Return another usual error in the place of the one that is expected."""
-        return self.random.choice([name for name in ERRORS if name not in text])
+        others = [name for name in ERRORS if name not in text]
+        return self.random.choice(others) if others else None

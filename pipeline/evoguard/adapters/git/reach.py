@@ -140,6 +140,7 @@ def _reach(
         Dependant(path, distance, _named(facts.get(path), names) if distance == 1 else ())
         for path, distance in sorted(far.items(), key=lambda item: (item[1], item[0]))
     ]
+    owned = known.owners.of(touched[: owners.MOST_PATHS])
     reached = [*touched, *(path for path in far if not is_test(path))]
     hit = [c for c in rules.components if any(matches(path, glob) for glob in c.paths for path in reached)]
     return Reach(
@@ -148,8 +149,8 @@ def _reach(
         tests=tuple(sorted(path for path in changed.union(far) if is_test(path))),
         components=tuple(c.name for c in hit),
         flags=tuple(c.flag for c in hit if c.flag),
-        owners=known.owners.of(touched[:MOST_LISTED]),
-        owner_groups=known.owners.groups(touched),
+        owners={path: owned[path] for path in touched[:MOST_LISTED] if path in owned},
+        owner_groups=known.owners.groups(touched, owned),
         unknown={**possible_users(changed, layers), **_behind_links(changed.union(far), known.links), **unknown},
     )
 
