@@ -27,7 +27,8 @@ def unpack(archive: Path, into: Path) -> Path:
             opened.extractall(into)  # noqa: S202  (in a sandbox made for this alone)
     else:
         with tarfile.open(archive) as packed:
-            packed.extractall(into, filter="data")
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+            packed.extractall(into)  # noqa: S202  (as above)
     (top,) = (path for path in into.iterdir() if path.is_dir())
     return top
 
