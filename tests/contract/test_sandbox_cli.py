@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evoguard.adapters import tool_cache
+from evoguard.cli import exit_codes
 from evoguard.cli.sandboxing import bar
 
 pytestmark = pytest.mark.needs_gvisor
@@ -32,6 +41,26 @@ def test_a_tool_runs_without_the_hosts_files_and_its_programs_are_recorded(tmp_p
     assert "/etc/shadow" in doc["behaviour"]["files"]
     assert (tmp_path / "got" / "out" / "file").read_text() == "made\n"
     assert [row["path"] for row in doc["artefacts"]] == ["out/file"]
+
+
+def image_layer(path: Path) -> None:
+    """Write a layer as an image holds them: a tool with a link to it, and a member that leads out of the folder."""
+    with tarfile.open(path, "w:gz") as packed:
+        for name, text in (("usr/bin/tool", b"#!/bin/sh\necho from the layer\n"), ("../../etc/shown", b"out\n")):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text), 0o755
+            packed.addfile(member, io.BytesIO(text))
+        link = tarfile.TarInfo("bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "usr/bin"
+        packed.addfile(link)
+
+
+def test_an_image_layer_is_unpacked_in_the_room_and_its_tool_tried(tmp_path: Path) -> None:
+    image_layer(tmp_path / "layer.tar.gz")
+    script = "tar xzf layer.tar.gz; exec bin/tool"
+    code, doc = sandbox(tmp_path, "--put", "layer.tar.gz", "--", "sh", "-c", script)
+    assert (code, doc["exit_status"], doc["stdout"]) == (0, 0, "from the layer\n"), doc
+    assert "/room/tree/usr/bin/tool" in doc["behaviour"]["programs"]
 
 
 def test_an_attempt_to_reach_out_is_a_finding_and_no_success(tmp_path: Path) -> None:
@@ -100,3 +129,47 @@ def test_a_command_is_found_by_its_name_and_one_that_is_not_there_says_how_to_br
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3
     assert "bring it by --put" in done.stderr
+
+
+@contextmanager
+def sleeping(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the command while a sandbox of its runs."""
+    home = folder / "cache" / "evoguard"
+    home.mkdir(parents=True)
+    (home / "tools").symlink_to(tool_cache.cache() / "tools")
+    command = [sys.executable, "-m", "evoguard", "sandbox", "run", "--", "sleep", "99"]
+    env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    running = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while not list((home / "run" / "sandbox" / "runsc").glob("*.state")) and time.monotonic() < end:
+            time.sleep(0.05)
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+def left_of(folder: Path) -> list[str]:
+    home = folder / "cache" / "evoguard" / "run" / "sandbox"
+    name = f"eg-{(home / 'installation').read_text().strip()}-"
+    groups = [f"{at}/{each}" for at, names, _ in os.walk("/sys/fs/cgroup") for each in names if each.startswith(name)]
+    return [*groups, *(str(path) for part in ("b", "runs", "runsc", "s") for path in (home / part).iterdir())]
+
+
+def test_asked_to_end_it_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
+    with sleeping(tmp_path) as running:
+        assert [path for path in left_of(tmp_path) if path.endswith(".state")]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == exit_codes.INTERRUPTED
+    assert left_of(tmp_path) == []
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sleeping(tmp_path) as running:
+        running.kill()
+        running.wait()
+        assert left_of(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert sandbox(tmp_path, "--", "true")[0] == 0
+    assert left_of(tmp_path) == []

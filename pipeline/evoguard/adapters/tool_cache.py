@@ -19,6 +19,16 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evoguard"
 
 
+def own_folder(name: str) -> Path:
+    """Return a folder of the cache, made for this user alone. Raises: ConfigError when others can reach into it."""
+    folder = cache() / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seen = folder.lstat()
+    if folder.is_symlink() or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
+        raise ConfigError(f"{folder} is not ours alone", code="cache.exposed", fix=f"remove it, or chmod 700 {folder}")
+    return folder
+
+
 def runsc_path(configured: str = "") -> Path:
     """Return gVisor's runsc, the configured one first. Raises: ConfigError; without it no untrusted code runs."""
     for found in (configured, shutil.which("runsc"), cache() / "tools" / "runsc" / "usr" / "bin" / "runsc"):

@@ -26,6 +26,7 @@ def attach(app: typer.Typer) -> None:
     example = (
         "evoguard sandbox run -- python -c 'print(1)'\n"
         "evoguard sandbox run --put ./tool --record-files -- ./tool --version\n"
+        "evoguard sandbox run --put layer.tar.gz -- sh -c 'tar xzf layer.tar.gz; exec usr/bin/tool'\n"
         "evoguard sandbox run --tree . --take dist --out built --json -- python build.py"
     )
     verb(sandbox, "run", example=example)(run_command)

@@ -89,10 +89,17 @@ def emit(doc: Doc) -> None:
 
 
 def run(work: Coroutine[object, object, T]) -> T:
-    """Run the asynchronous part of a verb."""
+    """Run the asynchronous part of a verb. SIGTERM ends it as Ctrl-C does: what it started is ended first."""
     import asyncio
+    import signal
+    import threading
 
-    return asyncio.run(work)
+    async def ended_in_order() -> T:
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+        return await work
+
+    return asyncio.run(ended_in_order())
 
 
 def confirmed(question: str, *, fix: str) -> None:

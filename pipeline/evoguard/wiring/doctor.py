@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
@@ -31,7 +30,8 @@ from evoguard.wiring import unleash
 from evoguard.wiring.drill import last_drill
 from evoguard.wiring.kill import bundles
 from evoguard.wiring.rulebook import bundle_in_force, opa_ready
-from evoguard_sandbox import Room, SandboxError, prove
+from evoguard.wiring.sandbox import room_of_a_call
+from evoguard_sandbox import SandboxError, prove
 from evoguard_sandbox.rooms import cgroups
 
 THREAT_MODEL = "code under the guard's own uid is outside the threat model: give the guard an account of its own"
@@ -124,17 +124,13 @@ async def _gvisor(settings: Settings, *, start: bool) -> Part:
     """Find runsc; a version line proves nothing, so a sandbox is started and must show gVisor's kernel."""
     version = ""
     try:
-        runsc, layer = tool_cache.runsc_path(settings.runsc), tool_cache.layer_dir(settings.layer)
-        with tempfile.TemporaryDirectory(prefix="eg-doctor-") as folder:
-            room = await asyncio.to_thread(Room.open, Path(folder), runsc, layer)
+        runsc = tool_cache.runsc_path(settings.runsc)
+        with room_of_a_call(settings) as room:
             version = room.runsc_version
-            try:
-                digest = await asyncio.to_thread(_file_digest, runsc)
-                if not start:
-                    return Part("runsc", ok=True, version=version, digest=digest, detail=f"{runsc}; found, not started")
-                proof, image = await prove(room), room.image
-            finally:
-                room.close()
+            digest = await asyncio.to_thread(_file_digest, runsc)
+            if not start:
+                return Part("runsc", ok=True, version=version, digest=digest, detail=f"{runsc}; found, not started")
+            proof, image = await prove(room), room.image
     except (EvoguardError, SandboxError) as err:
         return Part("runsc", ok=False, version=version, detail=err.message, mend=err.fix)
     except OSError as err:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from evoguard.adapters.sandbox import GvisorSandbox
 from evoguard.adapters.sandbox_cache import VerdictCache, runner_key
 from evoguard.domain.canonical import Json, canonical, digest_of
 from evoguard.domain.component import FILE_NAME, parse
-from evoguard.errors import ConfigError, InputError
+from evoguard.errors import InputError
 from evoguard.settings import Settings
 from evoguard.views.evidence import laid_out
 from evoguard_sandbox import Engine
@@ -42,7 +41,7 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
     """
     if bool(wanted.head) == (wanted.patch is not None):
         raise InputError("judge takes a head or a patch, one of them", code="usage", fix="pass --head or --patch")
-    folder = own(tool_cache.cache() / FOLDER)
+    folder = tool_cache.own_folder(FOLDER)
     mirror, sources = Mirror(folder / "repos"), GitSources(folder / "repos")
     if wanted.patch is not None:
         got = await mirror.from_patch(wanted.source, base=wanted.base, patch=wanted.patch)
@@ -73,7 +72,8 @@ async def judge(settings: Settings, wanted: Wanted) -> dict[str, Json]:
 
 def open_sandbox(settings: Settings, folder: Path) -> GvisorSandbox:
     """Return the sandbox of a folder of our own. Raises: ConfigError."""
-    docker = settings.docker_url
+    docker, signing = settings.docker_url, folder / "keys"
+    signing.mkdir(mode=0o700, exist_ok=True)
     return GvisorSandbox(
         folder,
         runsc=Path() if docker else tool_cache.runsc_path(settings.runsc),
@@ -81,15 +81,5 @@ def open_sandbox(settings: Settings, folder: Path) -> GvisorSandbox:
         wall_s=float(settings.suite_wall_s),
         warm=settings.warm_sandboxes,
         engine=Engine(docker, settings.docker_runtime) if docker else None,
-        cache=VerdictCache(folder / "verdicts", runner_key(folder / "keys")),
+        cache=VerdictCache(folder / "verdicts", runner_key(signing)),
     )
-
-
-def own(folder: Path) -> Path:
-    """Return the folder, made for this user alone. Raises: ConfigError when others can reach into it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "keys").mkdir(mode=0o700, exist_ok=True)
-    seen = folder.lstat()
-    if folder.is_symlink() or seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
-        raise ConfigError(f"{folder} is not ours alone", code="cache.exposed", fix=f"remove it, or chmod 700 {folder}")
-    return folder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from evoguard.domain.canonical import Digest, Json, digest_of
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import ConfigError, InputError, UnavailableError
 from evoguard.settings import Settings
-from evoguard_sandbox import Engine, Job, JobReport, Limits, Room, SandboxError, execute
+from evoguard_sandbox import Engine, Job, JobReport, Limits, Room, SandboxError, execute, sweep
 from evoguard_sandbox.rooms.egress import read_place
 from evoguard_sandbox.types import Egress
 
+FOLDER = "run"
 MOST_FILES, MOST_BYTES = 20_000, 128 << 20
 
 
@@ -45,21 +46,31 @@ async def execute_one(settings: Settings, wanted: Wanted) -> JobReport:
 
     Raises: ConfigError, UnavailableError when no isolated run took place.
     """
-    layer = tool_cache.layer_dir(settings.layer)
     engine = Engine(settings.docker_url, settings.docker_runtime) if settings.docker_url else None
-    runsc = Path() if engine is not None else tool_cache.runsc_path(settings.runsc)
     job = Job(wanted.command, wanted.files, wanted.layers, wanted.take, wanted.record_files, wanted.allow)
-    with tempfile.TemporaryDirectory(prefix="evoguard-") as folder:
-        try:
-            room = Room.open(Path(folder), runsc, layer, engine=engine)
-            try:
-                return await execute(job, limits=wanted.limits, room=room)
-            finally:
-                room.close()
-        except SandboxError as err:
-            if err.code in ("sandbox.no_start", "sandbox.not_gvisor"):
-                raise UnavailableError("sandbox", err.message, fix=err.fix) from err
-            raise ConfigError(err.message, code=err.code, fix=err.fix) from err
+    try:
+        with room_of_a_call(settings, engine) as room:
+            return await execute(job, limits=wanted.limits, room=room)
+    except SandboxError as err:
+        if err.code in ("sandbox.no_start", "sandbox.not_gvisor"):
+            raise UnavailableError("sandbox", err.message, fix=err.fix) from err
+        raise ConfigError(err.message, code=err.code, fix=err.fix) from err
+
+
+@contextmanager
+def room_of_a_call(settings: Settings, engine: Engine | None = None) -> Iterator[Room]:
+    """Open a room for one call, in the folder of all such calls: what a killed one left is removed by the next.
+
+    Raises: ConfigError, SandboxError when a part is missing.
+    """
+    layer = tool_cache.layer_dir(settings.layer)
+    runsc = Path() if engine is not None else tool_cache.runsc_path(settings.runsc)
+    room = Room.open(tool_cache.own_folder(FOLDER), runsc, layer, engine=engine)
+    try:
+        sweep(room)
+        yield room
+    finally:
+        room.close()
 
 
 def places(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:

@@ -18,7 +18,7 @@ from evoguard.errors import InputError
 from evoguard.flow.regress import outcome
 from evoguard.ports.replay import Asked
 from evoguard.settings import Settings
-from evoguard.wiring.judging import FOLDER, open_sandbox, own
+from evoguard.wiring.judging import FOLDER, open_sandbox
 
 DECLARE = f"declare [component.NAME.cases] in {FILE_NAME} of the base (docs/adr/0019-before-one-percent.md)"
 
@@ -39,7 +39,7 @@ async def shadow(settings: Settings, wanted: Wanted) -> dict[str, Json]:
 
     Raises: InputError; ConfigError; UnavailableError when no isolated run took place.
     """
-    folder = own(tool_cache.cache() / FOLDER)
+    folder = tool_cache.own_folder(FOLDER)
     got = await Mirror(folder / "repos").fetch(wanted.source, head=wanted.head, base=wanted.base)
     sources = GitSources(folder / "repos")
     declared = chosen(parse(await sources.file(got.repo, got.base, FILE_NAME)).cases(), wanted.component)
