@@ -17,6 +17,7 @@ from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.authors import SqliteAuthors
 from evoguard.adapters.sqlite.effects import SqliteEffects
 from evoguard.adapters.sqlite.inbox import SqliteInbox
+from evoguard.adapters.sqlite.prior import SqlitePrior
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteQueries, SqliteWaker
 from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
@@ -103,7 +104,7 @@ class House:
         self.saver = saver
         self.app = build(saver)
         self.ports = Ports(
-            authors=SqliteAuthors(self.con), impact=self.impact,
+            authors=SqliteAuthors(self.con), prior=SqlitePrior(self.con), impact=self.impact,
             artifacts=self.artifacts, clock=self.clock, effects=self.effects, flags=self.flags, forge=self.forge,
             sources=self.sources, inbox=self.inbox, kill_path=self.kill_path, kpis=self.kpis,
             lanes=SqliteLanes(self.con), latches=self.latches,

@@ -24,6 +24,10 @@ hit := {
 	"msg": "code is run that was decoded from data",
 }
 
+taken_back := {"change": "ch-before", "at": 1789990000}
+
+open_change := {"change": "ch-other", "author": "rival", "paths": ["lending/scoring.py"]}
+
 feature := {"name": "lines", "value": 60, "points": 60, "hard": false, "note": ""}
 
 dependency := {
@@ -119,6 +123,7 @@ review := {
 	},
 	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["dora"]},
 	"owners": [],
+	"prior": {"reverted": [], "open": [], "omitted": 0},
 	"component": {
 		"name": "scoring",
 		"flag": "lending-scoring",

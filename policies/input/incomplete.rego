@@ -42,6 +42,9 @@ kinds := {
 	"author.held": "flag",
 	"author.sponsors": "codes",
 	"owners": "list",
+	"prior.reverted": "list",
+	"prior.open": "list",
+	"prior.omitted": "count",
 	"component.name": "text",
 	"component.flag": "text",
 	"component.kpis": "codes",
@@ -151,6 +154,8 @@ item_kinds := {
 	"capabilities": {"rule": "code", "path": "text", "line": "count", "msg": "text"},
 	"regression.findings": {"code": "code", "component": "text", "case": "text", "msg": "text"},
 	"owners": {"path": "text", "names": "codes"},
+	"prior.reverted": {"change": "code", "at": "count"},
+	"prior.open": {"change": "code", "author": "code", "paths": "codes"},
 	"quarantine": {"test": "code", "until": "count", "reason": "code", "owner": "code"},
 	"approvals": {
 		"by": "code",
@@ -224,8 +229,14 @@ data_complete if {
 	}
 	every list in [data.evidence.regression_escalates, data.supply.licences, data.supply.licensed, data.supply.tolerated] { readable("codes", list) }
 	approval_complete
+	prior_complete
 	named(data.modes.executable)
 	data.evidence.assurance in words.assurance
+}
+
+prior_complete if {
+	whole(data.prior.days)
+	whole(data.prior.reverts)
 }
 
 approval_complete if {

@@ -127,6 +127,18 @@ test_needs_owners_item_path if needed_in("owners", "path")
 
 test_needs_owners_item_names if needed_in("owners", "names")
 
+test_needs_prior_reverted if needed("prior.reverted")
+
+test_needs_prior_open if needed("prior.open")
+
+test_needs_prior_omitted if needed("prior.omitted")
+
+test_data_without_prior if {
+	without_data(given.judged_at_review(given.review)) with data.prior as {}
+	without_data(given.judged_at_review(given.review)) with data.prior.days as "30"
+	without_data(given.judged_at_review(given.review)) with data.prior.reverts as -1
+}
+
 test_data_without_approval if {
 	without_data(given.judged_at_review(given.review)) with data.approval as {}
 	without_data(given.judged_at_review(given.review)) with data.approval.sponsors_count as "no"

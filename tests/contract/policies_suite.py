@@ -54,7 +54,7 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
             "tests": 1, "components": ["scoring"],
         },
         "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]},
-        "owners": [],
+        "owners": [], "prior": {"reverted": [], "open": [], "omitted": 0},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },
@@ -105,6 +105,10 @@ def codes(decision: Decision) -> set[str]:
 
 FOUND: dict[str, Any] = {
     "owners": [{"path": "a.py", "names": ["@ada"]}],
+    "prior": {
+        "reverted": [{"change": "ch-before", "at": 1}], "omitted": 0,
+        "open": [{"change": "ch-other", "author": "rival", "paths": ["a.py"]}],
+    },
     "secrets": [{"rule": "aws-key", "path": "a.py", "line": 7}],
     "hits": [{"rule": "python.eval", "severity": "info", "path": "a.py", "line": 7, "msg": "data is run as code"}],
     "dependencies": [{

@@ -133,6 +133,7 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "tests": 1, "components": ["scoring"],
         },
         "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]}, "owners": [],
+        "prior": {"reverted": [], "open": [], "omitted": 0},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },

@@ -23,6 +23,7 @@ def question(files: int, *, change: str = "ch-0123456789ab") -> dict[str, Any]:
                    "components": ["scoring"],
                    "features": [{"name": "lines", "value": 60, "points": 60, "hard": False, "note": ""}]},
         "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]}, "owners": [],
+        "prior": {"reverted": [], "open": [], "omitted": 0},
         "component": {"name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1,
                       "stages": [1, 10, 50, 100]},
         "evidence": {"digest": "sha256:evidence", "passed": True, "isolation": "gvisor", "behaviour": "recorded",

@@ -20,6 +20,8 @@ DEPENDENCY: Mapping[str, Json] = {
     "path": "requirements.lock", "line": 1, "origin": "index", "where": "", "pinned": "digest", "pinned_before": "",
     "scripts": False, "alike": "", "how": "", "alias": "", "licence": "MIT", "licences": [["MIT"]], "own": False,
 }  # fmt: skip
+LATER = 4_000_000_000
+"""No clock of an exam is that late: what is at this time is new."""
 NOTE: Mapping[str, Json] = {"rule": "exam", "path": "a.py", "line": 1, "msg": "as the exam has it"}
 VULNERABLE: Mapping[str, Json] = {
     "id": "GHSA-0000-0000-0000", "severity": "high", "ecosystem": "PyPI", "name": "evil", "version": "1.0",
@@ -54,6 +56,10 @@ ALTERED: Mapping[str, tuple[str, Doc]] = {
     "change.dependency_unread": ("A list of dependencies is not what it claims to be.", {"faults": [FAULT]}),
     "change.licence": ("A new dependency's licence is on no list.",
                        _brings(change="added", before="", licence="GPL-3.0-only", licences=[["GPL-3.0-only"]])),
+    "change.overlap": ("Another open change touches the same file, and nobody is told.", {"prior.open": [
+        {"change": "ch-other", "author": "rival", "paths": ["scoring.py"]}]}),
+    "change.reverted_before": ("The component was taken back twice this month, and nobody is told.",
+                               {"prior.reverted": [{"change": name, "at": LATER} for name in ("ch-1", "ch-2")]}),
     "change.risk": ("A change of great risk passes, and nobody is told.", {"impact.risk": 450}),
     "change.risk_floor": ("Somebody thinks that a change is of less risk than was measured.", {"impact.floor": 999}),
     "change.tests_weakened": ("An agent makes tests weaker, and nobody is told.", {"weakened": [NOTE]}),

@@ -13,8 +13,8 @@ from evoguard.domain.headline import headline
 from evoguard.domain.scan import Hit, new_hits
 from evoguard.domain.text import hidden
 from evoguard.domain.verdict import Finding, findings_json
+from evoguard.flow.facts import load
 from evoguard.flow.inspect import inspect
-from evoguard.flow.question import load
 from evoguard.flow.refusal import refusal
 from evoguard.flow.regress import regress
 from evoguard.flow.state import FlowState, StepResult, proposal_of

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from evoguard.domain.approval import Approval
-from evoguard.domain.canonical import Digest, Json, as_digest, canonical
+from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Author, CommitId
 from evoguard.domain.evidence import review_codes
 from evoguard.domain.identity import sponsors_of
@@ -18,6 +17,8 @@ from evoguard.domain.risk import raised, risk_from, weights_from
 from evoguard.domain.scan import NOT_RUN
 from evoguard.domain.verdict import Decision, PolicyStage
 from evoguard.errors import UnavailableError
+from evoguard.flow.facts import load
+from evoguard.flow.prior import prior_of
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
 from evoguard.supply.inspection import NOT_INSPECTED
@@ -60,12 +61,6 @@ async def _repositorys(
     return await ports.repository_rules.ask(state["repo"], CommitId(state["base"]), named, stage, question)
 
 
-async def load(ports: Ports, digest: str) -> Mapping[str, Json]:
-    """Return a stored JSON document, proved against its digest."""
-    doc: Mapping[str, Json] = json.loads(await ports.artifacts.get(as_digest(digest)))
-    return doc
-
-
 def _names(*kpis: Json) -> list[Json]:
     return [*sorted({name for some in kpis if isinstance(some, Mapping) for name in some})]
 
@@ -103,6 +98,7 @@ async def _question(
         "impact": _impact(impact, ports.policies.data),
         "author": await _author(proposal.author, ports),
         "owners": _owners(impact, ports.policies.data),
+        "prior": await prior_of(state, impact, ports),
         "component": {
             "name": component["name"], "flag": component["flag"], "quorum": component["quorum"],
             "stages": component["stages"], "kpis": _names(kpis, values),

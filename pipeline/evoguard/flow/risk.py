@@ -15,7 +15,7 @@ from evoguard.domain.component import ComponentFile
 from evoguard.domain.reach import Reach, is_test
 from evoguard.domain.risk import MOST_VALUE, Features, Risk, Weights, floor_of, folders, weights_from
 from evoguard.errors import UnavailableError
-from evoguard.flow.question import load
+from evoguard.flow.facts import load
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
 

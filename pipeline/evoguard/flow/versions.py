@@ -9,7 +9,7 @@ from evoguard.domain.events import Event
 from evoguard.domain.verdict import Finding
 from evoguard.domain.version import Version, VersionFiles, Versions, declared, version_of, versions_in
 from evoguard.errors import EvoguardError, InputError, IntegrityError
-from evoguard.flow.question import load
+from evoguard.flow.facts import load
 from evoguard.flow.state import FlowState
 from evoguard.ports import Ports
 

@@ -15,7 +15,7 @@ from evoguard.errors import FencedError, InputError, UnavailableError
 from evoguard.flow.approve import late, withdrawal
 from evoguard.flow.breaker import held_by_author, standing_of
 from evoguard.flow.clocks import held_by_clocks, newly_held
-from evoguard.flow.question import load
+from evoguard.flow.facts import load
 from evoguard.flow.state import FlowState, StepResult
 from evoguard.ports import Ports
 

@@ -19,6 +19,7 @@ from evoguard.ports.kpis import Kpis
 from evoguard.ports.lanes import Lanes
 from evoguard.ports.latches import Latches
 from evoguard.ports.policies import Policies
+from evoguard.ports.prior import Prior
 from evoguard.ports.queries import Queries
 from evoguard.ports.replay import NoReplay, Replay
 from evoguard.ports.repository_rules import RepositoryRules
@@ -62,6 +63,7 @@ class Ports:
     lanes: Lanes
     latches: Latches
     policies: Policies
+    prior: Prior
     queries: Queries
     sandbox: Sandbox
     scanner: Scanner

@@ -31,6 +31,7 @@ from evoguard.adapters.sqlite.authors import SqliteAuthors
 from evoguard.adapters.sqlite.effects import SqliteEffects
 from evoguard.adapters.sqlite.flags import SqliteFlags
 from evoguard.adapters.sqlite.kpis import SqliteKpis
+from evoguard.adapters.sqlite.prior import SqlitePrior
 from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteWaker
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
 from evoguard.adapters.tool_cache import layer_dir, runsc_path, semgrep_dir
@@ -89,6 +90,7 @@ def _house(opened: Opened, rules: RulesNow, box: Room, scanner: Scanner) -> Port
     return Ports(
         artifacts=opened.artifacts,
         authors=SqliteAuthors(opened.con),
+        prior=SqlitePrior(opened.con),
         clock=opened.clock,
         effects=SqliteEffects(opened.con, opened.clock),
         flags=unleash.flags(settings, SqliteFlags(opened.con, opened.latches), opened.latches),
