@@ -14,12 +14,12 @@ from evoguard.domain.verdict import Decision, Finding, Floor, PolicyStage
 
 
 @cache
-def _rules(owners: str = "") -> OpaWasmPolicies:
-    """Return the shipped rules, compiled once a test run, with other owners in their data if a test names some."""
+def _rules(approval: str = "{}") -> OpaWasmPolicies:
+    """Return the shipped rules, compiled once a test run, with what a test wants otherwise of their `data.approval`."""
     loaded = load()
-    if owners:
+    if approval != "{}":
         data = json.loads(loaded.data)
-        data["approval"]["owners"] = json.loads(owners)
+        data["approval"] |= json.loads(approval)
         loaded = replace(loaded, data=json.dumps(data).encode())
     return OpaWasmPolicies(loaded=loaded)
 
@@ -36,6 +36,8 @@ class FakePolicies:
     bundle: str = ""
     owners: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """`data.approval.owners`."""
+    seats: int = 0
+    """`data.approval.seats`."""
     constitution: tuple[Finding, ...] | None = None
     """What the shipped constitution denies while these rules are in force; None: they are the shipped ones."""
 
@@ -48,7 +50,8 @@ class FakePolicies:
         return self._asked().data
 
     def _asked(self) -> OpaWasmPolicies:
-        return _rules(json.dumps(self.owners) if self.owners else "")
+        said = {"owners": self.owners, "seats": self.seats}
+        return _rules(json.dumps({name: value for name, value in said.items() if value}))
 
     async def decide(self, stage: PolicyStage, question: Mapping[str, Json]) -> Decision:
         found = await self._asked().decide(stage, question)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from evoguard.domain.approval import newest_request, set_apart
+from evoguard.domain.approval import newest_request, seats_in, set_apart
 from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.change import ActorKind, Author, ChangeId, Proposal, change_id, is_change_id
 from evoguard.domain.identity import Command, Identity, is_name
@@ -112,11 +112,16 @@ async def vote(  # noqa: PLR0913  (what is signed, named)
     """Sign a vote on one exact digest and file it. Raises: InputError when the change waits for nothing."""
     row = await waiting(parts, change)
     identity = await known(parts, person)
-    if identity.kind != "person":
-        raise AuthError(f"{person} is an agent; only people approve", code="approval.agent")
+    asked = await _asked(parts, change)
+    if identity.kind == "agent" and not seats_in(asked):
+        raise AuthError(f"{person} is an agent; the rules give agents no seat, only people approve",
+                        code="approval.agent", fix="ask a person; or see `seats` in policies/README.md")  # fmt: skip
+    if identity.kind == "agent" and await parts.queries.held(person):
+        raise AuthError(f"{person} is held; its review counts for nothing", code="author.held",
+                        fix="two people lift the kill that holds it")  # fmt: skip
     if person == row.author:
         raise AuthError(f"{person} is the author; nobody approves their own change", code="approval.self")
-    if verdict == "approve" and person in set_apart(await _asked(parts, change)):
+    if verdict == "approve" and person in set_apart(asked):
         raise AuthError(f"{person} put their name to {row.author}; another person approves its changes",
                         code="approval.apart", fix="ask somebody else: `evoguard person list`")  # fmt: skip
     if verdict not in ("approve", "reject"):

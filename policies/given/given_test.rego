@@ -94,6 +94,7 @@ approval := {
 	"at": 1790000000,
 	"expires": 1790003600,
 	"verdict": "approve",
+	"model": "",
 }
 
 review := {
@@ -121,7 +122,7 @@ review := {
 		"tests": 1,
 		"components": ["scoring"],
 	},
-	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["dora"]},
+	"author": {"id": "coder", "kind": "agent", "held": false, "sponsors": ["dora"], "model": "maker/large-1"},
 	"owners": [],
 	"prior": {"reverted": [], "open": [], "omitted": 0},
 	"component": {
@@ -160,7 +161,7 @@ review := {
 	"sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
 	"approvals": [],
 	"approval_digest": "",
-	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},
+	"tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "seats": 0, "assurance": "", "split_percent": 0},
 	"policy": {"bundle": "sha256:bundle", "reviewed_bundle": ""},
 }
 

@@ -41,6 +41,7 @@ kinds := {
 	"author.kind": "actor",
 	"author.held": "flag",
 	"author.sponsors": "codes",
+	"author.model": "text",
 	"owners": "list",
 	"prior.reverted": "list",
 	"prior.open": "list",
@@ -98,6 +99,7 @@ kinds := {
 	"tighten.max_files": "count",
 	"tighten.max_lines": "count",
 	"tighten.quorum": "count",
+	"tighten.seats": "count",
 	"tighten.assurance": "tighten_assurance",
 	"tighten.split_percent": "percent",
 	"policy.bundle": "code",
@@ -164,6 +166,7 @@ item_kinds := {
 		"at": "count",
 		"expires": "count",
 		"verdict": "vote",
+		"model": "text",
 	},
 }
 
@@ -241,6 +244,7 @@ prior_complete if {
 
 approval_complete if {
 	is_boolean(data.approval.sponsors_count)
+	whole(data.approval.seats)
 	is_object(data.approval.owners)
 	every people in data.approval.owners { readable("codes", people) }
 }

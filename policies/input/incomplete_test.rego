@@ -119,6 +119,12 @@ test_needs_author_kind if needed("author.kind")
 
 test_needs_author_held if needed("author.held")
 
+test_needs_author_model if needed("author.model")
+
+test_needs_tighten_seats if needed("tighten.seats")
+
+test_needs_approvals_item_model if needed_in("approvals", "model")
+
 test_needs_author_sponsors if needed("author.sponsors")
 
 test_needs_owners if needed("owners")
@@ -142,6 +148,7 @@ test_data_without_prior if {
 test_data_without_approval if {
 	without_data(given.judged_at_review(given.review)) with data.approval as {}
 	without_data(given.judged_at_review(given.review)) with data.approval.sponsors_count as "no"
+	without_data(given.judged_at_review(given.review)) with data.approval.seats as "1"
 	without_data(given.judged_at_review(given.review)) with data.approval.owners as []
 	without_data(given.judged_at_review(given.review)) with data.approval.owners as {"@ada": "ada"}
 	without_data(given.judged_at_review(given.review)) with data.approval.owners as {"@ada": [1]}

@@ -89,22 +89,57 @@ guarded contains path if {
 #   Distinct people whose unexpired approval names this exact digest; never the author, never an agent. Who put their
 #   name to an agent is the human behind its changes: another one approves them, unless data says that they may.
 people contains person if {
-	some vote in input.approvals
+	some vote in standing
 	vote.kind == "person"
+	person := fold(vote.by)
+	not person in agents
+	not person in behind
+}
+
+# Approvals that hold now, of this exact digest, of anybody but the author.
+standing contains vote if {
+	some vote in input.approvals
 	vote.verdict == "approve"
 	vote.digest == input.approval_digest
 	vote.at <= input.now
 	vote.expires > input.now
-	person := fold(vote.by)
-	person != fold(input.author.id)
-	not person in agents
-	not person in behind
+	fold(vote.by) != fold(input.author.id)
 }
 
 behind contains fold(sponsor) if {
 	not data.approval.sponsors_count == true
 	some sponsor in input.author.sponsors
 }
+
+# METADATA
+# description: |
+#   Agents whose review fills a seat: their model is known and is not the author's. Of an agent that does not say its own
+#   model nobody can be told apart. Whose name also votes as a person fills none.
+seats contains agent if {
+	some vote in standing
+	vote.kind == "agent"
+	other_model(vote.model)
+	agent := fold(vote.by)
+	every person in input.approvals { not names_a_person(person, agent) }
+}
+
+names_a_person(vote, agent) if {
+	vote.kind == "person"
+	fold(vote.by) == agent
+}
+
+other_model(model) if {
+	model != ""
+	input.author.kind == "person"
+}
+
+other_model(model) if {
+	input.author.model != ""
+	model != ""
+	fold(model) != fold(input.author.model)
+}
+
+seats_asked := max({data.approval.seats, input.tighten.seats})
 
 agents contains fold(vote.by) if {
 	some vote in input.approvals

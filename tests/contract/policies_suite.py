@@ -24,7 +24,7 @@ FILE: dict[str, Any] = {
 }  # fmt: skip
 VOTE: dict[str, Any] = {
     "by": "ada", "kind": "person", "digest": "sha256:question", "at": 1_790_000_000, "expires": 1_790_003_600,
-    "verdict": "approve",
+    "verdict": "approve", "model": "",
 }  # fmt: skip
 SET_ASIDE: dict[str, Any] = {
     "test": "tests/test_b.py::test_b", "until": 1_790_003_600, "reason": "reads the clock", "owner": "ada",
@@ -53,7 +53,7 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
             "floor": 80, "risk": 80, "features": [dict(FEATURE)], "known": True, "unknown": [], "dependants": 2,
             "tests": 1, "components": ["scoring"],
         },
-        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]},
+        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"], "model": "maker/large-1"},
         "owners": [], "prior": {"reverted": [], "open": [], "omitted": 0},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
@@ -78,7 +78,7 @@ def a_question(stage: str = "review", **changes: Doc) -> dict[str, Any]:
         "approval_digest": "sha256:question" if admit else "",
         "quarantine": [dict(SET_ASIDE)],
         "tighten": {
-            "guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0,
+            "guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "seats": 0, "assurance": "", "split_percent": 0,
         },
         "policy": {"bundle": "sha256:bundle", "reviewed_bundle": "sha256:bundle" if admit else ""},
     }  # fmt: skip

@@ -203,6 +203,7 @@ def _votes(question: dict[str, Any], dice: random.Random) -> None:
     kinds = {
         "by": ["ada", "Ada", "bob", "coder", "CODER", "\u0130", "\u0131", "reviewer"], "kind": ["person", "agent"],
         "digest": ["sha256:question", "sha256:other"], "verdict": ["approve", "approve", "reject"],
+        "model": ["", "maker/large-1", "maker/other-1"],
         "expires": [0, 9, 10, 1_790_000_100, 1_790_000_101], "at": [9, 1_790_000_100, 1_790_000_101],
     }  # fmt: skip
     question["approvals"] = [
@@ -224,7 +225,8 @@ def _numbers(question: dict[str, Any], dice: random.Random) -> None:
 def _author(question: dict[str, Any], dice: random.Random) -> None:
     question["author"] = {
         "id": dice.choice(["ada", "ADA", "coder", "p1", ""]), "kind": dice.choice(["person", "agent", "robot"]),
-        "held": dice.choice([False, False, True, "no"]),
+        "held": dice.choice([False, False, True, "no"]), "model": dice.choice(["", "maker/large-1", "MAKER/large-1"]),
+        "sponsors": dice.sample(["ada", "dora", "ADA"], dice.randrange(3)),
     }  # fmt: skip
 
 
@@ -232,7 +234,7 @@ def _tighten(question: dict[str, Any], dice: random.Random) -> None:
     number = [0, 1, 9, 10, 100, 1000, 5000]
     question["tighten"] = {
         "guard": dice.sample(GLOBS, dice.randrange(3)), "max_files": dice.choice(number),
-        "max_lines": dice.choice(number), "quorum": dice.choice([0, 1, 2, 9, 10]),
+        "max_lines": dice.choice(number), "quorum": dice.choice([0, 1, 2, 9, 10]), "seats": dice.choice([0, 0, 1, 2]),
         "assurance": dice.choice(["", "", "split", "held-out"]),
         "split_percent": dice.choice([0, 0, 1, 50, 75, 100, 101]),
     }  # fmt: skip

@@ -26,7 +26,7 @@ def blocks() -> list[tuple[str, str, str]]:
 
 
 def vote(by: str) -> list[dict[str, object]]:
-    return [{"by": by, "kind": "person", "digest": "sha256:question", "verdict": "approve",
+    return [{"by": by, "kind": "person", "digest": "sha256:question", "verdict": "approve", "model": "",
              "at": FRIDAY - 100, "expires": FRIDAY + 100}]  # fmt: skip
 
 

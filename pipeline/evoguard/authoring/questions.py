@@ -30,7 +30,7 @@ _LARGEST = 2**53 - 1
 _STRINGS, _NUMBERS = re.compile(r'"((?:[^"\\\n]|\\.)*)"'), re.compile(r"(?<![\w.\"])(\d{1,15})(?![\w.\"])")
 _VOTE: dict[str, Any] = {
     "by": "ada", "kind": "person", "digest": "sha256:question", "at": 1_790_000_000, "expires": 1_790_003_600,
-    "verdict": "approve",
+    "verdict": "approve", "model": "",
 }  # fmt: skip
 _FILE: dict[str, Any] = {
     "path": "lending/scoring.py", "old_path": "", "status": "modified", "added": 3, "deleted": 1, "binary": False,
@@ -113,7 +113,7 @@ def _bases() -> Iterator[dict[str, Any]]:
     yield _base("review")
     yield _base("admit")
     yield _base("admit") | {
-        "author": {"id": "eve", "kind": "person", "held": False, "sponsors": []},
+        "author": {"id": "eve", "kind": "person", "held": False, "sponsors": [], "model": ""},
         "files": [{**_FILE, "path": "policies/a.rego"}],
         "approvals": [dict(_VOTE), {**_VOTE, "by": "bob"}],
     }
@@ -132,8 +132,8 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
             "floor": 80, "risk": 80, "features": [dict(_FEATURE)], "known": True, "unknown": [], "dependants": 2,
             "tests": 1, "components": ["scoring"],
         },
-        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"]}, "owners": [],
-        "prior": {"reverted": [], "open": [], "omitted": 0},
+        "author": {"id": "coder", "kind": "agent", "held": False, "sponsors": ["dora"], "model": "maker/large-1"},
+        "owners": [], "prior": {"reverted": [], "open": [], "omitted": 0},
         "component": {
             "name": "scoring", "flag": "lending-scoring", "kpis": ["errors"], "quorum": 1, "stages": [1, 10, 50, 100],
         },
@@ -154,7 +154,8 @@ def _base(stage: PolicyStage) -> dict[str, Any]:
         "sbom": {"base": "sha256:old", "head": "sha256:new", "difference": "sha256:diff"},
         "approvals": [dict(_VOTE)] if admit else [], "approval_digest": "sha256:question" if admit else "",
         "quarantine": [],
-        "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "assurance": "", "split_percent": 0},
+        "tighten": {"guard": [], "max_files": 0, "max_lines": 0, "quorum": 0, "seats": 0, "assurance": "",
+                    "split_percent": 0},
         "policy": {"bundle": "sha256:bundle", "reviewed_bundle": "sha256:bundle" if admit else ""},
     }  # fmt: skip
 

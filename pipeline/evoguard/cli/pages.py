@@ -83,6 +83,7 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
         ("decision", doc["decision"]),
         ("policy bundle", doc["bundle"]),
         ("quorum", f"{len(rows_of(doc['approved_by']))} of {doc['quorum']}" + _named(doc["approved_by"])),
+        *_seats(doc),
         *lines_of("not counted", [f"{name}, who added {doc['author']}" for name in rows_of(doc["set_apart"])]),
         ("digest", doc["digest"]),
     ]  # fmt: skip
@@ -91,6 +92,13 @@ def asked_page(doc: Doc, *, to_stderr: bool = False) -> None:
     if not component.get("flag"):
         pairs.append(("NOTE", "no component with a flag: approved or not, it cannot be released; see .evoguard.toml"))
     facts(pairs, to_stderr=to_stderr)
+
+
+def _seats(doc: Doc) -> list[tuple[str, object]]:
+    """Return how many agents must review the change, and which did; nothing where none must."""
+    return (
+        [("seats", f"{doc['seats']} for agents of another model" + _named(doc["reviewed_by"]))] if doc["seats"] else []
+    )
 
 
 def _to_look_at(doc: Doc) -> list[tuple[str, object]]:

@@ -23,7 +23,9 @@ NewName = Annotated[str, typer.Argument(help="1-60 of a-z, 0-9, dot, dash, under
 person = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Add and list people: who may approve, reject and lift."
 )
-agent = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add and list agents: who may submit.")
+agent = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Add and list agents: who may submit, and review."
+)
 key = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make a key pair.")
 
 
@@ -32,7 +34,9 @@ def attach(app: typer.Typer) -> None:
     verb(app, "init", example="evoguard init --person alice --key alice.pub")(init)
     verb(person, "add", example="evoguard person add bob --key bob.pub --as alice --sign-with alice")(person_add)
     verb(person, "list", example="evoguard person list --json")(person_list)
-    verb(agent, "add", example="evoguard agent add coder --key coder.pub --as alice --sign-with alice")(agent_add)
+    example = "evoguard agent add coder --key coder.pub --as alice --sign-with alice\n"
+    example += "evoguard agent add reviewer --key reviewer.pub --model maker/large-2 --as alice --sign-with alice"
+    verb(agent, "add", example=example)(agent_add)
     verb(agent, "list", example="evoguard agent list")(agent_list)
     verb(key, "new", example="evoguard key new alice\nEVOGUARD_KEY_PASSPHRASE=... evoguard key new alice")(key_new)
     app.add_typer(person, name="person")
@@ -83,12 +87,19 @@ def person_add(session: Session, name: NewName, key: PublicKey, by: Sponsor = ""
     The first of the two files a signed vouch (exit code 5, valid for 7 days); another person runs the same command
     with the same public key, compares the fingerprint and completes it.
     """
-    return _add(session, "person", name, key, by, sign_with)
+    return _add(session, "person", name, key, (by, sign_with))
 
 
-def agent_add(session: Session, name: NewName, key: PublicKey, by: Sponsor = "", sign_with: SponsorKey = None) -> int:
-    """Register an agent. A registered person signs for it; an agent may submit, and nothing else."""
-    return _add(session, "agent", name, key, by, sign_with)
+def agent_add(
+    session: Session, name: NewName, key: PublicKey, by: Sponsor = "", sign_with: SponsorKey = None,
+    model: Annotated[str, typer.Option("--model", metavar="MODEL", help="The model that it runs.")] = "",
+) -> int:  # fmt: skip
+    """Register an agent. A registered person signs for it, its key and its model.
+
+    An agent may submit. Where rules ask for seats of agents, it may also review: `approve` and `reject`, counted apart
+    from people. A seat needs an agent whose model is known and is not the author's.
+    """
+    return _add(session, "agent", name, key, (by, sign_with), model)
 
 
 def person_list(session: Session) -> int:
@@ -121,16 +132,17 @@ def key_new(
 
 
 def _add(
-    session: Session, kind: Literal["person", "agent"], name: str, key: Path, by: str, sign_with: Path | None
-) -> int:
+    session: Session, kind: Literal["person", "agent"], name: str, key: Path, sponsor: tuple[str, Path | None],
+    model: str = "",
+) -> int:  # fmt: skip
     from evoguard.cli.files import KEY_BYTES, contents
     from evoguard.wiring.desk import register
     from evoguard.wiring.keys import pen_of
 
-    public = contents(key, "the public key", KEY_BYTES)
+    public, (by, sign_with) = contents(key, "the public key", KEY_BYTES), sponsor
     with session.opened() as opened:
         pen = pen_of(opened, by, sign_with) if sign_with is not None else None
-        done = register(opened, kind, name, public, by=by, pen=pen)
+        done = register(opened, kind, name, public, by=by, pen=pen, model=model)
     doc = {
         "name": name, "kind": kind, "fingerprint": done.fingerprint, "by": done.by, "registered": not done.ask,
         "vouched_by": list(done.vouched_by), "ask": list(done.ask), "other_keys": list(done.other_keys),
@@ -161,12 +173,12 @@ def _list(session: Session, kind: Literal["person", "agent"]) -> int:
     doc: dict[str, object] = {"people" if kind == "person" else "agents": rows}
     if kind == "person":
         doc["pending"] = pending
-    session.answer(doc, lambda: _tables(rows, pending))
+    session.answer(doc, lambda: _tables(kind, rows, pending))
     return exit_codes.DONE
 
 
-def _tables(rows: list[Doc], pending: list[Doc]) -> None:
-    names = ("name", "standing", "added", "vouched_by", "fingerprint")
+def _tables(kind: str, rows: list[Doc], pending: list[Doc]) -> None:
+    names = ("name", *(("model",) if kind == "agent" else ()), "standing", "added", "vouched_by", "fingerprint")
     table(names, ([_cell(row[name]) for name in names] for row in rows))
     if pending:
         line("waiting for one more person:")

@@ -11,7 +11,7 @@ from evoguard.domain.change import ActorKind, Author
 from evoguard.domain.events import Event, StoredEvent
 
 Vote = Literal["approve", "reject"]
-MORE_VOTES = frozenset({"approval.quorum", "approval.owner"})
+MORE_VOTES = frozenset({"approval.quorum", "approval.owner", "approval.seats"})
 """What further approvals can mend: a change that lacks nothing else goes on waiting for people."""
 
 
@@ -39,9 +39,16 @@ class Approval:
         }
 
 
-def request(digest: str, quorum: int, apart: Iterable[str]) -> Event:
-    """Return the event that asks people for a digest, and says whose approval will not count."""
-    return Event("approval.requested", {"digest": digest, "quorum": quorum, "apart": sorted(apart)})
+def request(digest: str, quorum: int, apart: Iterable[str], seats: int) -> Event:
+    """Return the event that asks people for a digest; it says who will not count, and how many agents review."""
+    body: dict[str, Json] = {"digest": digest, "quorum": quorum, "apart": sorted(apart)}
+    return Event("approval.requested", {**body, "seats": seats} if seats else body)
+
+
+def seats_in(asked: Mapping[str, Json]) -> int:
+    """Return how many agents a request asks beside people."""
+    seats = asked.get("seats")
+    return seats if isinstance(seats, int) else 0
 
 
 def newest_request(stored: Sequence[StoredEvent]) -> Mapping[str, Json]:
@@ -74,6 +81,10 @@ def people_for(
     )
 
 
-def rejected_by(approvals: Iterable[Approval], *, digests: Collection[Digest]) -> str:
-    """Return the first person who rejected one of these digests, or an empty text. A reject has no expiry."""
-    return next((a.by for a in approvals if a.verdict == "reject" and a.kind == "person" and a.digest in digests), "")
+def rejected_by(approvals: Iterable[Approval], *, digests: Collection[Digest], seats: int = 0) -> str:
+    """Return who first rejected one of these digests, or an empty text; an agent only where agents have seats.
+
+    A reject has no expiry.
+    """
+    no = (a for a in approvals if a.verdict == "reject" and a.digest in digests)
+    return next((a.by for a in no if a.kind == "person" or seats), "")

@@ -100,6 +100,8 @@ class ComponentFile:
     max_lines: int = 0
     quorum: int = 0
     assurance: str = ""
+    seats: int = 0
+    """Agents that must have reviewed a change, beside people; they count apart."""
     split_percent: int = 0
     """From this share of tests apart from the code on, a verdict counts as `split` here; 0: as the sandbox says."""
     quarantine: tuple[Quarantine, ...] = ()
@@ -115,6 +117,7 @@ class ComponentFile:
             "max_files": self.max_files,
             "max_lines": self.max_lines,
             "quorum": self.quorum,
+            "seats": self.seats,
             "assurance": self.assurance,
             "split_percent": self.split_percent,
         }
@@ -173,7 +176,8 @@ def parse(raw: bytes | None) -> ComponentFile:
 def _with_policy(components: tuple[Component, ...], policy: object) -> ComponentFile:
     if not isinstance(policy, dict):
         raise _bad("`policy` must be a table")
-    known = {"guard", "max_files", "max_lines", "quorum", "assurance", "split_percent", "quarantine", "owners", "rules"}
+    known = {"guard", "max_files", "max_lines", "quorum", "seats", "assurance", "split_percent", "quarantine", "owners",
+             "rules"}  # fmt: skip
     _only(policy, known, "[policy]")
     if policy.get("assurance", "") not in ("", *ASSURANCES):
         raise _bad(f"policy.assurance is one of {', '.join(ASSURANCES)}")
@@ -189,6 +193,7 @@ def _with_policy(components: tuple[Component, ...], policy: object) -> Component
         max_files=_number(policy.get("max_files", 0), "policy.max_files", 0, 100_000),
         max_lines=_number(policy.get("max_lines", 0), "policy.max_lines", 0, 10_000_000),
         quorum=_number(policy.get("quorum", 0), "policy.quorum", 0, 20),
+        seats=_number(policy.get("seats", 0), "policy.seats", 0, 20),
         assurance=str(policy.get("assurance", "")),
         split_percent=_number(policy.get("split_percent", 0), "policy.split_percent", 0, 100),
         quarantine=quarantine,

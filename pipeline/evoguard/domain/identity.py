@@ -22,6 +22,8 @@ NOBODY = "evoguard"
 VOUCH_LIFE_S = 7 * 24 * 3_600
 VOUCH_MARGIN_S = 60
 """A vouch that ends this soon is not counted: it must still hold at the event's own time, by which auditors count."""
+_ADDED: Mapping[str, ActorKind] = {"person.added": "person", "agent.added": "agent"}
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}\Z")
 
 
@@ -33,6 +35,8 @@ class Identity:
     kind: ActorKind
     public_pem: str
     revoked: bool = False
+    model: str = ""
+    """The model that an agent says it runs; whoever puts their name to it signs that, too. Empty: not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,9 @@ class Vouch:
 
 
 def subject_of(applicant: Identity) -> Digest:
-    """Return the digest that a sponsor signs: another name, kind or key is another subject."""
-    doc: Json = {"name": applicant.name, "kind": applicant.kind, "public_pem": applicant.public_pem}
-    return digest_of(canonical(doc))
+    """Return the digest that a sponsor signs: another name, kind, key or model is another subject."""
+    doc: dict[str, Json] = {"name": applicant.name, "kind": applicant.kind, "public_pem": applicant.public_pem}
+    return digest_of(canonical({**doc, "model": applicant.model} if applicant.model else doc))
 
 
 def sponsors_needed(kind: ActorKind, *, people: int, first: bool) -> int:
@@ -88,7 +92,7 @@ def sponsors_needed(kind: ActorKind, *, people: int, first: bool) -> int:
     Two from the moment that two can: or one person with an invented name would be a quorum.
     """
     if kind == "agent":
-        return 1  # it may submit, and nothing else
+        return 1  # it may submit and review, and never counts as a person
     return 0 if first else 2 if people >= 2 else 1
 
 
@@ -135,6 +139,26 @@ def sponsors_of(registry: Iterable[StoredEvent], agent: str) -> tuple[str, ...]:
             names = {item.event.actor, *(str(by) for by in said)}
             return tuple(sorted(names - {agent, NOBODY}))
     return ()
+
+
+def added_in(event: Event) -> Identity | None:
+    """Return whom an event of the registry registers, or None; that it may is proved elsewhere."""
+    kind = _ADDED.get(event.type)
+    if kind is None:
+        return None
+    name, pem, model = (str(event.body.get(key, "")) for key in ("name", "public_pem", "model"))
+    return Identity(name, kind, pem, model=model)
+
+
+def models_of(registry: Iterable[StoredEvent]) -> Mapping[str, str]:
+    """Return agent → the model it was registered with, as the registry's stream says; the first registration counts."""
+    added = [one for item in registry if (one := added_in(item.event)) is not None and one.kind == "agent"]
+    return {one.name: one.model for one in reversed(added)}
+
+
+def is_model(text: str) -> bool:
+    """Tell whether `text` may name a model: 1-100 letters, digits and `._:/@+-`, as makers write them."""
+    return bool(_MODEL.match(text))
 
 
 def is_name(text: str) -> bool:

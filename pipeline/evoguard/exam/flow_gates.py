@@ -248,8 +248,9 @@ GATES = (
          "rollout.missing_kpi"),
     Gate("approve.withdraw", Cut(f"{APPROVE}:_withdrawn", "command.purpose == 'withdraw'", "True"),
          withdrawn_by_another, "approval.ignored: a withdraw"),
-    Gate("desk.agent", Cut("evoguard.desk:vote", "identity.kind != 'person'"), desk_agent, "approval.agent"),
-    Gate("desk.apart", Cut("evoguard.desk:vote", "person in set_apart(await _asked(parts, change))"),
+    Gate("desk.agent", Cut("evoguard.desk:vote", "identity.kind == 'agent' and (not seats_in(asked))"),
+         desk_agent, "approval.agent"),
+    Gate("desk.apart", Cut("evoguard.desk:vote", "person in set_apart(asked)"),
          desk_sponsor, "approval.apart"),
     Gate("desk.author", Cut("evoguard.desk:vote", "person == row.author"), desk_author, "approval.self"),
 )  # fmt: skip

@@ -31,6 +31,11 @@ async def one_vote_of_two(hall: Hall) -> Seen:
     return await hall.carried(await hall.submit(component="quorum = 3"), "alice", "bob")
 
 
+async def no_agent_reviewed(hall: Hall) -> Seen:
+    """A repository asks that an agent reviews as well; only people do."""
+    return await hall.carried(await hall.submit(policy="seats = 1"))
+
+
 async def own_vote(hall: Hall) -> Seen:
     """A person votes for their own change, beside another person's vote."""
     return await hall.carried(await hall.submit(author="alice"), "alice", "bob")
@@ -169,6 +174,7 @@ async def _unmarked(hall: Hall, change: str, code: str) -> Seen:
 RULES: Mapping[str, tuple[Attack, tuple[str, ...]]] = {
     "approval.guard_paths": (guard_path, ()),
     "approval.quorum": (one_vote_of_two, ("approve.count", "repository.people")),
+    "approval.seats": (no_agent_reviewed, ()),
     "approval.self": (own_vote, ()),
     "author.held": (held_meanwhile, ()),
     "change.lock_changed": (lock_changed, ()),

@@ -7,14 +7,23 @@ from collections.abc import Collection
 
 from langgraph.types import interrupt
 
-from evoguard.domain.approval import MORE_VOTES, Approval, Vote, people_for, rejected_by, request
+from evoguard.domain.approval import (
+    MORE_VOTES,
+    Approval,
+    Vote,
+    newest_request,
+    people_for,
+    rejected_by,
+    request,
+    seats_in,
+)
 from evoguard.domain.canonical import Digest, Json, as_digest, canonical
 from evoguard.domain.events import Event, StoredEvent
 from evoguard.domain.headline import headline
 from evoguard.domain.identity import Command
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import AuthError, InputError
-from evoguard.flow.question import apart, ask
+from evoguard.flow.question import apart, ask, seats
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
@@ -38,7 +47,7 @@ async def approve(state: FlowState, ports: Ports) -> StepResult:
     votes = votes_in(stored) + votes_of(events)
     digest, author, now = Digest(state["approval"]), proposal_of(state).author, ports.clock.now_ms() // 1000
     bundle = ports.policies.digest
-    if by := rejected_by(votes, digests=asked):
+    if by := rejected_by(votes, digests=asked, seats=seats_in(newest_request(stored))):
         events.append(Event("change.rejected", {"by": by, "digest": digest}, actor=by, reason=_reason(votes, by)))
         return StepResult({"rejected": True, "outcome": "rejected"}, tuple(events))
     if bundle != state["bundle"]:
@@ -69,7 +78,7 @@ async def _counted(
         told = findings_json(lacking[:50])
         events.append(Event("approval.incomplete", {"deny": told}, reason=headline([f.as_json() for f in lacking])))
     if quorum > state["quorum"]:
-        events.append(request(digest, quorum, behind))
+        events.append(request(digest, quorum, behind, await seats(state, ports)))
         return StepResult({"approved": False, "quorum": quorum}, tuple(events))
     return _waiting(events)
 
@@ -196,6 +205,8 @@ async def _recorded(message: Message, state: FlowState, asked: Collection[str], 
         identity = await ports.queries.identity(str(doc["by"]))
         if identity is None:
             raise AuthError("the voter is not registered")
+        if identity.kind == "agent" and await ports.queries.held(identity.name):
+            raise AuthError("the agent is held")
         command = await ports.signer.command(str(doc["envelope"]), identity)
         _must_be_about(command, message, asked if message.kind == "reject" else {state["approval"]})
     except (AuthError, InputError, KeyError, ValueError, TypeError) as err:

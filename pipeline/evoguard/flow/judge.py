@@ -8,7 +8,7 @@ from evoguard.domain.change import approval_digest
 from evoguard.domain.events import Event
 from evoguard.domain.headline import headline
 from evoguard.domain.verdict import findings_json
-from evoguard.flow.question import apart, ask
+from evoguard.flow.question import apart, ask, seats
 from evoguard.flow.refusal import refusal
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
@@ -37,7 +37,8 @@ async def judge(state: FlowState, ports: Ports) -> StepResult:
         facts |= await refusal("judge", decision.deny, ports)
         return StepResult(facts, (judged,))
     asked = what_people_approve(state, decision=stored, bundle=ports.policies.digest)
-    requested = request(asked, quorum, await apart(proposal_of(state).author, ports))
+    behind = await apart(proposal_of(state).author, ports)
+    requested = request(asked, quorum, behind, await seats(state, ports))
     return StepResult({**facts, "approval": asked}, (judged, requested))
 
 

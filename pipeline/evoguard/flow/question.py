@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from evoguard.domain.approval import Approval
 from evoguard.domain.canonical import Digest, Json, canonical
 from evoguard.domain.change import Author, CommitId
+from evoguard.domain.events import StoredEvent
 from evoguard.domain.evidence import review_codes
-from evoguard.domain.identity import sponsors_of
+from evoguard.domain.identity import models_of, sponsors_of
 from evoguard.domain.owners import asked
 from evoguard.domain.regression import NONE
 from evoguard.domain.regression import NOT_RUN as NOT_REPLAYED
@@ -76,6 +77,8 @@ async def _question(
     component = impact["component"]
     assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
     kpis, values = component["kpis"], component.get("values")
+    registry = await ports.queries.events("registry")
+    models = models_of(registry)
     return {
         "v": 1,
         "stage": stage,
@@ -96,7 +99,7 @@ async def _question(
         "tighten": _with_defaults(impact["tighten"]),
         "quarantine": impact.get("quarantine", []),
         "impact": _impact(impact, ports.policies.data),
-        "author": await _author(proposal.author, ports),
+        "author": await _author(proposal.author, registry, ports),
         "owners": _owners(impact, ports.policies.data),
         "prior": await prior_of(state, impact, ports),
         "component": {
@@ -110,7 +113,7 @@ async def _question(
             "split": evidence.get("split", 0), "unstable": evidence.get("unstable", []),
             "review": review_codes(evidence),
         },
-        "approvals": [a.as_json() for a in approvals],
+        "approvals": [{**a.as_json(), "model": models.get(a.by, "")} for a in approvals],
         "approval_digest": state.get("approval", ""),
         "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
     }  # fmt: skip
@@ -127,15 +130,11 @@ async def _regression(state: FlowState, impact: Mapping[str, Json], ports: Ports
     }  # fmt: skip
 
 
-async def _author(author: Author, ports: Ports) -> Json:
+async def _author(author: Author, registry: Sequence[StoredEvent], ports: Ports) -> Json:
     return {
         "id": author.id, "kind": author.kind, "held": bool(await ports.queries.held(author.id)),
-        "sponsors": [*await _sponsors(author, ports)],
+        "sponsors": [*sponsors_of(registry, author.id)], "model": models_of(registry).get(author.id, ""),
     }  # fmt: skip
-
-
-async def _sponsors(author: Author, ports: Ports) -> tuple[str, ...]:
-    return sponsors_of(await ports.queries.events("registry"), author.id)
 
 
 async def apart(author: Author, ports: Ports) -> frozenset[str]:
@@ -143,7 +142,14 @@ async def apart(author: Author, ports: Ports) -> frozenset[str]:
     said = ports.policies.data.get("approval")
     if isinstance(said, Mapping) and said.get("sponsors_count") is True:
         return frozenset()
-    return frozenset(await _sponsors(author, ports))
+    return frozenset(sponsors_of(await ports.queries.events("registry"), author.id))
+
+
+async def seats(state: FlowState, ports: Ports) -> int:
+    """Return how many agents must review the change: the most of what the rules' data and the component file say."""
+    asked = (ports.policies.data.get("approval"), (await load(ports, state["impact"])).get("tighten"))
+    said = [table.get("seats") for table in asked if isinstance(table, Mapping)]
+    return max((n for n in said if isinstance(n, int) and not isinstance(n, bool)), default=0)
 
 
 def _owners(impact: Mapping[str, Json], data: Mapping[str, Json]) -> Json:
@@ -169,8 +175,8 @@ def _rows(value: Json) -> Sequence[Json]:
 
 
 def _with_defaults(tighten: Json) -> Json:
-    """Return what the component file asks for; facts that were stored before `split_percent` was known lack it."""
-    return {"split_percent": 0, **tighten} if isinstance(tighten, Mapping) else tighten
+    """Return what the component file asks for; facts that were stored before these were known lack them."""
+    return {"split_percent": 0, "seats": 0, **tighten} if isinstance(tighten, Mapping) else tighten
 
 
 def _impact(facts: Mapping[str, Json], data: Mapping[str, Json]) -> dict[str, Json]:

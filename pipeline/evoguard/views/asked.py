@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evoguard.domain.approval import Approval, newest_request, people_for, set_apart
+from evoguard.domain.approval import Approval, newest_request, people_for, seats_in, set_apart
 from evoguard.domain.canonical import Digest, Json, as_digest, digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, approval_digest
 from evoguard.domain.events import StoredEvent
@@ -103,7 +103,13 @@ def _quorum(stored: Sequence[StoredEvent], digest: Digest, author: Author, now_s
     asked = newest_request(stored)
     behind = set_apart(asked)
     people = people_for(votes, digest=digest, author=author, now=now_s, apart=behind)
-    return {"quorum": asked.get("quorum", 1), "approved_by": [*sorted(people)], "set_apart": [*sorted(behind)]}
+    agents = {
+        v.by for v in votes if v.kind == "agent" and (v.digest, v.verdict) == (digest, "approve") and v.expires > now_s
+    }
+    return {
+        "quorum": asked.get("quorum", 1), "approved_by": [*sorted(people)], "set_apart": [*sorted(behind)],
+        "seats": seats_in(asked), "reviewed_by": [*sorted(agents - {author.id})],
+    }  # fmt: skip
 
 
 def _vote(body: Mapping[str, Json]) -> Approval:

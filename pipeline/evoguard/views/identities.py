@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from evoguard.domain.canonical import Json
 from evoguard.domain.change import ActorKind
 from evoguard.domain.events import StoredEvent
-from evoguard.domain.identity import Command, Identity, Prove, Vouch, counted, vouch_in
+from evoguard.domain.identity import Command, Identity, Prove, Vouch, added_in, counted, vouch_in
 from evoguard.views.reader import Doc, Reader, moment
 
 
@@ -19,9 +19,9 @@ async def identities(reader: Reader, kind: ActorKind, prove: Prove) -> list[Doc]
     rows: list[Doc] = []
     known: dict[str, Identity] = {}
     for item in await reader.events("registry"):
-        if item.event.type not in ("person.added", "agent.added"):
+        added = added_in(item.event)
+        if added is None:
             continue
-        added = _added(item)
         vouched_by = _proved(item, added, known, prove)
         known[added.name] = added
         if added.kind == kind:
@@ -34,6 +34,7 @@ async def identities(reader: Reader, kind: ActorKind, prove: Prove) -> list[Doc]
                     "signed": bool(vouched_by),
                     "vouched_by": vouched_by,
                     "public_pem": added.public_pem,
+                    **({"model": added.model} if kind == "agent" else {}),
                 }
             )
     return rows
@@ -55,11 +56,6 @@ async def pending(reader: Reader, counts: Callable[[Vouch], Command | None]) -> 
             "public_pem": vouch.applicant.public_pem,
         }
     return list(rows.values())
-
-
-def _added(item: StoredEvent) -> Identity:
-    kind: ActorKind = "agent" if item.event.type == "agent.added" else "person"
-    return Identity(str(item.event.body.get("name")), kind, str(item.event.body.get("public_pem")))
 
 
 def _proved(item: StoredEvent, added: Identity, known: Mapping[str, Identity], prove: Prove) -> list[Json]:

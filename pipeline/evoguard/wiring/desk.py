@@ -24,6 +24,7 @@ from evoguard.domain.identity import (
     Identity,
     Vouch,
     counted,
+    is_model,
     is_name,
     sponsors_needed,
     subject_of,
@@ -85,16 +86,21 @@ class Registered:
     """Fingerprints of other keys that wait under the same name: only one of them can get it."""
 
 
-def register(
-    opened: Opened, kind: ActorKind, name: str, public_pem: bytes, *, by: str = "", pen: KeyPen | None = None
-) -> Registered:
+def register(  # noqa: PLR0913  (what is registered, and who signs)
+    opened: Opened, kind: ActorKind, name: str, public_pem: bytes, *, by: str = "", pen: KeyPen | None = None,
+    model: str = "",
+) -> Registered:  # fmt: skip
     """Register an identity, or file a vouch for it. The first person needs nobody, an agent one registered person.
 
-    A person needs two different ones once there are two. Raises: InputError, AuthError; nothing was stored then.
+    A person needs two different ones once there are two. `model`: what the agent runs, if it says so.
+    Raises: InputError, AuthError; nothing was stored then.
     """
     if not is_name(name):
         raise InputError("a name is 1-60 of a-z, 0-9, dot, dash and underscore", code="identity.name")
-    applicant = Identity(name, kind, keys.public_pem(keys.load_public(public_pem)).decode())
+    if model and (kind != "agent" or not is_model(model)):
+        raise InputError("an agent's model is 1-100 letters, digits and ._:/@+-", code="identity.model",
+                         fix="write it as its maker does")  # fmt: skip
+    applicant = Identity(name, kind, keys.public_pem(keys.load_public(public_pem)).decode(), model=model)
     own = _signed(opened, applicant, by, pen)  # before the transaction: it holds up every writer, a key takes time
     done = Registered(keys.fingerprint(keys.load_public(public_pem)), by)
 
@@ -105,7 +111,8 @@ def register(
             reason = f"{own.by} vouches for {name}; one more person must"
             return Event(VOUCHED, _vote(own), actor=own.by, reason=reason)
         vouches: Json = [vouch.as_json() for vouch in voices]
-        body = {"name": name, "public_pem": applicant.public_pem, "vouches": vouches}
+        body: dict[str, Json] = {"name": name, "public_pem": applicant.public_pem, "vouches": vouches}
+        body |= {"model": model} if model else {}
         return Event(desk.person_or_agent(kind), body, actor=done.by, reason=f"{kind} {name} registered")
 
     opened.registry.decide(applicant, decision)

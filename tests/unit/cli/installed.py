@@ -12,6 +12,7 @@ import pytest
 from evoguard.adapters import keys
 from evoguard.adapters.sqlite import db, event_log
 from evoguard.cli import main
+from evoguard.domain.approval import request
 from evoguard.domain.canonical import Json, canonical, digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, approval_digest
 from evoguard.domain.component import Component
@@ -108,7 +109,7 @@ class Installed:
         self.append(Event("change.submitted", proposal.as_json(), actor="coder", reason=intent), change=change)
         return proposal
 
-    def waiting(self, change: str = CHANGE) -> str:
+    def waiting(self, change: str = CHANGE, seats: int = 0) -> str:
         """Write a change's story up to the question to people; return the digest that is asked for."""
         proposal = self.submitted(change)
         evidence = self.put(an_evidence())
@@ -124,7 +125,7 @@ class Installed:
             Event("change.mapped", {"component": "scoring", "flag": "lending-scoring", "files": 1, "impact": impact}),
             Event("candidate.checked", {"evidence": evidence, "passed": True, "run": 12, "failed": 0, "findings": []}),
             Event("change.judged", {"allow": True, "quorum": 2, "decision": decision, "bundle": BUNDLE, "deny": []}),
-            Event("approval.requested", {"digest": digest, "quorum": 2}),
+            request(digest, 2, (), seats),
             change=change,
         )
         return digest

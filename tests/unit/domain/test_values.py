@@ -143,8 +143,8 @@ def test_a_component_file_gives_components_and_tightens_only():
     assert read.covering(["a/x.py"]).flag == "fa"
     assert read.covering(["a/x.py", "b.py"]) == Component()
     assert read.covering([]) == Component()
-    assert read.tighten() == {"guard": ["deploy/**"], "max_files": 5, "max_lines": 0, "quorum": 0, "assurance": "",
-                              "split_percent": 0}  # fmt: skip
+    assert read.tighten() == {"guard": ["deploy/**"], "max_files": 5, "max_lines": 0, "quorum": 0, "seats": 0,
+                              "assurance": "", "split_percent": 0}  # fmt: skip
     assert parse(None).covering(["a"]) == Component()
 
 

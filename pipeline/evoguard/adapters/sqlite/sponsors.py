@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evoguard.adapters.signer import read_command
-from evoguard.domain.change import ActorKind
 from evoguard.domain.events import StoredEvent
-from evoguard.domain.identity import Identity, Vouch, counted, sponsors_needed
+from evoguard.domain.identity import Identity, Vouch, added_in, counted, sponsors_needed
 
 STREAM = "registry"
-_KINDS: Mapping[str, ActorKind] = {"person.added": "person", "agent.added": "agent"}
 _MOST = 16
 """Vouches looked at in one event; two are enough."""
 
@@ -26,22 +24,20 @@ class Registrations:
 
     def problem(self, item: StoredEvent) -> str:
         """Take in one event; return what is wrong with it as a registration, or an empty text."""
-        kind = _KINDS.get(item.event.type)
-        if kind is None:
+        added = added_in(item.event)
+        if added is None:
             return ""
-        body = item.event.body
-        added = Identity(str(body.get("name")), kind, str(body.get("public_pem")))
-        where = f"{item.stream} version {item.version}: {kind} {added.name[:60]}"
+        where = f"{item.stream} version {item.version}: {added.kind} {added.name[:60]}"
         if item.stream != STREAM:
             return f"{where} was registered outside the registry"
         if added.name in self.names:
             return f"{where} was registered before"
-        needed = sponsors_needed(kind, people=len(self.people), first=not self.people)
+        needed = sponsors_needed(added.kind, people=len(self.people), first=not self.people)
         voices = {v.by for v in _vouches(item, added) if self._counts(v, at_s=item.at // 1000)}
         if len(voices) < needed:
             return f"{where} was registered with {len(voices)} of {needed} signatures of registered people"
         self.names.add(added.name)
-        if kind == "person":
+        if added.kind == "person":
             self.people[added.name] = added
         return ""
 
