@@ -78,7 +78,6 @@ async def _question(
     assert isinstance(component, Mapping)  # noqa: S101  (our own document, proved by digest)
     kpis, values = component["kpis"], component.get("values")
     registry = await ports.queries.events("registry")
-    models = models_of(registry)
     return {
         "v": 1,
         "stage": stage,
@@ -113,7 +112,7 @@ async def _question(
             "split": evidence.get("split", 0), "unstable": evidence.get("unstable", []),
             "review": review_codes(evidence),
         },
-        "approvals": [{**a.as_json(), "model": models.get(a.by, "")} for a in approvals],
+        "approvals": _votes(approvals, models_of(registry)),
         "approval_digest": state.get("approval", ""),
         "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
     }  # fmt: skip
@@ -128,6 +127,10 @@ async def _regression(state: FlowState, impact: Mapping[str, Json], ports: Ports
         "digest": digest, "declared": listed,
         **{name: doc[name] for name in ("status", "asked", "answered", "omitted", "findings")},
     }  # fmt: skip
+
+
+def _votes(approvals: Sequence[Approval], models: Mapping[str, str]) -> list[Json]:
+    return [{**vote.as_json(), "model": models.get(vote.by, "")} for vote in approvals]
 
 
 async def _author(author: Author, registry: Sequence[StoredEvent], ports: Ports) -> Json:
