@@ -24,6 +24,8 @@ VOUCH_MARGIN_S = 60
 """A vouch that ends this soon is not counted: it must still hold at the event's own time, by which auditors count."""
 _ADDED: Mapping[str, ActorKind] = {"person.added": "person", "agent.added": "agent"}
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}\Z")
+MOST_VOUCHES = 16
+"""Vouches looked at in one event; two are enough."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}\Z")
 
 
@@ -129,15 +131,27 @@ def vouch_in(event: Event) -> Vouch | None:
     return Vouch(Identity(name, "person", pem), by, envelope)
 
 
+def vouches_in(event: Event) -> tuple[Vouch, ...]:
+    """Return what an event that registers somebody says was signed for them; nothing of it is proved yet.
+
+    Before there were several, the one envelope was its actor's.
+    """
+    added = added_in(event)
+    if added is None:
+        return ()
+    said = event.body.get("vouches")
+    if not isinstance(said, list | tuple):
+        said = [{"by": event.actor, "envelope": event.body.get("envelope", "")}]
+    rows = [row for row in said[:MOST_VOUCHES] if isinstance(row, Mapping)]
+    return tuple(Vouch(added, str(row.get("by", "")), str(row.get("envelope", ""))) for row in rows)
+
+
 def sponsors_of(registry: Iterable[StoredEvent], agent: str) -> tuple[str, ...]:
     """Return who put their name to an agent, as the registry's stream says: the people behind what it proposes."""
     for item in registry:
-        body = item.event.body
-        if item.event.type == "agent.added" and body.get("name") == agent:
-            vouches = body.get("vouches")
-            said = [v.get("by") for v in vouches if isinstance(v, Mapping)] if isinstance(vouches, list | tuple) else []
-            names = {item.event.actor, *(str(by) for by in said)}
-            return tuple(sorted(names - {agent, NOBODY}))
+        if item.event.type == "agent.added" and item.event.body.get("name") == agent:
+            names = {item.event.actor, *(vouch.by for vouch in vouches_in(item.event))}
+            return tuple(sorted(names - {agent, NOBODY, ""}))
     return ()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from evoguard.domain.canonical import Json
 from evoguard.domain.change import ActorKind
 from evoguard.domain.events import StoredEvent
-from evoguard.domain.identity import Command, Identity, Prove, Vouch, added_in, counted, vouch_in
+from evoguard.domain.identity import Command, Identity, Prove, Vouch, added_in, counted, vouch_in, vouches_in
 from evoguard.views.reader import Doc, Reader, moment
 
 
@@ -22,7 +22,7 @@ async def identities(reader: Reader, kind: ActorKind, prove: Prove) -> list[Doc]
         added = added_in(item.event)
         if added is None:
             continue
-        vouched_by = _proved(item, added, known, prove)
+        vouched_by = _proved(item, known, prove)
         known[added.name] = added
         if added.kind == kind:
             rows.append(
@@ -58,15 +58,6 @@ async def pending(reader: Reader, counts: Callable[[Vouch], Command | None]) -> 
     return list(rows.values())
 
 
-def _proved(item: StoredEvent, added: Identity, known: Mapping[str, Identity], prove: Prove) -> list[Json]:
-    said = [Vouch(added, by, envelope) for by, envelope in _said(item)]
-    now_s = item.at // 1000
+def _proved(item: StoredEvent, known: Mapping[str, Identity], prove: Prove) -> list[Json]:
+    said, now_s = vouches_in(item.event), item.at // 1000
     return [v.by for v in said if counted(v, known.get(v.by), prove, now_s=now_s) is not None]
-
-
-def _said(item: StoredEvent) -> list[tuple[str, str]]:
-    """Return (person, envelope) of every vouch in an event; before there were two, the one was the actor's."""
-    vouches = item.event.body.get("vouches")
-    if not isinstance(vouches, list | tuple):
-        return [(item.event.actor, str(item.event.body.get("envelope", "")))]
-    return [(str(v.get("by")), str(v.get("envelope"))) for v in vouches if isinstance(v, dict)]

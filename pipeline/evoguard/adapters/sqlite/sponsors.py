@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evoguard.adapters.signer import read_command
 from evoguard.domain.events import StoredEvent
-from evoguard.domain.identity import Identity, Vouch, added_in, counted, sponsors_needed
+from evoguard.domain.identity import Identity, Vouch, added_in, counted, sponsors_needed, vouches_in
 
 STREAM = "registry"
-_MOST = 16
-"""Vouches looked at in one event; two are enough."""
 
 
 @dataclass(slots=True)
@@ -33,7 +30,7 @@ class Registrations:
         if added.name in self.names:
             return f"{where} was registered before"
         needed = sponsors_needed(added.kind, people=len(self.people), first=not self.people)
-        voices = {v.by for v in _vouches(item, added) if self._counts(v, at_s=item.at // 1000)}
+        voices = {v.by for v in vouches_in(item.event) if self._counts(v, at_s=item.at // 1000)}
         if len(voices) < needed:
             return f"{where} was registered with {len(voices)} of {needed} signatures of registered people"
         self.names.add(added.name)
@@ -44,13 +41,3 @@ class Registrations:
     def _counts(self, vouch: Vouch, *, at_s: int) -> bool:
         """Tell whether a vouch counted when the event was written, with the key that earlier events registered."""
         return counted(vouch, self.people.get(vouch.by), read_command, now_s=at_s) is not None
-
-
-def _vouches(item: StoredEvent, added: Identity) -> Iterator[Vouch]:
-    """Yield what an event says was signed; before there were several, the one envelope was its actor's."""
-    said = item.event.body.get("vouches")
-    if not isinstance(said, list | tuple):
-        said = [{"by": item.event.actor, "envelope": item.event.body.get("envelope", "")}]
-    for vouch in said[:_MOST]:
-        if isinstance(vouch, Mapping):
-            yield Vouch(added, str(vouch.get("by")), str(vouch.get("envelope")))
