@@ -283,13 +283,13 @@ class House:
             yield client
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self, **options) -> Iterator[str]:
         """Serve on a free port in a thread; leaving stops it as abruptly as a signal would."""
         port: list[int] = []
         loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
         async def run() -> None:
-            task = asyncio.ensure_future(serve(self.app(), "127.0.0.1", 0, ready=port.append))
+            task = asyncio.ensure_future(serve(self.app(**options), "127.0.0.1", 0, ready=port.append))
             loops.append((asyncio.get_running_loop(), task))
             with suppress(asyncio.CancelledError):
                 await task

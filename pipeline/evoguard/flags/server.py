@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -39,6 +40,7 @@ from evoguard.flags.doors import Doors
 from evoguard.flags.feed import Feed
 from evoguard.flags.frontend import KIND as FRONTEND
 from evoguard.flags.frontend import Frontend
+from evoguard.flags.impact_metrics import NO_COUNTERS, SELF_REPORTED, Counted, Reports
 from evoguard.flags.memory import Copy, Memory
 from evoguard.flags.store import FlagStore
 from evoguard.flags.unguarded import NONE, Unguarded
@@ -101,6 +103,7 @@ class FlagServer:
         self.frontend = Frontend(self._doors, self._current)
         self.memory.told = self.feed.stir
         self._last: _Made | None = None
+        self.reports = Reports(NO_COUNTERS)
 
     async def features(self, request: Request) -> Response:
         """Serve what SDKs poll; 304 when they have exactly these bytes."""
@@ -174,8 +177,17 @@ class FlagServer:
         return await self._seen(request, "flags.read")
 
     async def metrics(self, request: Request) -> Response:
-        """Remember how often an SDK instance met each known flag; SDK metrics are never evidence."""
-        return await self._seen(request, "flags.read")
+        """Remember how often an SDK instance met each known flag; what it counted itself may only speak against.
+
+        Raises: UnavailableError when that could not be kept, so that the SDK sends it again.
+        """
+        instance, doc = await self._noted(request, "flags.read")
+        flags = {state.flag: state for state in self.memory.copy.flags}
+        loop, now = asyncio.get_running_loop(), self._clock.now_ms()
+        for batch in self.reports.batches(doc, instance, flags, now):
+            keep = partial(self._store.store_kpi, canonical(batch), SELF_REPORTED, now_ms=now)
+            await loop.run_in_executor(self._store_pool, keep)
+        return Response(status_code=202)
 
     async def frontend_seen(self, request: Request) -> Response:
         """Remember what a frontend client tells of itself."""
@@ -232,6 +244,11 @@ class FlagServer:
         return copy.flags
 
     async def _seen(self, request: Request, kind: str) -> Response:
+        await self._noted(request, kind)
+        return Response(status_code=202)
+
+    async def _noted(self, request: Request, kind: str) -> tuple[str, Mapping[str, object]]:
+        """Return the SDK instance that reports, and its report. Raises: RefusedError, InputError."""
         await self._doors.admitted(request, kind)
         doc = object_of(await body_of(request, most=MAX_SDK_BYTES))
         app = label(doc, "appName")
@@ -241,10 +258,10 @@ class FlagServer:
         now = self._clock.now_ms()
         with suppress(UnavailableError):  # nothing depends on it, so a locked database costs the note only
             await loop.run_in_executor(self._store_pool, lambda: self._store.seen(instance, app, body, now_ms=now))
-        return Response(status_code=202)
+        return instance, doc
 
 
-def build_app(
+def build_app(  # noqa: PLR0913  (each is one part that it stands on)
     store: FlagStore,
     latches: Latches,
     clock: Clock,
@@ -252,9 +269,14 @@ def build_app(
     bootstrap: Path,
     watched: Watched = NOWHERE,
     poll_s: float = 0.2,
+    counters: Mapping[str, Counted] = NO_COUNTERS,
 ) -> Starlette:
-    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read."""
+    """Return the flag server; `bootstrap` is the file it may start from when the database cannot be read.
+
+    `counters`: what SDKs count of which flag, when an operator has named any.
+    """
     server = FlagServer(store, latches, clock, bootstrap=bootstrap, watched=watched, poll_s=poll_s)
+    server.reports = Reports(counters)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -327,6 +327,12 @@ def _unleash(settings: Settings) -> Iterator[Part]:
         yield Part("Unleash server", ok=True, detail=f"{settings.unleash_url}, a kill takes as long as its SDKs poll")
 
 
+def _sdk_counters(settings: Settings) -> Iterator[Part]:
+    """Tell of which flags SDKs' own counters are taken; nothing where no operator named any."""
+    if named := flag_wiring.named_counters(settings):
+        yield Part("SDK counters", ok=True, detail=f"self-reported, of {', '.join(named)}"[:200])
+
+
 def _worker(settings: Settings) -> Iterator[Part]:
     holder = lock_holder(settings.state / "worker.lock")
     detail = f"process {holder}" if holder else "no process holds the worker's lock"
@@ -364,5 +370,5 @@ def _private(name: str, path: Path) -> Part:
 
 _LOOKS: tuple[Callable[[Settings], Iterable[Part]], ...] = (
     _python, _evoguard, _git, _host_limits, _runner_layer, _scanner, _policies, _author_tools, _state, _flag_server,
-    _unleash, _ways_back, _kill_drill, _worker,
+    _unleash, _sdk_counters, _ways_back, _kill_drill, _worker,
 )  # fmt: skip

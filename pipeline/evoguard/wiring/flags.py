@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evoguard.adapters import state_folder
 from evoguard.adapters.clock import SystemClock
@@ -15,10 +17,16 @@ from evoguard.adapters.sqlite import db
 from evoguard.adapters.sqlite.flags import SqliteFlagStore
 from evoguard.adapters.sqlite.queries import SqliteQueries
 from evoguard.adapters.sqlite.registry import SqliteRegistry
+from evoguard.adapters.unguarded_file import UnguardedFile
 from evoguard.domain.identity import Identity
 from evoguard.domain.latch import Latch
-from evoguard.errors import ConfigError
+from evoguard.errors import ConfigError, InputError, UnavailableError
 from evoguard.settings import Settings
+
+if TYPE_CHECKING:
+    from evoguard.flags.impact_metrics import Counted
+
+log = logging.getLogger(__name__)
 
 UNGUARDED = "unguarded-flags.json"
 """The operator's own features document in the state folder; it need not be there."""
@@ -32,20 +40,19 @@ OWN = ("flags.read", "kpi.write")
 async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None = None) -> None:
     """Serve flags and take KPI batches until a signal. Raises: ConfigError for an unusable state or port."""
     from evoguard.adapters.kill_path import place
-    from evoguard.adapters.unguarded_file import UnguardedFile
     from evoguard.flags.listening import serve  # the kill command shares this file and loads no web framework
     from evoguard.flags.server import Watched, build_app
     from evoguard.wiring import unleash
 
     state_folder.check(settings.state)
     kills = latches(settings)
-    app = build_app(
+    app = build_app(  # nothing that SDKs count may keep flags from being served
         SqliteFlagStore(settings.database, UnguardedFile(settings.state / UNGUARDED).newest),
         kills,
         SystemClock(),
         bootstrap=settings.state / COPY,
-        watched=Watched(kills.mark, partial(place, settings.kill_dir)),
-    )
+        watched=Watched(kills.mark, partial(place, settings.kill_dir)), counters=counters(settings),
+    )  # fmt: skip
     follower = unleash.follower(settings, kills)
     if follower is not None:
         follower.start()
@@ -54,6 +61,22 @@ async def serve_flags(settings: Settings, *, ready: Callable[[int], None] | None
     finally:
         if follower is not None:
             follower.end()
+
+
+def counters(settings: Settings) -> Mapping[str, Counted]:
+    """Return what SDKs count of which flag, by the operator's file; none, and a line in the log, when it is wrong."""
+    try:
+        return named_counters(settings)
+    except (InputError, UnavailableError) as err:
+        log.error("impact.file %s: what SDKs count is not taken", err.message)
+        return {}
+
+
+def named_counters(settings: Settings) -> Mapping[str, Counted]:
+    """Return what the operator's file names; nothing without one. Raises: InputError, UnavailableError."""
+    from evoguard.flags.impact_metrics import FILE, read
+
+    return read(UnguardedFile(settings.state / FILE).newest())
 
 
 def latches(settings: Settings) -> FileLatches:
