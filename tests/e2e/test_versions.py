@@ -5,58 +5,118 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from UnleashClient.constants import FEATURES_URL
 
-from evoguard.adapters.version_store import FileVersions
+from evoguard.adapters.version_store import FileVersions, Pins
 from evoguard.domain.version import unpacked
 from evoguard.edge.flagging import MemoryCache
+from evoguard.edge.versions import VersionLoader
 from evoguard.wiring.flags import token
+from evoguard.wiring.kill import run_kill
 from evoguard.wiring.loading import loader
 from real_house import LENDING, RealHouse
 
 pytestmark = pytest.mark.needs_gvisor
+FLAG = "lending-letters"
+
+
+@dataclass
+class Desk:
+    """Callers of the service that writes letters: a writer, the flags as its stock SDK has them, and who counts."""
+
+    writer: Any
+    versions: VersionLoader
+    cache: MemoryCache
+    counting: Any
+
+    async def letters(self, first: int, count: int) -> Counter[str]:
+        """Return how many letters each model wrote to so many applicants."""
+        from writer import write_to
+
+        return Counter(await write_to(range(first, first + count), self.writer, self.cache, self.counting))
+
+
+@pytest.fixture
+async def desk(real: RealHouse, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], Awaitable[Desk]]]:
+    """Yield what opens the desk, once the flag server is up."""
+    monkeypatch.syspath_prepend(str(LENDING))
+    from counting import Counting
+    from writer import Writer, built_in, open_client
+
+    async with aiohttp.ClientSession() as http, AsyncExitStack() as ends:
+
+        async def opened() -> Desk:
+            cache, url = MemoryCache(), real.settings.flags_url
+            client = await asyncio.to_thread(open_client, url, token(real.settings, "flags.read"), cache)
+            ends.callback(client.destroy)
+            versions = loader(client, cache, real.settings.versions_dir, {FLAG: built_in()})
+            counting = Counting(url, token(real.settings, "kpi.write"), http)
+            return Desk(Writer(versions), versions, cache, counting)
+
+        yield opened
 
 
 async def test_a_bad_model_is_taken_back_to_the_known_good_model_by_its_callers(
-    real: RealHouse, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    real: RealHouse, desk: Callable[[], Awaitable[Desk]]
 ) -> None:
-    monkeypatch.syspath_prepend(str(LENDING))
-    from counting import Counting
-    from writer import FLAG, Writer, built_in, open_client, write_to
-
     store = FileVersions(real.settings.versions_dir)
     change = await real.propose("letters-brief")
-    async with real.worker(), aiohttp.ClientSession() as http:
+    async with real.worker():
         await real.roll_out(change)
-        opened = store.pins(FLAG)
-        cache, url = MemoryCache(), real.settings.flags_url
-        client = await asyncio.to_thread(open_client, url, token(real.settings, "flags.read"), cache)
-        versions = loader(client, cache, real.settings.versions_dir, {FLAG: built_in()})
-        request.addfinalizer(client.destroy)
-        counting = Counting(url, token(real.settings, "kpi.write"), http)
+        pinned = store.pins(FLAG)
+        callers = await desk()
         by_model: Counter[str] = Counter()
         for first in range(0, 20_000, 200):
-            by_model.update(await write_to(range(first, first + 200), Writer(versions), cache, counting))
+            by_model += await callers.letters(first, 200)
             if await real.status(change) == "reverted":
                 break
         assert by_model["house-writer-2"] > 0
         assert (await _aborted(real, change))["code"] == "rollout.kpi_worse"
-        await _until_off(cache)
-        after = await write_to(range(600), Writer(versions), cache, counting)
+        await _until_off(callers.cache)
+        after = await callers.letters(0, 600)
+    _back_on_the_known_good(real, callers, after, pinned)
+
+
+async def test_a_model_that_is_killed_by_command_is_gone_from_its_callers_and_from_git(
+    real: RealHouse, desk: Callable[[], Awaitable[Desk]]
+) -> None:
+    store = FileVersions(real.settings.versions_dir)
+    change = await real.propose("letters-brief")
+    async with real.worker():
+        await real.roll_out(change)
+        pinned = store.pins(FLAG)
+        callers = await desk()
+        first = 0
+        while not (await callers.letters(first, 50))["house-writer-2"]:  # until somebody has met what is killed
+            first += 50
+            assert first < 20_000
+        report = await run_kill(real.settings, scope="component", name="letters", reason="rude letters", by="alice")
+        await _until_off(callers.cache)
+        after = await callers.letters(0, 600)
+        await real.until(change, "killed")
+    assert report.confirmed == (FLAG,)
+    _back_on_the_known_good(real, callers, after, pinned)
+
+
+def _back_on_the_known_good(real: RealHouse, callers: Desk, after: Counter[str], pinned: Pins) -> None:
     assert after == {"house-writer-1": 600}
     # Known-good is served while the SDK polls late on a busy machine, and where the kill falls between two looks at the
     # flag; anything else would be a fault of the version that was rolled out.
-    assert set(versions.fallbacks) <= {"versions.silent", "versions.turned_off"}
+    assert set(callers.versions.fallbacks) <= {"versions.silent", "versions.turned_off"}
+    store = FileVersions(real.settings.versions_dir)
     pins = store.pins(FLAG)
     assert pins.candidate is None
-    assert pins.known_good == opened.known_good
+    assert pins.known_good == pinned.known_good
     assert json.loads(unpacked(store.read(pins.known_good[0])).files["writer/model.json"])["id"] == "house-writer-1"
-    assert opened.candidate
+    assert pinned.candidate
     _proposed_is_gone_from_git(real.repo)
 
 
