@@ -132,13 +132,15 @@ def test_a_command_is_found_by_its_name_and_one_that_is_not_there_says_how_to_br
 
 
 @contextmanager
-def sleeping(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield the command while a sandbox of its runs."""
+def sleeping(folder: Path, *, in_background: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the command while a sandbox of its runs; `in_background` as shells start such jobs: without SIGINT."""
     home = folder / "cache" / "evoguard"
     home.mkdir(parents=True)
     (home / "tools").symlink_to(tool_cache.cache() / "tools")
     command = [sys.executable, "-m", "evoguard", "sandbox", "run", "--", "sleep", "99"]
     env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    if in_background:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     running = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60
@@ -157,8 +159,9 @@ def left_of(folder: Path) -> list[str]:
     return [*groups, *(str(path) for part in ("b", "runs", "runsc", "s") for path in (home / part).iterdir())]
 
 
-def test_asked_to_end_it_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
-    with sleeping(tmp_path) as running:
+@pytest.mark.parametrize("in_background", [False, True])
+def test_asked_to_end_it_ends_in_order_and_leaves_nothing(tmp_path: Path, in_background: bool) -> None:
+    with sleeping(tmp_path, in_background=in_background) as running:
         assert [path for path in left_of(tmp_path) if path.endswith(".state")]
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == exit_codes.INTERRUPTED

@@ -95,11 +95,16 @@ def run(work: Coroutine[object, object, T]) -> T:
     import threading
 
     async def ended_in_order() -> T:
-        if threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+        task = asyncio.current_task()
+        if task is not None and threading.current_thread() is threading.main_thread():
+            # Not by way of SIGINT, which a shell has its background jobs ignore.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
-    return asyncio.run(ended_in_order())
+    try:
+        return asyncio.run(ended_in_order())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def confirmed(question: str, *, fix: str) -> None:

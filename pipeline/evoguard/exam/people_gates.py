@@ -156,7 +156,7 @@ GATES = (
          "policy.unproved"),
     Gate("rules.person", Cut(f"{IDENTITY}:proved_by", "signer is None or signer.kind != 'person' or signer.revoked",
          "signer is None"), agent_signs_rules, "policy.unproved", ("rules.people_only",)),
-    Gate("rules.people_only", Cut("evoguard.adapters.sqlite.sponsors:Registrations.problem", "kind == 'person'",
+    Gate("rules.people_only", Cut("evoguard.adapters.sqlite.sponsors:Registrations.problem", "added.kind == 'person'",
          "True"), agent_signs_rules, "policy.unproved", ("rules.person",)),
     Gate("rules.guard", Cut(f"{ACTIVATION}:InForce._activated", "found.guard != self.guard"), rules_of_another_guard,
          "policy.unproved"),

@@ -23,7 +23,7 @@ from evoguard.domain.headline import headline
 from evoguard.domain.identity import Command
 from evoguard.domain.verdict import Finding, findings_json
 from evoguard.errors import AuthError, InputError
-from evoguard.flow.question import apart, ask, seats
+from evoguard.flow.question import apart, as_told, ask, seats
 from evoguard.flow.state import FlowState, StepResult, proposal_of
 from evoguard.ports import Ports
 from evoguard.ports.inbox import Message
@@ -71,7 +71,7 @@ async def _counted(
     (people, behind), digest = sides, state["approval"]
     lacking, quorum = await _lacking(state, ports, people, votes)
     if not lacking:
-        counted = await ports.artifacts.put(canonical([v.as_json() for v in votes]))
+        counted = await ports.artifacts.put(canonical(as_told(votes, await ports.queries.events("registry"))))
         events.append(Event("change.approved", {"by": sorted(people), "digest": digest, "approvals": counted}))
         return StepResult({"approved": True, "approvals": counted}, tuple(events))
     if events:

@@ -112,7 +112,7 @@ async def _question(
             "split": evidence.get("split", 0), "unstable": evidence.get("unstable", []),
             "review": review_codes(evidence),
         },
-        "approvals": _votes(approvals, models_of(registry)),
+        "approvals": as_told(approvals, registry),
         "approval_digest": state.get("approval", ""),
         "policy": {"bundle": ports.policies.digest, "reviewed_bundle": state.get("bundle", "")},
     }  # fmt: skip
@@ -129,7 +129,9 @@ async def _regression(state: FlowState, impact: Mapping[str, Json], ports: Ports
     }  # fmt: skip
 
 
-def _votes(approvals: Sequence[Approval], models: Mapping[str, str]) -> list[Json]:
+def as_told(approvals: Sequence[Approval], registry: Sequence[StoredEvent]) -> list[Json]:
+    """Return votes as the policies are told of them, with the model that an agent was registered with."""
+    models = models_of(registry)
     return [{**vote.as_json(), "model": models.get(vote.by, "")} for vote in approvals]
 
 
