@@ -22,7 +22,7 @@ from evoguard.adapters.sqlite.queries import SqliteLanes, SqliteQueries, SqliteW
 from evoguard.adapters.sqlite.registry import SqliteRegistry
 from evoguard.adapters.sqlite.saver import FencedSqliteSaver
 from evoguard.adapters.version_store import FileVersions
-from evoguard.domain.canonical import digest_of
+from evoguard.domain.canonical import Json, digest_of
 from evoguard.domain.change import Author, CommitId, Proposal, TreeId, change_id
 from evoguard.domain.events import Event
 from evoguard.domain.identity import Command
@@ -122,11 +122,11 @@ class House:
         self.con.close()
         self._open()
 
-    def add(self, name: str, kind: str) -> None:
+    def add(self, name: str, kind: str, **more: Json) -> None:
         keys.generate(self.folder / f"{name}.key")
         self.pens[name] = keys.load_private(self.folder / f"{name}.key")
         pem = keys.public_pem(self.pens[name].public_key()).decode()
-        self.registry.append("registry", Event(f"{kind}.added", {"name": name, "public_pem": pem}))
+        self.registry.append("registry", Event(f"{kind}.added", {"name": name, "public_pem": pem, **more}))
 
     def signed(self, purpose: str, subject: str, by: str, *, key: str = "", life_s: int = 3600, nonce: str = "") -> str:
         expires = self.clock.now_ms() // 1000 + life_s
@@ -202,3 +202,18 @@ class House:
             if done.outcome:
                 return done
         return done
+
+
+async def voted(house: House, change: str, *names: str, verdict: str = "approve") -> str:
+    """Have these people or agents vote in turn; return where the change stands then."""
+    for name in names:
+        await house.vote(change, name, verdict=verdict)
+        await house.drive(change)
+    return await house.status(change)
+
+
+async def lacking(house: House, change: str) -> list[str]:
+    """Return the codes that a change was told it lacks while it waits."""
+    events = await house.queries.events(f"change/{change}")
+    told = [e.event.body["deny"] for e in events if e.event.type == "approval.incomplete"]
+    return [finding["code"] for deny in told for finding in deny]

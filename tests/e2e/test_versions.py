@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,19 @@ async def desk(real: RealHouse, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield opened
 
 
-async def test_a_bad_model_is_taken_back_to_the_known_good_model_by_its_callers(
-    real: RealHouse, desk: Callable[[], Awaitable[Desk]]
-) -> None:
-    store = FileVersions(real.settings.versions_dir)
+@asynccontextmanager
+async def _rolled_out(real: RealHouse, desk: Callable[[], Awaitable[Desk]]) -> AsyncIterator[tuple[str, Pins, Desk]]:
+    """Yield a change of the model that is rolled out, what is pinned then, and its callers; a worker runs meanwhile."""
     change = await real.propose("letters-brief")
     async with real.worker():
         await real.roll_out(change)
-        pinned = store.pins(FLAG)
-        callers = await desk()
+        yield change, FileVersions(real.settings.versions_dir).pins(FLAG), await desk()
+
+
+async def test_a_bad_model_is_taken_back_to_the_known_good_model_by_its_callers(
+    real: RealHouse, desk: Callable[[], Awaitable[Desk]]
+) -> None:
+    async with _rolled_out(real, desk) as (change, pinned, callers):
         by_model: Counter[str] = Counter()
         for first in range(0, 20_000, 200):
             by_model += await callers.letters(first, 200)
@@ -88,12 +92,7 @@ async def test_a_bad_model_is_taken_back_to_the_known_good_model_by_its_callers(
 async def test_a_model_that_is_killed_by_command_is_gone_from_its_callers_and_from_git(
     real: RealHouse, desk: Callable[[], Awaitable[Desk]]
 ) -> None:
-    store = FileVersions(real.settings.versions_dir)
-    change = await real.propose("letters-brief")
-    async with real.worker():
-        await real.roll_out(change)
-        pinned = store.pins(FLAG)
-        callers = await desk()
+    async with _rolled_out(real, desk) as (change, pinned, callers):
         first = 0
         while not (await callers.letters(first, 50))["house-writer-2"]:  # until somebody has met what is killed
             first += 50

@@ -13,3 +13,8 @@ async def load(ports: Ports, digest: str) -> Mapping[str, Json]:
     """Return a stored JSON document, proved against its digest."""
     doc: Mapping[str, Json] = json.loads(await ports.artifacts.get(as_digest(digest)))
     return doc
+
+
+def rows(listed: Json) -> list[Mapping[str, Json]]:
+    """Return the tables of a list that facts hold; none of what is no list."""
+    return [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evoguard.domain.canonical import Json
-from evoguard.flow.facts import load
+from evoguard.flow.facts import load, rows
 from evoguard.flow.state import FlowState
 from evoguard.ports import Ports
 
@@ -37,6 +37,4 @@ async def prior_of(state: FlowState, impact: Mapping[str, Json], ports: Ports) -
 
 
 def _paths(impact: Mapping[str, Json]) -> frozenset[str]:
-    listed = impact["files"]
-    rows = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
-    return frozenset(str(row[name]) for row in rows for name in ("path", "old_path") if row.get(name))
+    return frozenset(str(row[name]) for row in rows(impact["files"]) for name in ("path", "old_path") if row.get(name))

@@ -18,7 +18,7 @@ from evoguard.domain.risk import raised, risk_from, weights_from
 from evoguard.domain.scan import NOT_RUN
 from evoguard.domain.verdict import Decision, PolicyStage
 from evoguard.errors import UnavailableError
-from evoguard.flow.facts import load
+from evoguard.flow.facts import load, rows
 from evoguard.flow.prior import prior_of
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
@@ -189,8 +189,7 @@ def _impact(facts: Mapping[str, Json], data: Mapping[str, Json]) -> dict[str, Js
 
     Facts from before risk was measured are of the highest. Raises: UnavailableError for weights that cannot be read.
     """
-    listed, reach = facts["files"], facts.get("reach")
-    paths = [str(row["path"]) for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
+    reach, paths = facts.get("reach"), [str(row["path"]) for row in rows(facts["files"])]
     try:
         risk = raised(risk_from(facts.get("risk")), weights_from(data), paths)
     except ValueError as err:

@@ -15,7 +15,7 @@ from evoguard.domain.component import ComponentFile
 from evoguard.domain.reach import Reach, is_test
 from evoguard.domain.risk import MOST_VALUE, Features, Risk, Weights, floor_of, folders, weights_from
 from evoguard.errors import UnavailableError
-from evoguard.flow.facts import load
+from evoguard.flow.facts import load, rows
 from evoguard.flow.state import FlowState, proposal_of
 from evoguard.ports import Ports
 
@@ -106,14 +106,13 @@ async def _day(change: str, proposal: Proposal, component: str, ports: Ports) ->
 
 
 def _of_facts(facts: Mapping[str, Json]) -> Day:
-    listed, totals, reach = facts.get("files"), facts.get("totals"), facts.get("reach")
-    rows = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
+    files, totals, reach = rows(facts.get("files")), facts.get("totals"), facts.get("reach")
     counts = reach.get("counts") if isinstance(reach, Mapping) else None
     unknown = counts.get("unknown") if isinstance(counts, Mapping) else 1
     lines = [totals.get(name) for name in ("added", "deleted")] if isinstance(totals, Mapping) else []
-    weakened = {str(row["path"]) for row in rows if is_test(str(row["path"])) and row["deleted"]}
+    weakened = {str(row["path"]) for row in files if is_test(str(row["path"])) and row["deleted"]}
     return Day(
-        frozenset(str(row["path"]) for row in rows), sum(n for n in lines if isinstance(n, int)), frozenset(weakened),
+        frozenset(str(row["path"]) for row in files), sum(n for n in lines if isinstance(n, int)), frozenset(weakened),
         unknown if isinstance(unknown, int) else 1,
     )  # fmt: skip
 

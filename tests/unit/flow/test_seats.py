@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from evoguard.adapters import keys
 from evoguard.domain.events import Event
 from fake_policies import FakePolicies
 from fakes import FakeSources
-from house import COMPONENT, House
+from house import COMPONENT, House, lacking, voted
 
 SEATED = COMPONENT + b"[policy]\nseats = 1\n"
 
@@ -23,16 +22,9 @@ def seated(tmp_path):
         ("critic", "maker/other-1"),
         ("mute", ""),
     ):
-        registered(house, name, model)
+        house.add(name, "agent", model=model)
     yield house
     house.close()
-
-
-def registered(house: House, name: str, model: str) -> None:
-    keys.generate(house.folder / f"{name}.key")
-    house.pens[name] = keys.load_private(house.folder / f"{name}.key")
-    body = {"name": name, "public_pem": keys.public_pem(house.pens[name].public_key()).decode(), "model": model}
-    house.registry.append("registry", Event("agent.added", body))
 
 
 async def asked(house: House, author: str = "helper") -> str:
@@ -40,19 +32,6 @@ async def asked(house: House, author: str = "helper") -> str:
     await house.drive(change)
     assert await house.status(change) == "waiting for approval"
     return change
-
-
-async def voted(house: House, change: str, *names: str, verdict: str = "approve") -> str:
-    for name in names:
-        await house.vote(change, name, verdict=verdict)
-        await house.drive(change)
-    return await house.status(change)
-
-
-async def lacking(house: House, change: str) -> list[str]:
-    events = await house.queries.events(f"change/{change}")
-    told = [e.event.body["deny"] for e in events if e.event.type == "approval.incomplete"]
-    return [finding["code"] for deny in told for finding in deny]
 
 
 async def test_a_change_waits_for_an_agent_of_another_model_and_says_so(seated: House):
@@ -89,7 +68,7 @@ async def test_an_agent_that_is_held_fills_none(seated: House):
 
 
 async def test_without_seats_an_agents_no_ends_nothing(house: House):
-    registered(house, "critic", "maker/other-1")
+    house.add("critic", "agent", model="maker/other-1")
     change = await asked(house, "coder")
     assert await voted(house, change, "critic", verdict="reject") == "waiting for approval"
 

@@ -14,7 +14,7 @@ from evoguard.errors import UnavailableError
 from evoguard.flow.question import apart
 from fake_policies import FakePolicies
 from fakes import FakeSources
-from house import COMPONENT, House
+from house import COMPONENT, House, lacking, voted
 
 SCORING = "lending/scoring.py"
 
@@ -30,19 +30,6 @@ def sponsored(house: House, name: str, *sponsors: str) -> None:
 def generated(house: House, name: str):
     keys.generate(house.folder / f"{name}.key")
     return house.folder / f"{name}.key"
-
-
-async def voted(house: House, change: str, *names: str) -> str:
-    for name in names:
-        await house.vote(change, name)
-        await house.drive(change)
-    return await house.status(change)
-
-
-async def lacking(house: House, change: str) -> list[str]:
-    events = await house.queries.events(f"change/{change}")
-    told = [e.event.body["deny"] for e in events if e.event.type == "approval.incomplete"]
-    return [finding["code"] for deny in told for finding in deny]
 
 
 async def test_a_change_waits_for_an_owner_of_what_it_touches_and_says_so(house: House):
